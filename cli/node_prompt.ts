@@ -19,7 +19,7 @@ export function nodePrompt(
   return sessionPrompt(session, {
     name,
     banner:
-      `Talking to ${name}. .help says what there is, Ctrl-D or .exit ${options.ending}`,
+      `Talking to ${name}. .help for help, Ctrl-D or .exit ${options.ending}`,
     isTerminal: world.input.isTerminal && world.output.isTerminal,
     color: world.output.color,
     ...options,

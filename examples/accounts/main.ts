@@ -57,7 +57,7 @@ async function main(): Promise<number> {
     names: { accounts: new Accounts(node.raKv, BANK) },
     help: HELP,
     banner:
-      `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D or .exit stops the node`,
+      `${node.name} listens at ${node.address}. .help for help, Ctrl-D or .exit stops the node`,
     dataDirectory,
     log,
   });

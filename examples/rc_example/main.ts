@@ -70,7 +70,7 @@ async function main(): Promise<number> {
     names: { rc_example: new RcExample(node) },
     help: HELP,
     banner:
-      `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D or .exit stops the node`,
+      `${node.name} listens at ${node.address}. .help for help, Ctrl-D or .exit stops the node`,
     dataDirectory,
     log,
   });

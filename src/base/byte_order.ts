@@ -12,7 +12,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-/** Whether `a` holds the same as `bytes[start, end)`, of which it takes no view. */
+/** Whether `a` equals `bytes[start, end)`; makes no view of it. */
 export function equalsRange(
   a: Uint8Array,
   bytes: Uint8Array,
@@ -25,12 +25,12 @@ export function equalsRange(
   return true;
 }
 
-/** Negative, zero or positive as `a` stands before, at or after `b`; a prefix stands first. */
+/** Negative if `a` sorts before `b`, 0 if they are equal, positive if it sorts after; a prefix sorts first. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return compareRanges(a, 0, a.length, b, 0, b.length);
 }
 
-/** The same of `a[aStart, aEnd)` and `b[bStart, bEnd)`. */
+/** The same for `a[aStart, aEnd)` and `b[bStart, bEnd)`. */
 export function compareRanges(
   a: Uint8Array,
   aStart: number,

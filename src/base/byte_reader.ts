@@ -1,6 +1,6 @@
 /**
- * Reads binary data that may come from anybody: every read checks its bounds
- * and refuses what is cut short. The opposite of `ByteWriter`.
+ * Reads binary data from untrusted sources: every read checks its bounds and
+ * refuses truncated input. The inverse of `ByteWriter`.
  *
  * @module
  */
@@ -8,7 +8,11 @@ import { WhorlError } from "./errors.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The whole number in the four bytes at `at`, which are there. By hand, as a view for each message would be garbage. */
+/**
+ * The unsigned integer in the four bytes at `at`, which the caller has checked
+ * to exist. Decoded by hand, since a `DataView` for each message would be
+ * garbage.
+ */
 export function u32At(bytes: Uint8Array, at: number): number {
   return ((bytes[at] as number) << 24 | (bytes[at + 1] as number) << 16 |
     (bytes[at + 2] as number) << 8 | (bytes[at + 3] as number)) >>> 0;
@@ -36,7 +40,7 @@ export class ByteReader {
     this.end = end;
   }
 
-  /** Reads something else from now on. */
+  /** Continues with other bytes. */
   reset(bytes: Uint8Array, offset: number, end: number): void {
     this.bytes = bytes;
     this.offset = offset;
@@ -105,7 +109,7 @@ export class ByteReader {
     return new DataView(buffer, byteOffset + this.#take(8), 8).getFloat64(0);
   }
 
-  /** Goes on behind the next `count` bytes, and returns where those begin: for who needs no view of them. */
+  /** Skips `count` bytes and returns where they begin, for callers that need no view of them. */
   skip(count: number): number {
     return this.#take(count);
   }

@@ -1,17 +1,17 @@
 /**
- * Small byte arrays that do not live long, cut from larger ones. A typed array of
- * its own costs the engine close to a microsecond once it is beyond 64 bytes, as
- * its memory is then outside of the heap; a view costs a tenth of that.
+ * Short-lived small byte arrays, cut from larger ones. Beyond 64 bytes a typed
+ * array's memory is allocated outside the heap, which takes close to a
+ * microsecond; a view costs a tenth of that.
  *
- * A view holds on to its slab of 64 KiB. So this is for what lives as long as a
- * request; what is kept longer is copied by who keeps it. Nobody may transfer the
- * buffer behind a view.
+ * A view keeps its whole slab of 64 KiB alive. So use these for the length of a
+ * request, and copy what must be kept longer. The buffer behind a view must
+ * never be transferred.
  *
  * @module
  */
 
 const SLAB_BYTES = 64 * 1024;
-/** Larger ones have memory of their own. */
+/** Larger arrays get memory of their own. */
 const SHARED_BYTES_MAX = 4 * 1024;
 
 let slab = new Uint8Array(SLAB_BYTES);
@@ -29,7 +29,7 @@ export function briefBytes(count: number): Uint8Array<ArrayBuffer> {
   return slab.subarray(start, used);
 }
 
-/** Up to here a loop beats making a view to copy from. */
+/** Up to this size a copying loop is faster than making a view to copy from. */
 const LOOP_BYTES_MAX = 256;
 
 /** A copy of `bytes[start, end)`. */

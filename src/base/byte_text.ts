@@ -1,19 +1,19 @@
 /**
- * Keys as text with one character a byte. JavaScript has no map keyed by bytes;
- * such strings hash and compare fast, and sort by code unit, which is the order
- * of the bytes.
+ * Keys as strings with one character per byte. JavaScript has no map keyed by
+ * bytes; such strings hash and compare fast, and sort in the order of their
+ * bytes.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 
 // On 30-byte keys this takes 43 ns and String.fromCharCode.apply 72 ns. It
-// reads any Uint8Array, so that no Buffer has to be made first.
+// works on any Uint8Array, so no Buffer has to be made first.
 const latin1Slice = (Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, start: number, end: number): string;
 }).latin1Slice;
 
-/** The bytes from `start` to `end` as text, one character a byte. */
+/** The bytes from `start` to `end` as text, one character per byte. */
 export function bytesToText(
   bytes: Uint8Array,
   start = 0,
@@ -41,7 +41,7 @@ export function textToBytes(text: string, from = 0): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Where `text` belongs in the ascending list `sorted`: the index of the first that is not smaller. */
+/** Where `text` belongs in the ascending list `sorted`: the index of the first element that is not smaller. */
 export function lowerBound(sorted: readonly string[], text: string): number {
   let low = 0;
   let high = sorted.length;
@@ -53,7 +53,7 @@ export function lowerBound(sorted: readonly string[], text: string): number {
   return low;
 }
 
-/** The ascending list of what is in `a` or `b`, which are ascending; each text once. */
+/** Merges two ascending lists into one, without duplicates. */
 export function mergeSorted(
   a: readonly string[],
   b: readonly string[],

@@ -1,18 +1,21 @@
 /**
- * Appends binary data to a buffer that grows by doubling and is used again.
- * Hot paths write straight into the buffer that goes to the socket or the port:
+ * Appends binary data to a buffer that grows by doubling and is reused. Hot
+ * paths write straight into the buffer that goes to the socket or the port:
  * allocating a typed array per message would cost more than the message.
  *
  * @module
  */
 
 const encoder = new TextEncoder();
-/** Up to so many characters a loop over ASCII, as names are, beats the encoder and the view that it needs. */
+/**
+ * Up to this many characters, a loop over ASCII is faster than the encoder and
+ * the view that it needs. Names are short and ASCII.
+ */
 const SHORT_TEXT_LENGTH = 48;
 
 /** A growing buffer with a write position. Integers are big-endian. */
 export class ByteWriter {
-  /** The memory behind it; changes when the writer grows. */
+  /** The underlying memory; replaced when the writer grows. */
   bytes: Uint8Array<ArrayBuffer>;
   /** How many bytes have been written. */
   length = 0;
@@ -95,7 +98,7 @@ export class ByteWriter {
     this.length += source.length;
   }
 
-  /** `source[start, end)`; short ranges are copied by hand, which beats a view and `set`. */
+  /** `source[start, end)`; short ranges are copied in a loop, which is faster than a view and `set`. */
   rawRange(source: Uint8Array, start: number, end: number): void {
     const count = end - start;
     this.reserve(count);
@@ -154,7 +157,7 @@ export class ByteWriter {
     return encoder.encodeInto(value, bytes.subarray(start)).written;
   }
 
-  /** Overwrites four bytes at `offset`, for lengths that are known afterwards. */
+  /** Overwrites four bytes at `offset`, for lengths known only afterwards. */
   setU32(offset: number, value: number): void {
     this.#view.setUint32(offset, value);
   }

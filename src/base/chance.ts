@@ -1,10 +1,11 @@
 /**
- * Chance from a seed: the same seed gives the same numbers, on every machine.
+ * Seeded random numbers: the same seed gives the same numbers on every machine.
  * Every draw in Whorl goes through one of these, so that a simulated cluster
  * replays exactly. Not for secrets.
  *
  * The generator is sfc32 (Chris Doty-Humphrey, PractRand), 128 bits of state,
- * seeded from a string or number through 32-bit FNV-1a and twelve warm-up draws.
+ * seeded from a string or number through 32-bit FNV-1a and twelve warm-up
+ * draws.
  *
  * @module
  */
@@ -17,11 +18,11 @@ export interface Chance {
   below(bound: number): number;
   /** True with the given probability. */
   chance(probability: number): boolean;
-  /** One of `items`. @throws {RangeError} If there is none. */
+  /** One of `items`. @throws {RangeError} If it is empty. */
   pick<T>(items: readonly T[]): T;
   /** Puts `items` in a random order, in place, and returns them. */
   shuffle<T>(items: T[]): T[];
-  /** A new generator whose numbers do not depend on how many were drawn here later. */
+  /** A new generator; what is drawn here later does not change its numbers. */
   fork(purpose: string): Chance;
 }
 
@@ -86,7 +87,7 @@ class Sfc32 implements Chance {
   }
 }
 
-/** 32-bit FNV-1a of the UTF-16 units of `text`; for spreading, not for safety. */
+/** 32-bit FNV-1a of the UTF-16 units of `text`; not a cryptographic hash. */
 export function fnv1a32(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) {

@@ -1,12 +1,12 @@
 /**
- * The failures a caller of Whorl can meet. Each has a `code` that stays the
- * same across versions and across the wire, a message for people, and its data
- * in `details`.
+ * The failures that callers of Whorl can meet. Each has a `code` that is stable
+ * across versions and on the wire, a message for people, and its data in
+ * `details`.
  *
  * @module
  */
 
-/** Stable names of failures; what each means is said where it is thrown. */
+/** Stable names of failures; each is documented where it is thrown. */
 export type ErrorCode =
   // Requests
   | "timeout"
@@ -105,7 +105,7 @@ export type ErrorCode =
 
 /** An expected failure of Whorl. Match on {@linkcode WhorlError.code}. */
 export class WhorlError extends Error {
-  /** Always `WhorlError`, for log lines and for realms where `instanceof` does not reach. */
+  /** Always `WhorlError`, for log lines and for errors from another realm, where `instanceof` fails. */
   override name = "WhorlError";
   /** What went wrong, as a stable name. */
   readonly code: ErrorCode;
@@ -113,7 +113,7 @@ export class WhorlError extends Error {
   readonly details: Readonly<Record<string, unknown>>;
 
   /**
-   * A failure to be thrown, sent or given to a callback.
+   * Creates a failure to throw, send or pass to a callback.
    *
    * @param code The stable name of the failure.
    * @param message What was attempted, the rule, and the current value.
@@ -139,17 +139,17 @@ export function isWhorlError(
     (code === undefined || error.code === code);
 }
 
-/** Why a node that stops takes nothing any more. */
+/** The failure of requests to a node that is stopping. */
 export function nodeStopping(): WhorlError {
   return new WhorlError("closed", "The node is stopping");
 }
 
-/** Whether `code` is that of a store which takes nothing more until it is opened anew. */
+/** Whether `code` means that a store failed and must be reopened before it takes anything again. */
 export function isStoreFailure(code: string | undefined): code is ErrorCode {
   return code?.startsWith("store_") ?? false;
 }
 
-/** What an unknown thrown value says of itself, for messages and logs. */
+/** The message of an unknown thrown value, for messages and logs. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,12 +1,12 @@
 /**
- * Promises the code makes to itself. A broken one is a bug here, never bad
- * input: the process that finds it dies and its supervisor starts it afresh,
- * so nobody catches an {@linkcode InvariantError} to go on.
+ * Assertions about our own code. A broken one is a bug, never bad input: the
+ * process that finds it dies and its supervisor restarts it, so an
+ * {@linkcode InvariantError} is never caught to continue.
  *
  * @module
  */
 
-/** A promise of our own code did not hold. */
+/** An assertion about our own code failed. */
 export class InvariantError extends Error {
   override name = "InvariantError";
 }

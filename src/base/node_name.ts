@@ -1,6 +1,6 @@
 /**
- * What a node may be called. Names travel, are sorted, shown and typed, and
- * become parts of paths, so they are short, plain and never a path themselves.
+ * Valid names of nodes. Names are sent, sorted, displayed, typed and used in
+ * file paths, so they are short and plain and never form a path themselves.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The one order of texts in which nodes compare names: by UTF-16 units, so that
- * every machine sorts alike whatever its locale.
+ * The order in which all nodes sort names: by UTF-16 units, which does not
+ * depend on a machine's locale.
  *
  * @module
  */

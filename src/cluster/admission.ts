@@ -1,6 +1,6 @@
 /**
- * How a node comes into a cluster without anybody being left behind in one that
- * is no more.
+ * How a node joins a cluster such that no node is left behind in a cluster that
+ * no longer exists.
  *
  *     guest                      member it asked        claimant
  *       │ join_offer ───────────────►│                      │
@@ -9,38 +9,37 @@
  *       │ goes by it, as joining by its own word, stores it
  *       │ gossip ──────────────────────────────────────────►│ now it counts in a plan
  *
- * The danger is that a host moves to another cluster while somebody moves to
- * it: its ring then lives on among guests only, one copy leads to the next, and
- * a round of joins puts every node into the ring of one that has left it. Three
- * rules exclude that:
+ * The danger is that a host moves to another cluster while a guest moves to it:
+ * its ring then survives among guests only, and with a cycle of joins every
+ * node ends up in the ring of one that has left it. Three rules exclude that:
  *
  * 1. A node that asks to join admits nobody until it has moved or given up; it
- *    may ask only while nobody else stands in its ring. Both are decided by one
- *    node in one turn, so of "admits G" and "leaves for K" one comes first and
- *    forbids the other.
- * 2. Only the claimant admits, and a guest goes by the ring only after the
- *    claimant has stored it with the guest in it. Hence also after a crash a
- *    claimant that has guests is not alone, and a ring whose last full member
- *    has left admits nobody ever again: guests only pass the question on.
- * 3. Only a guest's own word, which it gives when it has stored the ring, makes
- *    the join count. Until then it is an invitation, which the claimant takes
- *    back (`invitations_fsm.ts`), so a plan never holds one who did not come.
+ *    may ask only while it is alone in its ring. One node decides both in one
+ *    turn, so of "admits G" and "leaves for K" one comes first and forbids the
+ *    other.
+ * 2. Only the claimant admits, and a guest adopts the ring only after the
+ *    claimant has stored it with the guest in it. So even after a crash, a
+ *    claimant with guests is not alone, and a ring whose last full member has
+ *    left never admits anyone again: guests only forward requests.
+ * 3. A join counts only once the guest itself has confirmed it, after storing
+ *    the ring. Until then it is an invitation, which the claimant can withdraw
+ *    (`invitations_fsm.ts`), so a plan never contains a node that did not come.
  *
- * No deadlock: nobody waits for anybody here. A node that is about to leave
- * refuses at once, and each question has a deadline. So in a ring of joins at
- * one moment, all or all but some are refused by name, nothing has changed for
- * those, and they may ask again. No livelock: nothing asks again by itself. A
- * node that a host has promised to take holds the host only until it comes or
- * the invitation ends, and that is bounded in time.
+ * No deadlock: a node that is about to leave refuses at once, and each request
+ * has a deadline. So in a cycle of simultaneous joins, some or all are refused
+ * by name, nothing has changed for those, and they may ask again. No livelock:
+ * nothing retries automatically. An invitation keeps its host from joining
+ * another cluster only until the guest comes or the invitation ends, which is
+ * bounded in time.
  *
- * What remains is a guest that took an invitation up while it was taken back.
- * "Invalid" wins over "joining" in a merge, so it hears of it from any copy of
- * the ring and stands alone again. If by then the host has left the cluster,
- * there is no such copy; the guest meets the host in another cluster, asks
- * whether it is still in this one, and believes its no, since an answer is newer
- * than its question and a ring that was left is never entered again (rule 2). A
- * full member that meets a fellow in another cluster asks as well, and declares
- * it down at a no (`gossip_fsm.ts`).
+ * What remains is a guest that takes up an invitation while it is being
+ * withdrawn. "Invalid" wins over "joining" in a merge, so any copy of the ring
+ * tells the guest, which then is alone again. If the host has left the cluster
+ * by then, there is no such copy: the guest meets the host in another cluster,
+ * asks whether it is still in this one, and can trust a no, since an answer is
+ * newer than its request and a ring that was left is never entered again (rule
+ * 2). A full member that meets another one in a different cluster asks as well,
+ * and declares it down if the answer is no (`gossip_fsm.ts`).
  *
  * @module
  */
@@ -58,7 +57,7 @@ import { refuseIdentity } from "./membership.ts";
 
 /** A node that wants to become a member. */
 export interface AdmissionRequest {
-  /** Who asks; another one than the guest if it passes the question on. */
+  /** The requesting node; not the guest itself if the request was forwarded. */
   readonly from: string;
   readonly guest: NodeFacts;
   /** The cluster that is meant. */
@@ -68,23 +67,23 @@ export interface AdmissionRequest {
 /** The node that is asked. */
 export interface AdmissionHost {
   readonly self: string;
-  /** The ring it goes by. */
+  /** Its current ring. */
   readonly ring: Ring;
-  /** The ring of that cluster that it has stored, or `null` before there is one. */
+  /** The ring of that cluster that it has stored, or `null` before the first. */
   readonly stored: Ring | null;
   /** Whether it is about to join another cluster itself. */
   readonly isLeaving: boolean;
 }
 
-/** What comes of it. */
+/** The decision. */
 export type Admission =
-  /** Go by `ring`, and answer with it once it is stored and {@linkcode isInvitedBy} says so. */
+  /** Adopt `ring`, and answer with it once it is stored and {@linkcode isInvitedBy} holds. */
   | { readonly type: "invited"; readonly ring: Ring }
-  /** Another one has to decide. */
+  /** Another node has to decide. */
   | { readonly type: "relay"; readonly to: string }
   | { readonly type: "refused"; readonly error: WhorlError };
 
-/** Decides at `host`. */
+/** Decides on a request at `host`. */
 export function admit(
   host: AdmissionHost,
   request: AdmissionRequest,
@@ -114,11 +113,12 @@ export function admit(
       : refuse("node_still_starting", `${claimant} is the claimant now`);
   }
   if (!readyMembers(ring).includes(self)) {
-    return refuse("node_still_starting", `${self} is no full member`);
+    return refuse("node_still_starting", `${self} is not a full member`);
   }
   const taken = refuseIdentity(ring, guest.name, guest.nodeId);
   if (taken !== null) return { type: "refused", error: taken };
-  // Names of those that left stay in the ring, so that nobody brings them back.
+  // Names of members that left stay in the ring, so that a merge does not bring
+  // them back.
   if (
     !ring.members.has(guest.name) && ring.members.size >= RING_NAMES_MAX
   ) {
@@ -129,15 +129,16 @@ export function admit(
   const mayJoin = status === "invalid" ||
     status === "joining" && !isAutoJoining(ring, guest.name);
   return mayJoin
-    // A new invitation each time: one that is taken back is never this one.
+    // A new invitation each time, so that withdrawing an earlier one does not
+    // affect it.
     ? { type: "invited", ring: invite(ring, self, guest, wallMs) }
     : refuse("not_single_node", `it is ${status} there already`);
 }
 
 /**
- * Whether `guest` stands in the ring its host has `stored`, as joining, with the
- * changes of the ring that `admit` made. The host may have gone to another
- * cluster before it was stored, or have taken the invitation back.
+ * Whether the ring that the host has `stored` includes `invitation` and has
+ * `guest` as joining. Before storing it, the host may have moved to another
+ * cluster or withdrawn the invitation.
  */
 export function isInvitedBy(
   stored: Ring | null,

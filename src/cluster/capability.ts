@@ -1,19 +1,19 @@
 /**
- * Capabilities: what the versions of Whorl, and of an application, that run
- * beside each other in one cluster can all do. Each member says in its member
- * metadata which modes of which capability it supports; from the ring alone every
- * node finds the most preferred mode that all current members support. After
+ * Capabilities: what all versions of Whorl and of an application that run in
+ * one cluster support. Each member publishes in its metadata which modes of
+ * which capabilities it supports; from the ring alone, every node computes the
+ * most preferred mode that all current members support. After
  * `riak_core_capability`.
  *
  *     member metadata ─┐
  *     overrides ───────┼─► negotiate ─► mode of each capability ─► changes
  *     registrations ───┘
  *
- * A member that says nothing runs a version older than capabilities and has the
- * _legacy_ mode; one that says much but not this has the _default_ mode. Both are
- * among the modes a capability supports, so what is negotiated can always be
- * done here. A guest that is only invited does not count yet, nor does a member
- * that was removed.
+ * A member without an entry runs a version older than capabilities and has the
+ * _legacy_ mode; one whose entry lacks a capability has the _default_ mode.
+ * Both are among the modes that this node supports, so it always supports the
+ * negotiated mode. A node that is only invited does not count yet, nor does a
+ * removed member.
  *
  * @module
  */
@@ -32,26 +32,29 @@ import type { RingMetaValue } from "../ring/stamped.ts";
 export const CAPABILITIES_MAX = 64;
 /** Most modes of a capability. */
 export const CAPABILITY_MODES_MAX = 16;
-/** Longest text in which a member says what it supports, in characters: what a value of member metadata may have. */
+/** Longest text that lists what a member supports, in characters: the limit of a member metadata value. */
 export const CLAIM_LENGTH_MAX = 4_096;
 
 /** A capability that an application registers. */
 export interface CapabilityOptions {
   /** Such as `shop.cart_format`: lowercase letters, digits and `_`, with a dot in it; names without belong to Whorl. */
   readonly name: string;
-  /** Modes this node supports, the preferred one first: 1 to 16, each of 1 to 32 letters, digits, `_`, `.` or `-`. */
+  /** Modes that this node supports, preferred one first: 1 to 16, each of 1 to 32 letters, digits, `_`, `.` or `-`. */
   readonly supported: readonly string[];
-  /** The mode of members that do not know the capability, and the one when nothing is common to all. @default {the last one supported} */
+  /**
+   * The mode of members that do not know the capability; also used when no mode
+   * is common to all. @default {the last one supported}
+   */
   readonly default?: string;
-  /** The mode of members that run a Whorl without capabilities. @default {the default mode} */
+  /** The mode of members that run a Whorl older than capabilities. @default {the default mode} */
   readonly legacy?: string;
 }
 
-/** {@linkcode CapabilityOptions} with every question answered. */
+/** {@linkcode CapabilityOptions} with defaults filled in. */
 export interface Capability {
   /** Its name. */
   readonly name: string;
-  /** Modes this node supports, the preferred one first. */
+  /** Modes that this node supports, preferred one first. */
   readonly supported: readonly string[];
   /** The mode of members that do not know it. */
   readonly default: string;
@@ -59,9 +62,9 @@ export interface Capability {
   readonly legacy: string;
 }
 
-/** What an operator says about a capability. */
+/** An operator's override of a capability. */
 export interface CapabilityOverride {
-  /** The mode to use whatever the others support. Stronger than `prefer`. */
+  /** The mode to use, whatever the others support. Takes precedence over `prefer`. */
   readonly use?: string;
   /** The mode to use as soon as all members support it, before more preferred ones. */
   readonly prefer?: string;
@@ -70,13 +73,13 @@ export interface CapabilityOverride {
 /** Overrides by the names of their capabilities. */
 export type CapabilityOverrides = Readonly<Record<string, CapabilityOverride>>;
 
-/** The mode of a capability, and why it is that one. */
+/** The mode of a capability, and why it was chosen. */
 export interface NegotiatedMode {
   /** The mode. */
   readonly mode: string;
   /**
    * - `negotiated`: the most preferred one common to all;
-   * - `preferred` and `used`: what an operator said;
+   * - `preferred` and `used`: an operator's override;
    * - `default`: nothing is common to all.
    */
   readonly by: "negotiated" | "preferred" | "used" | "default";
@@ -84,7 +87,7 @@ export interface NegotiatedMode {
 
 /** A mode has changed. */
 export interface CapabilityChange {
-  /** What has happened. */
+  /** The kind of event. */
   readonly type: "capability_changed";
   /** Name of the capability. */
   readonly capability: string;
@@ -102,8 +105,8 @@ export const HANDOFF: Capability = {
   legacy: "none",
 };
 /**
- * Leaves, is removed or replaced in stages, and as the claimant stages that for
- * others; with `v2` it reads plans that name the joins they leave out.
+ * Supports staged leaving, removal and replacement, and as the claimant stages
+ * them for others; with `v2` it reads plans that name the joins they leave out.
  */
 export const MEMBERSHIP: Capability = {
   name: "membership",
@@ -112,8 +115,8 @@ export const MEMBERSHIP: Capability = {
   legacy: "none",
 };
 /**
- * Reads rings that are resized, and spreads its data over the partitions of another
- * ring size; with `v2` it knows the phases of a resize too, and may begin one.
+ * Reads rings that are being resized, and spreads its data over the partitions
+ * of another ring size; `v2` adds the phases of a resize, and may begin one.
  */
 export const RESIZE: Capability = {
   name: "resize",
@@ -122,8 +125,8 @@ export const RESIZE: Capability = {
   legacy: "none",
 };
 /**
- * Keeps members of ensembles, and serves consistent buckets by them; a node without
- * a data directory does not. With `v2` ensembles follow a resize of the ring.
+ * Runs members of ensembles, which serve consistent buckets; a node without a
+ * data directory does not. With `v2` ensembles follow a resize of the ring.
  */
 export const CONSISTENT_BUCKETS: Capability = {
   name: "consistent_buckets",
@@ -206,23 +209,23 @@ function require(
   );
 }
 
-/** What a node that supports `capabilities` says of itself: the same text for the same modes. */
+/** The metadata text for `capabilities`; canonical. */
 export function encodeClaim(capabilities: readonly Capability[]): string {
   return capabilities.map(({ name, supported }) =>
     `${name}=${supported.join(",")}`
   ).sort(compareTexts).join(" ");
 }
 
-/** What Whorl's own capabilities come to. */
+/** The metadata text for Whorl's own capabilities. */
 export const WHORL_CLAIM: string = encodeClaim(WHORL_CAPABILITIES);
 
-/** Claims that were read last: members of one version all say the same, and are asked with each ring. */
+/** Cache of decoded claims: members of one version all have the same text, which is read with each ring. */
 const lastClaims = new Map<string, Claim>();
 const LAST_CLAIMS_MAX = 64;
 
 /**
- * What a member says, or `null` if it says nothing. A newer one may say what
- * cannot be read here: that part is left out, and the rest counts.
+ * Decodes what a member supports, or `null` if it has no entry. Parts that
+ * cannot be read, from a newer version, are skipped.
  */
 export function decodeClaim(value: RingMetaValue): Claim | null {
   if (typeof value !== "string") return null;
@@ -244,17 +247,17 @@ export function decodeClaim(value: RingMetaValue): Claim | null {
   return claim;
 }
 
-/** What `node` says in `ring`, or `null`. */
+/** What `node` supports according to `ring`, or `null`. */
 export function claimOf(ring: Ring, node: string): Claim | null {
   return decodeClaim(memberMeta(ring, node, MemberMeta.capabilities));
 }
 
-/** Whose word counts in `ring`: all members but those that are only invited, sorted. */
+/** The members that count in negotiation: all but those that are only invited, sorted. */
 export function negotiators(ring: Ring): string[] {
   return currentMembers(ring).filter((node) => !isInvited(ring, node));
 }
 
-/** Modes that a member with `claim` has of a capability. */
+/** The modes of a capability that a member with `claim` supports. */
 export function modesOf(
   claim: Claim | null,
   capability: Capability,
@@ -284,9 +287,9 @@ export function membersWithout(
 }
 
 /**
- * The mode of `capability` in the cluster of `ring`: the same on all members, if
- * they override it alike. Where versions do not order the modes alike, the one
- * with most modes is taken at its word.
+ * The mode of `capability` in the cluster of `ring`: the same on all members if
+ * they have the same overrides. If versions order the modes differently, the
+ * order of the one with the most modes counts.
  */
 export function negotiate(
   ring: Ring,
@@ -294,7 +297,7 @@ export function negotiate(
   override: CapabilityOverride = {},
 ): NegotiatedMode {
   const { supported } = capability;
-  // What this node cannot do it cannot be told to.
+  // An override with a mode that this node does not support is ignored.
   const { use, prefer } = override;
   if (use !== undefined && supported.includes(use)) {
     return { mode: use, by: "used" };
@@ -317,7 +320,7 @@ export function negotiate(
     : { mode, by: "negotiated" };
 }
 
-/** The longer list first, and of equal ones always the same. */
+/** Longer lists first; ties are broken the same way on all nodes. */
 function compareLists(a: readonly string[], b: readonly string[]): number {
   return b.length - a.length || compareTexts(a.join(), b.join());
 }
@@ -340,7 +343,7 @@ export function encodeOverride(
   return parts.length === 0 ? null : parts.join(" ");
 }
 
-/** What {@linkcode encodeOverride} made; what cannot be read says nothing. */
+/** Decodes what {@linkcode encodeOverride} made; unreadable parts are ignored. */
 export function decodeOverride(value: RingMetaValue): CapabilityOverride {
   if (typeof value !== "string") return {};
   const override: { use?: string; prefer?: string } = {};
@@ -354,9 +357,10 @@ export function decodeOverride(value: RingMetaValue): CapabilityOverride {
 }
 
 /**
- * Checks what an operator says about `capability`.
+ * Validates an override of `capability`.
  *
- * @throws {WhorlError} `invalid_argument` if this node does not support the mode.
+ * @throws {WhorlError} `invalid_argument` if this node does not support the
+ * mode.
  */
 export function checkOverride(
   capability: Capability,
@@ -374,19 +378,19 @@ export function checkOverride(
   }
 }
 
-// What one node makes of it.
+// The state of one node.
 
 /** The capabilities of one node. */
 export interface CapabilityState {
   /** What it supports. */
   readonly registered: readonly Capability[];
-  /** What its own operator says, which is stronger than what the cluster's does. */
+  /** Overrides of this node, which take precedence over those of the cluster. */
   readonly overrides: CapabilityOverrides;
-  /** Modes now, by capability. */
+  /** Present modes, by capability. */
   modes: ReadonlyMap<string, NegotiatedMode>;
 }
 
-/** The capabilities of a node that goes by `ring`. */
+/** The capabilities of a node whose current ring is `ring`. */
 export function createCapabilities(
   registered: readonly Capability[],
   overrides: CapabilityOverrides,
@@ -397,7 +401,7 @@ export function createCapabilities(
   return state;
 }
 
-/** The override of a capability that counts on a node. */
+/** The override of a capability that is in effect on a node. */
 export function overrideOf(
   { overrides }: CapabilityState,
   ring: Ring,
@@ -408,7 +412,7 @@ export function overrideOf(
     : decodeOverride(ring.meta.get(overrideMetaName(name))?.value ?? null);
 }
 
-/** The node goes by `ring` now; `state` has one owner and changes in place. */
+/** The node's current ring is `ring` now; `state` has one owner and changes in place. */
 export function stepCapabilities(
   state: CapabilityState,
   ring: Ring,
@@ -437,15 +441,15 @@ export function stepCapabilities(
 
 /** A capability as one node sees it. */
 export interface CapabilityStatus extends Capability, NegotiatedMode {
-  /** What overrides it. */
+  /** The override in effect. */
   readonly override: CapabilityOverride;
-  /** Members that do not support the most preferred mode, sorted: why it is not the one. */
+  /** Members that do not support the most preferred mode, sorted. */
   readonly lacking: readonly string[];
   /** What each member supports; `null` for one older than capabilities. Sorted by name. */
   readonly members: readonly {
     /** The member. */
     readonly node: string;
-    /** Its modes, the preferred one first. */
+    /** Its modes, preferred one first. */
     readonly modes: readonly string[] | null;
   }[];
 }

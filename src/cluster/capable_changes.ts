@@ -1,7 +1,7 @@
 /**
- * Which changes of the cluster the versions in it can carry out, and what they
- * can be told of them. Each `refuse…` returns the refusal, or `null` if nothing
- * speaks against it.
+ * Which changes of the cluster its members' versions can carry out, and what they
+ * can be told of them. Each `refuse…` returns the refusal, or `null` if there is
+ * none.
  *
  * @module
  */
@@ -19,13 +19,16 @@ import {
   supports,
 } from "./capability.ts";
 
-/** Whether `node` may be asked, as the claimant, to stage something: an older one would take the question for garbage. */
+/**
+ * Whether `node`, as the claimant, can be asked to stage changes: an older
+ * version would treat the request as a protocol error.
+ */
 export function refuseClaimant(ring: Ring, node: string): WhorlError | null {
   const what = "stage a change with this claimant";
   return refuse(ring, MEMBERSHIP, [node], what, "v1");
 }
 
-/** Whether those who have to do something for `change` can. Those who are removed or replaced by force need do nothing. */
+/** Whether the nodes that must act for `change` support it. Nodes that are removed or replaced by force need not act. */
 export function refuseStage(
   ring: Ring,
   { action, node, replacement }: StagedChange,
@@ -51,7 +54,7 @@ export function planFor(
   return readable;
 }
 
-/** Whether all members can read a ring that is being resized, and do their part. */
+/** Whether all members support resizes. */
 export function refuseResizing(ring: Ring): WhorlError | null {
   return refuse(ring, RESIZE, negotiators(ring), "resize the ring");
 }
@@ -63,12 +66,15 @@ export function refuseTakeover(ring: Ring): WhorlError | null {
     : null;
 }
 
-/** What a node must be able to do to serve consistent buckets: where the ring has been resized, older versions call their groups otherwise. */
+/**
+ * The mode needed to serve consistent buckets: after a resize of the ring,
+ * older versions use other names for the groups.
+ */
 function consistentMode({ ownership }: Ring): string {
   return ownership.generations.newest > 0 ? "v2" : "v1";
 }
 
-/** Whether all members can serve a bucket that is consistent. */
+/** Whether all members can serve consistent buckets. */
 export function refuseConsistent(ring: Ring): WhorlError | null {
   return refuse(
     ring,
@@ -79,7 +85,7 @@ export function refuseConsistent(ring: Ring): WhorlError | null {
   );
 }
 
-/** Whether `guests` can become members: where buckets are consistent, each member has to serve them so. */
+/** Whether `guests` can become members: if there are consistent buckets, each member has to serve them. */
 export function refuseGuests(
   ring: Ring,
   guests: readonly string[],
@@ -95,7 +101,7 @@ export function refuseGuests(
     : null;
 }
 
-/** Whether the transfers that `committed` has and `ring` has not can be made by those between whom they go. */
+/** Whether sources and targets of the transfers that `committed` adds to `ring` support handoff. */
 export function refuseTransfers(
   ring: Ring,
   committed: Ring,

@@ -1,6 +1,6 @@
 /**
- * The process around the claimant: it keeps the deadlines of requests, and sees
- * to it that no answer leaves before the ring it speaks of is stored.
+ * The process around the claimant: it keeps the deadlines of requests, and
+ * ensures that no answer is sent before the ring it refers to is stored.
  *
  * @module
  */
@@ -26,9 +26,9 @@ import type { StoreOutcome } from "./ring_waits.ts";
 export interface ClaimantWorld {
   readonly runtime: Runtime;
   readonly log: Log;
-  /** Goes by `ring` from now on. */
+  /** Makes `ring` the current ring. */
   updateRing(ring: Ring): void;
-  /** Runs `run` once a ring with the changes of `ring` is stored, or will not be any more. */
+  /** Runs `run` once a ring with the changes of `ring` is stored, or can no longer be. */
   whenStored(ring: Ring, run: (outcome: StoreOutcome) => void): void;
 }
 
@@ -44,7 +44,7 @@ interface Asker {
 export class ClaimantProcess {
   readonly #world: ClaimantWorld;
   readonly #claimant: ClaimantState;
-  /** Who waits for the answer to each request, and until when. */
+  /** Askers and deadlines of open requests. */
   readonly #askers = new Map<number, Asker>();
   readonly #deadlines = new Map<number, TimerHandle>();
   #resizeTimer: TimerHandle | undefined;
@@ -62,7 +62,7 @@ export class ClaimantProcess {
     this.#claimant = createClaimant(self, ring, targetN);
   }
 
-  /** The node goes by `ring` now. */
+  /** The node's current ring is `ring` now. */
   ringChanged(ring: Ring): void {
     this.#step({ type: "ring_changed", ring });
   }
@@ -72,12 +72,12 @@ export class ClaimantProcess {
     this.#step({ type: "nodes_up", nodes });
   }
 
-  /** All groups of consistent buckets have come so far in taking over for the ring of that generation. */
+  /** All groups of consistent buckets have reached `step` in taking over for the ring of that generation. */
   takenOver(generation: number, step: "copied" | "open"): void {
     this.#step({ type: "taken_over", generation, step });
   }
 
-  /** Serves the `request` of `node`; `answer` is called once, after at most `waitMs` milliseconds and the time the disk takes. */
+  /** Serves the `request` of `node`; `answer` is called once, after at most `waitMs` milliseconds plus the time of storing the ring. */
   request(
     node: string,
     request: ClaimantRequest,
@@ -90,7 +90,7 @@ export class ClaimantProcess {
     this.#step({ type: "request", id, request, waitMs });
   }
 
-  /** Ends; what waits is answered with `closed`. */
+  /** Ends; open requests are answered with `closed`. */
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#deadlines.values()) {
@@ -103,7 +103,7 @@ export class ClaimantProcess {
 
   #step(event: ClaimantEvent): void {
     if (this.#stopped) return;
-    // Once the list has changed the ring, what follows waits until it is stored.
+    // Effects after a change of the ring wait until that is stored.
     let changed: Ring | null = null;
     for (const effect of stepClaimant(this.#claimant, event)) {
       if (effect.type === "update_ring") {
@@ -178,14 +178,14 @@ export class ClaimantProcess {
   }
 }
 
-/** What `effect` becomes when the change it speaks of has come to nothing. */
+/** What `effect` becomes when its change was abandoned. */
 function undone(effect: ClaimantAct): ClaimantAct {
   return effect.type !== "reply" ? effect : {
     type: "fail",
     id: effect.id,
     code: "cancelled",
     message:
-      `Cannot ${effect.result.method} as the claimant went over to another cluster first`,
+      `Cannot ${effect.result.method} as the claimant moved to another cluster first`,
     details: {},
   };
 }

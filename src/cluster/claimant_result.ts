@@ -1,6 +1,6 @@
 /**
- * What the claimant answers, on the wire: made from a result, and checked when it
- * comes from another node.
+ * The claimant's answers on the wire: encoded from a result, and validated when
+ * they come from another node.
  *
  * @module
  */
@@ -79,7 +79,7 @@ function countToList({ from, to, partitions }: TransferCount): unknown[] {
   return [from, to, partitions];
 }
 
-/** @throws {WhorlError} `protocol_error` if `value` is no plan. */
+/** @throws {WhorlError} `protocol_error` if `value` is not a plan. */
 export function expectPlan(value: unknown): StagedPlan {
   const [planId, changes, transitions, postponedJoins] = expectList(
     value,
@@ -184,7 +184,7 @@ function expectCounts(value: unknown): TransferCount[] {
   });
 }
 
-/** @throws {WhorlError} `protocol_error` if `value` is no list of names. */
+/** @throws {WhorlError} `protocol_error` if `value` is not a list of names. */
 export function expectNames(value: unknown): string[] {
   return expectList(value, "the names", 0, RING_NAMES_MAX)
     .map((name) => expectText(name, "a name"));

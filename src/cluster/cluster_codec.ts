@@ -1,7 +1,7 @@
 /**
  * The payloads of cluster frames, except the ring itself: digests, services,
- * requests between nodes and their answers. MessagePack lists by position;
- * docs/wire_format.md describes them.
+ * requests between nodes and their answers. MessagePack lists with positional
+ * elements; docs/wire_format.md describes them.
  *
  * @module
  */
@@ -23,14 +23,14 @@ import { type BucketMark, ROOT_NUMBERS } from "../ring/consistent_buckets.ts";
 import type { NodeFacts } from "../ring/ring_change.ts";
 import type { JoinOffer } from "./membership.ts";
 
-/** What a node says of the ring it holds. */
+/** A node's ring, in short. */
 export interface RingDigest {
   readonly clusterName: string;
   /** The seed of the cluster's id. */
   readonly seed: string;
   /** Digest of the ring the sender has stored. */
   readonly digest: string;
-  /** Members the sender knows to hold the same ring, itself included; sorted. */
+  /** Members known to the sender to hold the same ring, itself included; sorted. */
   readonly agreed: readonly string[];
   /** Whether the sender asks for the receiver's ring. */
   readonly wanted: boolean;
@@ -68,11 +68,11 @@ export function decodeDigest(bytes: Uint8Array): RingDigest {
 /** Most services of one node. */
 export const SERVICES_MAX = 256;
 
-/** The services of one node, as it says itself. */
+/** The services of one node, as published by itself. */
 export interface ServiceList {
-  /** The start of the node it speaks for; a later one replaces all earlier lists. */
+  /** Incarnation of the node; a later one replaces all earlier lists. */
   readonly incarnation: number;
-  /** Counts up with each change since then. */
+  /** Incremented with each change. */
   readonly version: number;
   readonly services: readonly string[];
 }
@@ -98,7 +98,7 @@ export function decodeServices(bytes: Uint8Array): ServiceList {
   };
 }
 
-/** A ring for a node that wants to join, encoded, and who gives it; `null` while it is starting. */
+/** Encodes a join offer: the offering node and its encoded ring, `null` while it is starting. */
 export function encodeJoinOffer(
   node: string,
   ring: Uint8Array | null,
@@ -117,24 +117,27 @@ export function decodeJoinOffer(bytes: Uint8Array): JoinOffer {
   };
 }
 
-/** What one node asks of another. */
+/** A request from one node to another. */
 export type ClusterRequest =
   | { readonly method: "plan"; readonly waitMs: number }
   | {
     readonly method: "commit";
-    /** The plan that is meant, or `null` for the one shown last. */
+    /** The plan to commit, or `null` for the one shown last. */
     readonly planId: string | null;
     readonly waitMs: number;
   }
   | { readonly method: "clear"; readonly waitMs: number }
   | {
-    /** Stage `change`; the answer is the ring version in which it is, or 0 if it needs no commit. */
+    /** Stage `change`; the answer is the ring version that contains it, or 0 if it needs no commit. */
     readonly method: "stage";
     readonly change: StagedChange;
     readonly waitMs: number;
   }
   | {
-    /** Stage a ring of `size` partitions, or with 0 that the resize under way is given up; the answer is the ring version in which it is. */
+    /**
+     * Stage a ring of `size` partitions, or with 0 the abort of the resize in
+     * progress; the answer is the ring version that contains it.
+     */
     readonly method: "resize";
     readonly size: number;
     readonly waitMs: number;
@@ -145,10 +148,10 @@ export type ClusterRequest =
     readonly mark: BucketMark;
     readonly waitMs: number;
   }
-  /** Asked before a commit by claimants that cannot move data: which of these must stay where they are. All of them. */
+  /** Asked before a commit by claimants that cannot move data: which of these partitions must stay in place. All of them. */
   | { readonly method: "holds_data"; readonly partitions: readonly number[] }
   | {
-    /** Take `guest` in; the answer is the stored ring in which it is invited. */
+    /** Admit `guest`; the answer is the stored ring in which it is invited. */
     readonly method: "admit";
     readonly guest: NodeFacts;
     /** The cluster that is meant. */
@@ -156,15 +159,15 @@ export type ClusterRequest =
     readonly waitMs: number;
   }
   | {
-    /** Whether the one who is asked is in the cluster of `seed`, or may be about to. */
+    /** Whether the receiver is in the cluster of `seed`, or may be about to join it. */
     readonly method: "belongs";
     readonly seed: string;
   };
 
-/** Longest a request may wait on the other side, in milliseconds. */
+/** Longest a request may wait at the receiver, in milliseconds. */
 export const WAIT_MS_MAX = 600_000;
 
-/** Encodes a request under a number the asker chose. */
+/** Encodes a request with the number chosen by its sender. */
 export function encodeRequest(
   id: number,
   request: ClusterRequest,
@@ -251,7 +254,7 @@ export function decodeRequest(
           ? null
           : expectText(replacement, "a name", 255, 1),
       };
-      // Those that take a replacement have one, and no others do.
+      // Actions with a replacement must have one, and no others may.
       if (change.action.endsWith("replace") !== (replacement !== null)) {
         throw new WhorlError(
           "protocol_error",
@@ -265,7 +268,7 @@ export function decodeRequest(
         id,
         request: {
           method,
-          // Any other is refused by its name.
+          // The claimant validates the size.
           size: expectInteger(argument, "a ring size"),
           waitMs,
         },
@@ -273,7 +276,7 @@ export function decodeRequest(
     case "mark": {
       const [bucket, numbers, wallMs] = expectList(argument, "a mark", 3, 3);
       const mark = {
-        // A wrong one is refused by its name.
+        // The claimant validates the name.
         bucket: expectText(bucket, "a bucket", 1_000),
         numbers: expectList(numbers, "numbers", ROOT_NUMBERS, ROOT_NUMBERS)
           .map((number) => expectInteger(number, "a number", 1, 2 ** 48 - 1)),
@@ -363,7 +366,8 @@ export function decodeReply(
     reply: {
       ok: false,
       error: new WhorlError(
-        // Codes of later versions pass through: the caller compares, it does not enumerate.
+        // Codes of later versions pass through: callers compare codes, they do
+        // not enumerate them.
         expectText(code, "an error code", 64, 1) as ErrorCode,
         expectText(message, "an error message", 4096),
         { details: plainRecord(details) },

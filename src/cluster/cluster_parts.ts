@@ -1,6 +1,6 @@
 /**
- * The parts of the cluster side of a node, and how they hear of each other. Each
- * is a process of its own around its core; nothing is decided here.
+ * The parts of the cluster side of a node, and how they notify each other. Each
+ * is a process around its core; nothing is decided here.
  *
  * @module
  */
@@ -49,23 +49,23 @@ const WAIT_MS_DEFAULT = 5_000;
 
 /** The parts of one node. */
 export class ClusterParts {
-  /** Who hears of changes. */
+  /** Subscribers to changes. */
   readonly subscribers: ClusterSubscribers;
   /** The ring. */
   readonly gossip: GossipProcess;
-  /** Questions to other nodes, and theirs. */
+  /** Requests to other nodes, and from them. */
   readonly calls: PeerCalls;
-  /** What an operator may change. */
+  /** Changes requested by an operator. */
   readonly membership: MembershipCalls;
-  /** This node's way into another cluster. */
+  /** This node's join of another cluster. */
   readonly join: JoinProcess;
-  /** Other nodes' way into this one's. */
+  /** Other nodes' joins of this one's. */
   readonly guests: GuestsProcess;
-  /** Who is up, and what they offer. */
+  /** Which nodes are up, and their services. */
   readonly watcher: NodeWatcherProcess;
-  /** What the members can all do. */
+  /** The negotiated capabilities. */
   readonly capabilities: CapabilityState;
-  /** Peers whose version is older than capabilities, as they say themselves. */
+  /** Peers whose version is known to be older than capabilities. */
   readonly #silent = new Set<string>();
   readonly #options: ClusterOptions;
   readonly #world: ClusterWorld;
@@ -77,12 +77,12 @@ export class ClusterParts {
   #stopped = false;
 
   /**
-   * Restores or makes the ring; nothing happens before `start()`.
+   * Restores or creates the ring; nothing happens before `start()`.
    *
    * @throws {WhorlError} `invalid_ring_size`; `store_corrupt` if the stored
-   * ring cannot be read; `invalid_config` if it is of another cluster name;
-   * `store_foreign` if this node is no member of it;
-   * `name_taken` if this node is another one than the ring knows by its name.
+   * ring cannot be read; `invalid_config` if its cluster name differs;
+   * `store_foreign` if this node is not a member of it; `name_taken` if the
+   * ring has another identity under this node's name.
    */
   constructor(options: ClusterOptions, world: ClusterWorld) {
     const self = options.node.name;
@@ -149,7 +149,7 @@ export class ClusterParts {
     );
   }
 
-  /** Begins; resolves once this node's ring is stored and may be shown, or the node was stopped. */
+  /** Starts; resolves once this node's ring is stored and may be shown, or the node was stopped. */
   async start(): Promise<void> {
     const { node, gossipIntervalMs, servicesIntervalMs } = this.#options;
     this.#every("gossip", gossipIntervalMs ?? 1_000, () => {
@@ -160,12 +160,12 @@ export class ClusterParts {
     this.#every("services", servicesIntervalMs ?? 10_000, () => {
       this.watcher.step({ type: "broadcast" });
     });
-    // The address may be another one than at the last start.
+    // The address may have changed since the last start.
     const wallMs = this.#world.wallClock();
     await this.gossip.start(putFacts(this.gossip.ring, node, wallMs));
   }
 
-  /** Ends. What waits is refused with `closed`. */
+  /** Ends. Pending requests fail with `closed`. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -180,12 +180,12 @@ export class ClusterParts {
     this.subscribers.clear();
   }
 
-  /** All groups of consistent buckets have come so far in taking over for the ring of that generation. */
+  /** All groups of consistent buckets have reached `step` in taking over for the ring of that generation. */
   takenOver(generation: number, step: "copied" | "open"): void {
     this.#claimant.takenOver(generation, step);
   }
 
-  /** A leaving node that has nothing left to do says so. */
+  /** A leaving node that has nothing left to do becomes `exiting`. */
   exitIfDone(): void {
     if (this.#stopped) return;
     const { ring } = this.gossip;
@@ -197,9 +197,9 @@ export class ClusterParts {
     );
   }
 
-  // How the parts hear of each other.
+  // How the parts notify each other.
 
-  /** The cluster this node was in goes on without it. */
+  /** The cluster has removed this node. */
   #removed(joining: boolean): void {
     const { node } = this.#options;
     const said = this.gossip.ring.clock.get(node.name) ?? 0;
@@ -225,19 +225,19 @@ export class ClusterParts {
     return this.#hasLeft;
   }
 
-  /** A peer has been asked what it supports and does not know the question; until its link ends it is of an older version. */
+  /** A peer does not know the call that asks what it supports; until its link ends, it counts as an older version. */
   supportsNothing(node: string): void {
     this.#silent.add(node);
     this.#speakForSilent();
   }
 
-  /** There is no link to `node` any more: its next version may be another one. */
+  /** The link to `node` has ended: its version may change. */
   peerDown(node: string): void {
     this.#silent.delete(node);
     this.gossip.peerDown(node);
   }
 
-  /** An older version does not take back what a newer one said in its name. */
+  /** Withdraws capabilities that a newer version has published for nodes that now run an older one. */
   #speakForSilent(): void {
     if (this.#stopped || this.#hasLeft) return;
     const self = this.#options.node.name;
@@ -249,7 +249,7 @@ export class ClusterParts {
     this.gossip.update(ring, "members run an older version than they did");
   }
 
-  /** Says again what this node supports, should somebody have taken it for an older one. */
+  /** Publishes again what this node supports, if another node has withdrawn it. */
   #speakForSelf(): void {
     const { node } = this.#options;
     const { ring } = this.gossip;
@@ -276,7 +276,7 @@ export class ClusterParts {
   }
 
   #ringStored(ring: Ring): void {
-    // It owns all of a ring that nobody is to know.
+    // It has left: its new ring must not be shown.
     if (this.#hasLeft) return;
     const { peers, changes } = newsOfStored(this.#news, ring);
     if (peers !== null) this.#world.peersChanged(peers);
@@ -284,14 +284,14 @@ export class ClusterParts {
     this.join.ringStored(ring);
   }
 
-  /** Another node asks, or this one asks itself. */
+  /** Serves a request of another node, or of this one. */
   #serve(
     from: string,
     request: ClusterRequest,
     answer: (reply: ClusterReply) => void,
   ): void {
     switch (request.method) {
-      // Only claimants that cannot move data ask, so none of it may be moved.
+      // Only claimants that cannot move data ask, so no data may be moved.
       case "holds_data":
         return answer({ ok: true, result: [...request.partitions] });
       case "admit":

@@ -1,7 +1,7 @@
 /**
- * The cluster part of a node, as the node sees it: what it knows of the cluster,
- * what the node tells it, and what can be done to the cluster. Each call and
- * each frame goes to the part it is for.
+ * The cluster side of a node, as seen by the node: what it knows about the
+ * cluster, what the node tells it, and the operations on the cluster. Each call
+ * and each frame is passed to the responsible part.
  *
  *     calls ──► membership calls ─┐     ┌─► gossip: ring, disk, digests ─► subscribers
  *     join ───► join ─────────────┼─────┤
@@ -45,7 +45,7 @@ import type {
 } from "./cluster_world.ts";
 import { refuseIdentity } from "./membership.ts";
 
-/** The cluster part of one node. */
+/** The cluster side of one node. */
 export class ClusterProcess {
   readonly #self: string;
   readonly #world: ClusterWorld;
@@ -53,12 +53,12 @@ export class ClusterProcess {
   #stopped = false;
 
   /**
-   * Restores or makes the ring; nothing happens before `start()`.
+   * Restores or creates the ring; nothing happens before `start()`.
    *
    * @throws {WhorlError} `invalid_ring_size`; `store_corrupt` if the stored
-   * ring cannot be read; `invalid_config` if it is of another cluster name;
-   * `store_foreign` if this node is no member of it;
-   * `name_taken` if this node is another one than the ring knows by its name.
+   * ring cannot be read; `invalid_config` if its cluster name differs;
+   * `store_foreign` if this node is not a member of it; `name_taken` if the
+   * ring has another identity under this node's name.
    */
   constructor(options: ClusterOptions, world: ClusterWorld) {
     this.#self = options.node.name;
@@ -66,20 +66,20 @@ export class ClusterProcess {
     this.#parts = new ClusterParts(options, world);
   }
 
-  /** Begins; resolves once this node's ring is stored and may be shown, or the node was stopped. */
+  /** Starts; resolves once this node's ring is stored and may be shown, or the node was stopped. */
   start(): Promise<void> {
     return this.#parts.start();
   }
 
-  /** Ends. What waits is refused with `closed`. */
+  /** Ends. Pending requests fail with `closed`. */
   stop(): void {
     this.#stopped = true;
     this.#parts.stop();
   }
 
-  // What it knows.
+  // What it knows about the cluster.
 
-  /** The ring this node goes by, which may be a moment ahead of what it has stored. */
+  /** This node's current ring, which may be a moment ahead of the stored one. */
   get ring(): Ring {
     return this.#parts.gossip.ring;
   }
@@ -135,7 +135,7 @@ export class ClusterProcess {
     return capabilityStatuses(this.#parts.capabilities, this.ring);
   }
 
-  /** Whether `node` can take and give the data of partitions. */
+  /** Whether `node` supports handoff. */
   canHandOff(node: string): boolean {
     return supports(this.ring, node, HANDOFF, "v1");
   }
@@ -145,12 +145,12 @@ export class ClusterProcess {
     return this.#parts.subscribers.add(listener);
   }
 
-  /** Resolves with `true` once `holds` does of the ring, with `false` after `waitMs` milliseconds. */
+  /** Resolves with `true` once `holds` is true of the ring, with `false` after `waitMs` milliseconds. */
   waitFor(holds: (ring: Ring) => boolean, waitMs: number): Promise<boolean> {
     return this.#parts.gossip.waitFor(holds, waitMs);
   }
 
-  /** This node's ring for one that wants to join; answer its request with it. */
+  /** The answer to a node that asks for this node's ring in order to join. */
   joinOffer(): Uint8Array<ArrayBuffer> {
     return this.#parts.guests.offer();
   }
@@ -168,24 +168,24 @@ export class ClusterProcess {
     this.#parts.gossip.peerUp(node);
   }
 
-  /** There is no link to `node` any more. */
+  /** The link to `node` has ended. */
   peerDown(node: string, reason: string): void {
     this.#parts.watcher.step({ type: "peer_down", node, reason });
     this.#parts.peerDown(node);
     this.#parts.calls.peerDown(node);
   }
 
-  /** A peer was asked what it supports, and is of a version that does not know the question. */
+  /** A peer runs a version that does not know the call that asks what it supports. */
   supportsNothing(node: string): void {
     this.#parts.supportsNothing(node);
   }
 
-  /** The failure detector doubts `node`. */
+  /** The failure detector suspects `node`. */
   suspect(node: string): void {
     this.#parts.watcher.step({ type: "peer_suspect", node });
   }
 
-  /** The failure detector no longer doubts `node`. */
+  /** The failure detector no longer suspects `node`. */
   alive(node: string): void {
     this.#parts.watcher.step({ type: "peer_alive", node });
   }
@@ -201,10 +201,11 @@ export class ClusterProcess {
   }
 
   /**
-   * Takes a cluster frame (types 20 to 39) from `from`. `payload` is not kept.
+   * Handles a cluster frame (types 20 to 39) from `from`. `payload` is not
+   * kept.
    *
-   * @throws {WhorlError} `protocol_error` if it cannot be read; the link it came
-   * on should be closed.
+   * @throws {WhorlError} `protocol_error` if it cannot be read; the link it
+   * came on should be closed.
    */
   handleFrame(from: string, frameType: number, payload: Uint8Array): void {
     if (this.#stopped) return;
@@ -227,34 +228,35 @@ export class ClusterProcess {
     }
   }
 
-  // What can be done to the cluster.
+  // Operations on the cluster.
 
   /**
    * Joins the cluster of the node at `address`; takes effect with a commit,
-   * unless `options` say at once.
+   * unless `options` ask for an immediate join.
    *
-   * @throws {WhorlError} `self_join`, `not_reachable`, `unable_to_get_join_ring`,
-   * `node_still_starting`, `not_single_node`, `different_ring_sizes`,
-   * `pending_changes`, `wrong_cluster`, `name_taken`, or what the handshake
-   * refused with.
+   * @throws {WhorlError} `self_join`, `not_reachable`,
+   * `unable_to_get_join_ring`, `node_still_starting`, `not_single_node`,
+   * `different_ring_sizes`, `pending_changes`, `wrong_cluster`, `name_taken`,
+   * or the reason that the handshake was refused.
    */
   join(address: Address, options?: JoinOptions): Promise<JoinResult> {
     return this.#parts.join.join(address, options);
   }
 
   /**
-   * Stages that `node`, or this one, hands over what it owns and leaves.
+   * Stages the leave of `node`, by default this one: it hands over what it owns
+   * and leaves.
    *
    * @throws {WhorlError} `not_member`, `only_member`, `already_leaving`,
-   * `not_reachable` if it is down or the claimant can't be asked, `timeout`.
+   * `not_reachable` if it is down or the claimant cannot be reached, `timeout`.
    */
   leave(node: string = this.#self): Promise<StageResult> {
     return this.#parts.membership.stage("leave", node, null);
   }
 
   /**
-   * Stages that `node` is a member no longer and others own its partitions at
-   * once, without its data.
+   * Stages the removal of `node`: others own its partitions at once, without
+   * its data.
    *
    * @throws {WhorlError} `not_member`, `only_member`, `is_claimant`,
    * `not_reachable`, `timeout`.
@@ -267,8 +269,8 @@ export class ClusterProcess {
    * Stages that `node` hands over all it owns to `replacement`, a joining node,
    * and leaves.
    *
-   * @throws {WhorlError} `not_member`, `already_leaving`, `already_replacement`,
-   * `invalid_replacement`, `not_reachable`, `timeout`.
+   * @throws {WhorlError} `not_member`, `already_leaving`,
+   * `already_replacement`, `invalid_replacement`, `not_reachable`, `timeout`.
    */
   replace(node: string, replacement: string): Promise<StageResult> {
     return this.#parts.membership.stage("replace", node, replacement);
@@ -286,8 +288,8 @@ export class ClusterProcess {
   }
 
   /**
-   * Stages that the ring gets `size` partitions, or with 0 that the resize under
-   * way is given up.
+   * Stages a resize of the ring to `size` partitions, or with 0 the abort of
+   * the resize in progress.
    *
    * @throws {WhorlError} `invalid_ring_size`, `same_size`, `pending_changes`,
    * `not_resizing`, `not_capable`, `not_reachable`, `timeout`.
@@ -297,7 +299,7 @@ export class ClusterProcess {
   }
 
   /**
-   * What the staged changes come to, as the claimant computes it once the
+   * The outcome of the staged changes, computed by the claimant once the
    * members agree.
    *
    * @throws {WhorlError} `ring_not_ready`, `not_reachable`, `timeout`.
@@ -307,8 +309,8 @@ export class ClusterProcess {
   }
 
   /**
-   * Carries out the plan `planId`, or the one shown last. Committing one again
-   * that was committed last is no error.
+   * Carries out the plan `planId`, or the one shown last. Repeating the last
+   * commit is not an error.
    *
    * @throws {WhorlError} `nothing_planned`, `plan_changed`, `ring_not_ready`,
    * `not_reachable`, `timeout`.
@@ -317,15 +319,16 @@ export class ClusterProcess {
     return this.#parts.membership.commit(planId ?? null);
   }
 
-  /** Forgets staged changes; members that were joining stand alone again. @throws {WhorlError} `not_reachable`, `timeout`. */
+  /** Clears staged changes; members that were joining are alone again. @throws {WhorlError} `not_reachable`, `timeout`. */
   clear(): Promise<{ nodes: readonly string[] }> {
     return this.#parts.membership.clear();
   }
 
   /**
-   * Marks a bucket as consistent, for good; resolves when all members know of it.
+   * Marks a bucket as consistent, permanently; resolves when all members know
+   * it.
    *
-   * @param numbers `ROOT_NUMBERS` numbers that nobody has had.
+   * @param numbers `ROOT_NUMBERS` unused numbers.
    * @throws {WhorlError} `invalid_argument`, `not_capable`, `pending_changes`,
    * `ring_not_ready`, `not_reachable`, `timeout`.
    */
@@ -334,22 +337,25 @@ export class ClusterProcess {
     return this.#parts.membership.mark({ bucket, numbers, wallMs });
   }
 
-  /** This node is the claimant and has seen all first members of the root ensemble. */
+  /** On the claimant: all first members of the root ensemble exist. */
   rootFormed(): void {
     this.#parts.membership.rootFormed(this.#world.wallClock());
   }
 
-  /** This node is the claimant and has seen all groups of consistent buckets come so far in taking over for the ring of that generation. */
+  /** On the claimant: all groups of consistent buckets have reached `step` in taking over for the ring of that generation. */
   takenOver(generation: number, step: "copied" | "open"): void {
     this.#parts.takenOver(generation, step);
   }
 
-  /** `ClusterWorld.readyToExit` may have come to say yes: asks it now. */
+  /** The result of `ClusterWorld.readyToExit` may have changed: checks it now. */
   exitIfReady(): void {
     this.#parts.exitIfDone();
   }
 
-  /** Declares a member down that cannot be reached. It keeps its partitions. @throws {WhorlError} `is_up`, `not_member`, `only_member`. */
+  /**
+   * Declares an unreachable member down. It keeps its partitions. @throws
+   * {WhorlError} `is_up`, `not_member`, `only_member`.
+   */
   down(node: string): Promise<void> {
     return this.#parts.membership.down(node, this.#parts.watcher.isUp(node));
   }
@@ -360,10 +366,11 @@ export class ClusterProcess {
   }
 
   /**
-   * Overrides a capability in the whole cluster; `null` lets it be negotiated
-   * again. Durable here when it resolves.
+   * Overrides a capability in the whole cluster; `null` removes the override.
+   * Durable here when it resolves.
    *
-   * @throws {WhorlError} `invalid_argument` if this node does not support such a mode.
+   * @throws {WhorlError} `invalid_argument` if this node does not support the
+   * mode.
    */
   async overrideCapability(
     name: string,
@@ -378,9 +385,9 @@ export class ClusterProcess {
   }
 
   /**
-   * The data of `module` has left `partitions` of this node, or with `null`
-   * there is none. `registered` are the modules of this node: without any, a
-   * transfer is complete at once.
+   * The data of `module` has been handed over from `partitions` of this node,
+   * or with `null` there is none. `registered` are the modules of this node:
+   * without any, a transfer is complete at once.
    */
   transferComplete(
     partitions: readonly number[],

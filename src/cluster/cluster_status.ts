@@ -24,25 +24,25 @@ import {
 export interface ClusterStatus {
   /** Partitions of the ring. */
   readonly ringSize: number;
-  /** Partitions it is on the way to, of which `nextPartitions` are counted; absent if it is not being resized. */
+  /** The future ring size, to which `nextPartitions` refers; absent if the ring is not being resized. */
   readonly nextRingSize?: number;
   /** Sorted by name; tables sort them their own way. */
   readonly members: readonly MemberRow[];
-  /** The member that writes who owns what. */
+  /** The claimant: the member that assigns ownership. */
   readonly claimant: string;
   /** Whether all members agree on the ring. */
   readonly ringReady: boolean;
-  /** Members this node cannot reach now. */
+  /** Members that this node cannot reach now. */
   readonly unreachable: readonly string[];
 }
 
-/** A partition that changes hands. */
+/** A pending transfer of a partition. */
 export interface TransferRow {
   /** Its number on the ring. */
   readonly partition: number;
-  /** Who has it. */
+  /** The present owner. */
   readonly owner: string;
-  /** Who gets it. */
+  /** The next owner. */
   readonly nextOwner: string;
   /** Whether the claimant may switch the owner. */
   readonly status: "awaiting" | "complete";
@@ -50,21 +50,25 @@ export interface TransferRow {
   readonly completedModules: readonly string[];
 }
 
-/** How far a resize of the ring is. */
+/** The progress of a resize of the ring. */
 export interface ResizeStatus {
-  /** Partitions the ring will have. */
+  /** The future ring size. */
   readonly ringSize: number;
-  /** How far it is. */
+  /** Its phase. */
   readonly phase: RingResizePhase;
-  /** Partitions it has that have done their part of this phase. */
+  /** Partitions that have completed this phase. */
   readonly complete: number;
-  /** Who has to do something yet, sorted: owners, or in the phase `reading` and before `binding` whoever takes requests and is not known to have the ring. */
+  /**
+   * Nodes that are waited for, sorted: owners, or, in the phase `reading` and
+   * before `binding`, nodes that serve requests and are not known to have the
+   * ring.
+   */
   readonly waitingOn: readonly string[];
 }
 
 /** The ring and what moves on it. */
 export interface RingStatus {
-  /** The member that writes who owns what. */
+  /** The claimant: the member that assigns ownership. */
   readonly claimant: string;
   /** Whether this node can reach it. */
   readonly claimantUp: boolean;
@@ -74,13 +78,13 @@ export interface RingStatus {
   readonly ringSize: number;
   /** Nodes that own partitions, sorted by name. */
   readonly nodes: readonly string[];
-  /** For each partition in ring order, the owner's place in `nodes`. */
+  /** For each partition in ring order, the index of its owner in `nodes`. */
   readonly owners: readonly number[];
   /** Pending transfers, by partition. */
   readonly transfers: readonly TransferRow[];
-  /** The resize under way, or `null`. */
+  /** The resize in progress, or `null`. */
   readonly resize: ResizeStatus | null;
-  /** Members this node cannot reach now. */
+  /** Members that this node cannot reach now. */
   readonly unreachable: readonly string[];
 }
 

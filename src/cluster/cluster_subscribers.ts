@@ -1,6 +1,6 @@
 /**
- * Those who hear of changes of the cluster. Each hears all, in the order they
- * come about; one that fails keeps nothing from the others.
+ * Subscribers to changes of the cluster. Each is told of all changes in order;
+ * one that throws does not affect the others.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export class ClusterSubscribers {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Tells everybody who is there now. */
+  /** Tells all present subscribers. */
   tell(change: ClusterChange): void {
     for (const listener of [...this.#listeners]) {
       try {
@@ -37,7 +37,7 @@ export class ClusterSubscribers {
     }
   }
 
-  /** Nobody hears anything any more. */
+  /** Removes all subscribers. */
   clear(): void {
     this.#listeners.clear();
   }

@@ -1,5 +1,5 @@
 /**
- * The two sides of the cluster part of a node: what it needs from the node, and
+ * The interface of the cluster side of a node: what it needs from the node, and
  * what it tells its subscribers.
  *
  * @module
@@ -22,47 +22,50 @@ export interface ClusterWorld {
   readonly runtime: Runtime;
   /** Wall clock in milliseconds since 1970. */
   wallClock(): number;
-  /** Seeded chance, for whom to gossip with. */
+  /** Seeded randomness, to choose gossip partners. */
   readonly chance: Chance;
-  /** Where changes of the ring are told. */
+  /** For changes of the ring. */
   readonly log: Log;
-  /** 16 lowercase hex digits that cannot be guessed, to name a new cluster. */
+  /** 16 random lowercase hex digits, the seed of a new cluster's id. */
   newSeed(): string;
-  /** Sends a frame to a node; `false` if there is no link to it now. `payload` is free again afterwards. */
+  /** Sends a frame to a node; `false` if there is no link to it now. `payload` may be reused afterwards. */
   send(node: string, frameType: number, payload: Uint8Array): boolean;
-  /** The other members, and where they listen: keep links to these and to no others. */
+  /** The other members and their addresses: keep links to exactly these. */
   peersChanged(peers: ReadonlyMap<string, Address>): void;
-  /** Stores the ring in place of the last one; durable when it resolves. Never asked twice at a time. */
+  /** Stores the ring in place of the last one; durable when it resolves. Never called concurrently. */
   storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** The ring could not be stored. The node must not go on with what it cannot remember. */
+  /** The ring could not be stored. The node must not continue with a ring that is not durable. */
   storeFailed(error: unknown): void;
   /**
-   * Whether this node, which is leaving and owns nothing any more, may go: it may
-   * still hold data of others. Asked when the ring changes, about once a second,
-   * and by `ClusterProcess.exitIfReady`.
+   * Whether this node, which is leaving and owns nothing any more, may exit: it
+   * may still hold data that belongs to others. Called when the ring changes,
+   * about once a second, and by `ClusterProcess.exitIfReady`.
    *
    * @default {always}
    */
   readyToExit?(): boolean;
-  /** The `joinOffer()` of the node at `address`. @throws {WhorlError} `not_reachable` and whatever the handshake refuses with. */
+  /**
+   * The `joinOffer()` of the node at `address`. @throws {WhorlError}
+   * `not_reachable`, or the reason that the handshake was refused.
+   */
   fetchJoinOffer(address: Address): Promise<Uint8Array>;
 }
 
-/** How to run the cluster part of a node. */
+/** Options of the cluster side of a node. */
 export interface ClusterOptions {
-  /** This node, as the others will know it. */
+  /** This node, as published to the others. */
   readonly node: NodeFacts;
-  /** Grows with each start of this node. */
+  /** Increases with each start of this node. */
   readonly incarnation: number;
   /** Name of the cluster; only nodes with the same one can join. */
   readonly clusterName: string;
-  /** Partitions of the ring, if this node begins a cluster of its own. */
+  /** Partitions of the ring, if this node starts a new cluster. */
   readonly ringSize: number;
   /** What `storeRing` stored last, or `null` at the first start. */
   readonly storedRing: Uint8Array | null;
-  /** What this node supports. @default {what Whorl itself does} */
+  /** What this node supports. @default {Whorl's own capabilities} */
   readonly capabilities?: readonly Capability[];
-  /** What its operator says about that. @default {nothing} */
+  /** Overrides by its operator. @default {none} */
   readonly capabilityOverrides?: CapabilityOverrides;
   /** Consecutive partitions that should belong to different nodes. @default {4} */
   readonly targetN?: number;
@@ -74,14 +77,14 @@ export interface ClusterOptions {
   readonly waitMs?: number;
 }
 
-/** What subscribers are told. Rings are durable before anybody hears of them. */
+/** Events for subscribers. Rings are durable before they are reported. */
 export type ClusterChange =
   | {
     readonly type: "ring_changed";
     readonly ring: Ring;
     readonly ringVersion: number;
   }
-  /** Whether all members agree on the ring has changed. */
+  /** Whether all members agree on the ring. */
   | { readonly type: "ring_ready"; readonly ready: boolean }
   | {
     readonly type: "member_changed";
@@ -89,7 +92,7 @@ export type ClusterChange =
     readonly before: MemberStatus | null;
     readonly after: MemberStatus;
   }
-  /** Partitions of this node that wait to move; answer with `transferComplete`. Told again with each ring until they have. */
+  /** Partitions of this node that must be handed over; answer with `transferComplete`. Repeated with each ring until then. */
   | {
     readonly type: "transfers_pending";
     readonly transfers: readonly PendingTransfer[];
@@ -107,17 +110,17 @@ export type ClusterChange =
     readonly node: string;
     readonly reason: string;
   }
-  /** The cluster has let this node go that was only joining. It stands alone in a new ring and lives on. */
+  /** The cluster has removed this node, which was only joining. It continues alone in a new ring. */
   | { readonly type: "removed" }
   /**
-   * This node is a member no longer: it has left, or was removed by force. A new
-   * ring in which it stands alone is stored for its next start. Nothing of that
-   * ring is told, and the node should stop: clients that still hold on to it
-   * believe to write to the cluster it was in.
+   * This node is no longer a member: it has left, or was removed by force. A
+   * new ring, in which it is alone, is stored for its next start. That ring is
+   * not reported, and the node should stop: its remaining clients believe that
+   * they write to the former cluster.
    */
   | { readonly type: "left" };
 
-/** How to join. */
+/** Options of a join. */
 export interface JoinOptions {
   /**
    * Whether the join waits for a plan and a commit. Otherwise the node becomes a
@@ -126,30 +129,30 @@ export interface JoinOptions {
    * @default {true}
    */
   readonly staged?: boolean | undefined;
-  /** Who is meant; a node of another name that answers at the address is not joined. @default {whoever it is} */
+  /** The expected node; a node of another name at the address is not joined. @default {any} */
   readonly node?: string | undefined;
 }
 
-/** What came of a change that was to be staged. */
+/** The result of staging a change. */
 export interface StageResult {
-  /** The member it is about. */
+  /** The member concerned. */
   readonly node: string;
-  /** Whether it waits for a commit; false for a member that was only joining, which is let go at once. */
+  /** Whether it waits for a commit; false for a member that was only joining, which is removed at once. */
   readonly staged: boolean;
 }
 
-/** What came of a resize that was to be staged. */
+/** The result of staging a resize. */
 export interface ResizeResult {
-  /** Partitions of the ring as it is. */
+  /** The present ring size. */
   readonly ringSize: number;
-  /** Partitions it is to have after a commit; `null` if it is to stay as it is. */
+  /** The ring size after a commit; `null` if it stays the same. */
   readonly stagedSize: number | null;
 }
 
-/** What a join came to. */
+/** The result of a join. */
 export interface JoinResult {
   /** The member whose cluster was joined. */
   readonly joined: string;
-  /** Whether the claimant is known to have heard, so that a plan will contain the join. */
+  /** Whether the claimant is known to have the join, so that a plan will contain it. */
   readonly claimantKnows: boolean;
 }

@@ -1,21 +1,21 @@
 /**
- * Holds this node's ring and keeps it the same as everybody's. Members tell each
- * other the digest of the ring they have stored: at once to two others when it
- * changes, to a random one now and then in case a message was lost. Only where
- * digests differ does a whole ring travel, and it is merged.
+ * Holds this node's ring and keeps it equal to that of all members. Members
+ * send each other the digest of the ring they have stored: to two others at
+ * once when it changes, and to a random one from time to time in case a message
+ * was lost. Only if digests differ is a whole ring sent and merged.
  *
- *     ring changes ─► store ─► publish, announce digest ─┐ to children and debtors
+ *     ring changes ─► store ─► publish, announce digest ─┐ to children, and `owed`
  *          ▲                                             ▼
  *        merge ◄── ring ◄── digest with `wanted` ◄── digests differ
  *
- * Two rules carry the rest. Nothing leaves this node, and no subscriber hears
- * of a ring, before that ring is stored: after a crash nobody knows more of this
- * node than it does. And knowing who has seen the ring spreads inside digests,
- * without rings.
+ * Two rules underlie this. A ring is neither sent nor published before it is
+ * stored, so after a crash no other node knows more about this node than it
+ * does itself. And the knowledge of who has seen the ring spreads in digests,
+ * without whole rings.
  *
- * The pair of members told at once are the children in a binary tree over the
- * sorted active members whose leaves wrap around to the root, so every member
- * reaches all others in log2(members) steps (`riak_core_gossip`,
+ * The two members told at once are the node's children in a binary tree over
+ * the sorted active members, whose leaves wrap around to the root. So news from
+ * any member reaches all others in log2(members) steps (`riak_core_gossip`,
  * `riak_core_util:build_tree/3` with `cycles`).
  *
  * @module
@@ -50,16 +50,16 @@ import {
   takeToken,
 } from "./gossip_tokens.ts";
 
-/** Time without a link to its only host after which a node may give up to join, in milliseconds. */
+/** Time without a link to its only host after which a node may give up its join, in milliseconds. */
 export const HOST_GONE_MS = 30_000;
 
-/** What the gossip of a node can be told. */
+/** Inputs of a node's gossip. */
 export type GossipEvent =
-  /** This node has started and goes by `ring`, the one it was created with and what it has to say of itself now. */
+  /** This node has started with `ring`: the one it was created with plus its present facts. */
   | { type: "started"; ring: Ring }
-  /** This node changed its ring, by the functions of `ring_change.ts`, from the current one. */
+  /** This node has changed the current ring, with the functions of `ring_change.ts`. */
   | { type: "ring_updated"; ring: Ring }
-  /** This node belongs to another cluster now: it joined one, or begins anew. */
+  /** This node belongs to another cluster now: it joined one, or starts a new one. */
   | { type: "ring_adopted"; ring: Ring }
   /** The ring of the last `store_ring` is durable. */
   | { type: "ring_stored" }
@@ -67,28 +67,31 @@ export type GossipEvent =
   | { type: "ring_received"; from: string; ring: EncodedRing }
   | { type: "peer_up"; node: string }
   | { type: "peer_down"; node: string }
-  /** What `ask_host` asked for: the host, or guest, is not in the cluster of `seed`, and will not be again but by a new invitation. */
+  /**
+   * The answer to `ask_host`: the host, or guest, is not in the cluster of
+   * `seed`, and can only return by a new invitation.
+   */
   | { type: "host_gone"; host: string; seed: string }
-  /** This node is to join no more, as its only host cannot be reached. Nothing follows if there was a link to it of late. */
+  /** This node should give up its join, as its only host cannot be reached. Ignored if there was a link to it recently. */
   | { type: "join_given_up" }
-  /** The moment asked for by `announce_soon` has come. */
+  /** Requested by `announce_soon`. */
   | { type: "announce" }
-  /** Time to tell a random member, in case a message was lost. */
+  /** Time to send a digest to a random member, in case a message was lost. */
   | { type: "tick" };
 
-/** What the gossip of a node wants done, in this order. */
+/** What the gossip asks its shell to do, in this order. */
 export type GossipEffect =
-  /** Make it durable, then say `ring_stored`. One at a time. */
+  /** Make it durable, then report `ring_stored`. One at a time. */
   | { type: "store_ring"; ring: EncodedRing }
-  /** The ring this node goes by has changed; `seenOnly` if only what members have seen has. */
+  /** The current ring has changed; `seenOnly` if only who has seen it. */
   | { type: "ring_changed"; ring: Ring; seenOnly: boolean }
-  /** The ring may be shown to others, inside this node and outside. */
+  /** The ring may be shown inside and outside this node. */
   | { type: "publish_ring"; ring: EncodedRing }
   | { type: "send_digest"; to: string; digest: RingDigest }
   | { type: "send_ring"; to: string; ring: EncodedRing }
-  /** Say `announce` at the end of this turn; asked once at a time. */
+  /** Deliver `announce` at the end of this turn; requested once at a time. */
   | { type: "announce_soon" }
-  /** Ask `host` whether it is in the cluster of `seed`; say `host_gone` if it says no. */
+  /** Ask `host` whether it is in the cluster of `seed`; deliver `host_gone` if the answer is no. */
   | { type: "ask_host"; host: string; seed: string }
   /** The cluster has removed this node, which was a member or only `joining`. */
   | { type: "removed"; joining: boolean }
@@ -98,22 +101,22 @@ export type GossipEffect =
 /** The gossip of one node. */
 export interface GossipState {
   readonly self: string;
-  /** The ring this node goes by. */
+  /** This node's current ring. */
   current: EncodedRing;
-  /** The ring others may know it goes by, or `null` before the first is durable. */
+  /** The stored ring, which others may know, or `null` before the first is durable. */
   stored: EncodedRing | null;
-  /** On its way to the disk, or `null`. */
+  /** The ring being stored, or `null`. */
   storing: EncodedRing | null;
   /** Members to tell besides the children at the next announcement. */
   readonly owed: Set<string>;
   announcing: boolean;
-  /** When a link to the only host of the cluster this node joins last came or broke, or since when it goes by that cluster's ring. */
+  /** When a link to this node's only host last came up or broke, or when it adopted that cluster's ring. */
   hostSeenMs: number;
   readonly tokens: GossipTokens;
   readonly chance: Chance;
 }
 
-/** The gossip of `self`, beginning with `ring`; `isStored` if that is what the disk holds. */
+/** The gossip of `self`, starting with `ring`; `isStored` if that is the stored one. */
 export function createGossip(
   self: string,
   ring: Ring,
@@ -179,7 +182,7 @@ export function stepGossip(
   }
 }
 
-/** The stored ring, or `null` while it is none of the cluster this node goes by. */
+/** The stored ring, or `null` if it is of another cluster than the current one. */
 export function storedHere(gossip: GossipState): EncodedRing | null {
   const { stored, current } = gossip;
   return stored !== null && sameCluster(stored.ring, current.ring)
@@ -191,12 +194,12 @@ function started(gossip: GossipState, ring: Ring): GossipEffect[] {
   const known = gossip.stored;
   return [
     ...known === null ? [] : [{ type: "publish_ring", ring: known } as const],
-    // It is told also if it is the one before: nobody has heard of that yet.
+    // Published even if unchanged: it has not been published since the start.
     ...goBy(gossip, ring, true),
   ];
 }
 
-/** Makes `ring` the current one. Whether it is new is judged by its digest, so repeats end here. */
+/** Makes `ring` the current one. Whether it is new is judged by its digest, so repetitions end here. */
 function goBy(
   gossip: GossipState,
   ring: Ring,
@@ -212,7 +215,8 @@ function goBy(
       ...announceSoon(gossip),
     ];
   }
-  // Those who were told until now and would never hear why they no longer are.
+  // Members that are no longer active are told once more, or they would never
+  // learn why gossip has ended.
   const active = activeMembers(after.ring);
   for (const node of activeMembers(before.ring)) {
     if (!active.includes(node) && sameCluster(before.ring, after.ring)) {
@@ -226,7 +230,7 @@ function goBy(
 }
 
 function storeNext(gossip: GossipState): GossipEffect[] {
-  // Changes that come while the disk is busy wait and are stored together.
+  // Changes during a store wait and are then stored together.
   if (gossip.storing !== null) return [];
   if (gossip.stored?.digest === gossip.current.digest) return [];
   gossip.storing = gossip.current;
@@ -238,7 +242,7 @@ function stored(gossip: GossipState): GossipEffect[] {
   gossip.stored = gossip.storing;
   gossip.storing = null;
   const here = storedHere(gossip);
-  // A ring of a cluster that it has left meanwhile is no news to anybody.
+  // A ring of a cluster that it has left meanwhile is not published.
   if (here === null) return storeNext(gossip);
   return [
     { type: "publish_ring", ring: here },
@@ -259,7 +263,7 @@ function announce(gossip: GossipState): GossipEffect[] {
   return tell(gossip, targets);
 }
 
-/** The two members this node tells at once, or a random one while it is no active member itself. */
+/** The two members this node tells at once, or a random one while it is not an active member itself. */
 function childrenOf(gossip: GossipState): string[] {
   const members = activeMembers(gossip.current.ring);
   const index = members.indexOf(gossip.self);
@@ -288,7 +292,7 @@ function digestOf(gossip: GossipState, wanted: boolean): RingDigest | null {
   const { stored, current, self } = gossip;
   if (stored === null) return null;
   const { ring, digest } = stored;
-  // What the current ring says of others may already be about a later one.
+  // The current ring's `seen` may already refer to a later ring.
   const agreed: string[] = [];
   for (const [node, version] of current.ring.seen) {
     if (node === self || sameVersion(version, ring.clock)) agreed.push(node);
@@ -317,8 +321,8 @@ function digestReceived(
   if (digest.digest === current.digest) {
     return agreementReceived(gossip, from, digest.agreed);
   }
-  // It has what is on this disk. What is on its way there follows as an
-  // announcement; to speak of the old ring until then would tell it nothing.
+  // It has our stored ring. The ring being stored follows as an announcement;
+  // answering with the old one would tell it nothing.
   if (digest.digest === gossip.stored?.digest) {
     gossip.owed.add(from);
     return [];
@@ -327,7 +331,7 @@ function digestReceived(
   return sendRing(gossip, from, nowMs);
 }
 
-/** While this node is joining a cluster of one, that one. */
+/** The only host of this node, if it is joining a cluster of one. */
 function loneHost(gossip: GossipState): string | null {
   const { ring } = gossip.current;
   const hosts = readyMembers(ring);
@@ -336,14 +340,17 @@ function loneHost(gossip: GossipState): string | null {
     : null;
 }
 
-/** Whether `node` has said that it joins the cluster of which this node is the claimant. One that was only invited is asked anyhow. */
+/**
+ * Whether `node` has confirmed that it joins the cluster of which this node is
+ * the claimant. One that was only invited is asked anyway.
+ */
 function isGuestHere({ current, self }: GossipState, node: string): boolean {
   const { ring } = current;
   return ring.ownership.claimant === self && !isInvited(ring, node) &&
     joiningMembers(ring).includes(node);
 }
 
-/** Whether `node` counts for this node, a full member, as another one. */
+/** Whether both this node and `node` are full members. */
 function isFellow(gossip: GossipState, node: string): boolean {
   const { ring } = gossip.current;
   const full: readonly (MemberStatus | undefined)[] = [
@@ -356,13 +363,14 @@ function isFellow(gossip: GossipState, node: string): boolean {
 }
 
 /**
- * `host` is not in the cluster of `seed` any more. If that leaves nobody in the
- * cluster this node is joining, there is nothing to join. If it was to join this
- * one, it has given that up while it could not be let go. If this node is a
- * member, it has missed how the other one went, maybe together with its own
- * removal, and nobody may be left to tell it; so that it need not wait for the
- * other one for ever, that is declared down, which it could contradict. If this
- * node has exited and that was the last one who could let it go, it has left.
+ * `host` is no longer in the cluster of `seed`. If it was the only host of this
+ * node's join, there is nothing left to join. If it was a guest here, it has
+ * given up its join while the claimant could not be reached. If both are full
+ * members, this node has missed the departure of the other, perhaps together
+ * with its own removal, and there may be no one left to tell it. Instead of
+ * waiting for it for ever, this node declares it down, which it could
+ * contradict. If this node is exiting and that was the last member that could
+ * release it, it has left.
  */
 function hostGone(
   gossip: GossipState,
@@ -385,10 +393,10 @@ function hostGone(
 }
 
 /**
- * `from` is in another cluster. If it is the one member of the cluster this node
- * is joining, it may have taken the invitation back and gone, and a fellow
- * member may have left. A digest may be from before it came, so it is asked.
- * Each side says where it is, once.
+ * `from` is in another cluster. If it is the only host of this node's join, it
+ * may have withdrawn the invitation and moved, and a fellow member may have
+ * left. A digest may be outdated, so `from` is asked. Each side sends its own
+ * digest, once.
  */
 function otherCluster(
   gossip: GossipState,
@@ -396,8 +404,9 @@ function otherCluster(
   isAnswer: boolean,
 ): GossipEffect[] {
   const { seed } = gossip.current.ring.clusterId;
-  // Until its own ring is stored this node could only speak of the last cluster's,
-  // which `from` may hold: it would answer with the same again, and so on.
+  // Until its own ring is stored, this node could only send a digest of the
+  // last cluster's, which `from` may hold: both would answer each other
+  // endlessly.
   const isSettled = storedHere(gossip) !== null;
   if (!isAnswer && !isSettled) gossip.owed.add(from);
   return [
@@ -420,12 +429,12 @@ function agreementReceived(
     if (ring.members.has(node)) ring = markSeen(ring, node, ring.clock);
   }
   const heard = ring !== gossip.current.ring ? goBy(gossip, ring) : [];
-  // While the disk is busy this ring is not ours to speak of.
+  // Not before this ring is stored.
   if (gossip.stored?.digest !== gossip.current.digest) return heard;
   const digest = digestOf(gossip, false);
   const lacks = digest?.agreed.some((node) => !agreed.includes(node)) ?? false;
   if (!lacks) return heard;
-  // With the announcement that is due anyway, or at once.
+  // With the pending announcement, or at once.
   if (!gossip.announcing) return tell(gossip, [from]);
   gossip.owed.add(from);
   return heard;
@@ -446,15 +455,15 @@ function ringReceived(
   if (sender === undefined) {
     return [{ type: "refused", from, reason: "not_member" }];
   }
-  // One who was removed has no say; our ring tells it so. One who is down has:
-  // its changes would come with its return anyway, and if two have declared each
-  // other down, one of them must listen first.
+  // Changes of a removed member are ignored, and our ring tells it so. Those of
+  // a member that is down are accepted: they would come with its return anyway,
+  // and if two have declared each other down, one of them must listen first.
   if (sender === "invalid") return sendRing(gossip, from, nowMs);
   const own = memberStatus(merged, self);
   if (own === "invalid" || own === undefined) {
     return [{ type: "removed", joining: isOnlyJoining(current.ring, self) }];
   }
-  // Its hosts have removed each other: nobody is left to let it in.
+  // Its hosts have removed each other: none is left to admit it.
   if (own === "joining" && !hasHosts(merged) && ownsNothing(merged, self)) {
     return [{ type: "removed", joining: true }];
   }
@@ -469,7 +478,7 @@ function ringReceived(
   return effects;
 }
 
-/** Whether `node` never was a full member, as far as `ring` knows. */
+/** Whether `node` has never been a full member, as far as `ring` knows. */
 function isOnlyJoining(ring: Ring, node: string): boolean {
   return memberStatus(ring, node) === "joining" &&
     joiningMembers(ring).includes(node);
@@ -481,11 +490,12 @@ function hasHosts(ring: Ring): boolean {
   );
 }
 
-/** What this node has to say to how `ring` knows it. */
+/** Corrects how `ring` sees this node. */
 function ownUp(ring: Ring, own: MemberStatus, self: string): Ring {
-  // Somebody took this node for dead; it asks in again and keeps its partitions.
+  // Some member took this node for dead; it rejoins and keeps its partitions.
   if (own === "down") return rejoin(ring, self);
-  // Its request was delivered twice, and the second invitation is not taken up yet.
+  // Its request was delivered twice, and the second invitation is not confirmed
+  // yet.
   return isInvited(ring, self) ? confirmJoining(ring, self) : ring;
 }
 
@@ -496,7 +506,8 @@ function sendRing(
 ): GossipEffect[] {
   const { stored, current } = gossip;
   if (stored === null || !takeToken(gossip.tokens, nowMs)) return [];
-  // The current one knows more of who has seen it, if it is the same ring.
+  // If both are the same ring, the current one knows more about who has seen
+  // it.
   const ring = stored.digest === current.digest ? current : stored;
   return [{ type: "send_ring", to, ring }];
 }

@@ -1,7 +1,7 @@
 /**
- * The holder of a node's ring: the process around `gossip_fsm.ts`. It brings
- * rings to the disk and digests to the peers, and lets those wait who need a
- * ring to be durable. Whoever changes the ring does it through here.
+ * The holder of a node's ring: the process around `gossip_fsm.ts`. It stores
+ * rings, sends digests to the peers, and keeps those waiting who need a ring to
+ * be durable. All changes of the ring go through it.
  *
  * @module
  */
@@ -24,13 +24,13 @@ import {
 } from "./gossip_fsm.ts";
 import { RingWaits, type StoreOutcome } from "./ring_waits.ts";
 
-/** Who hears of the ring. All are called while it changes, and may change it again. */
+/** Receives changes of the ring. Called while the ring changes; may change it again. */
 export interface RingListener {
-  /** The node goes by another ring, or knows more of who has seen it. */
+  /** The current ring has changed, or more is known about who has seen it. */
   ringChanged(): void;
   /** `ring` is durable. */
   ringStored(ring: Ring): void;
-  /** The cluster has removed this node, which was a member or only `joining`; it must go by another ring. */
+  /** The cluster has removed this node, which was a member or only `joining`; it must adopt another ring. */
   removed(joining: boolean): void;
   /** Ask `host` whether it is in the cluster of `seed`; `told` may be called later, or never. */
   askBelongs(
@@ -46,7 +46,7 @@ export class GossipProcess {
   readonly #listener: RingListener;
   readonly #gossip: GossipState;
   readonly #waits: RingWaits;
-  /** The digest that was encoded last. */
+  /** The last encoded digest. */
   #lastDigest:
     | {
       readonly digest: RingDigest;
@@ -55,7 +55,7 @@ export class GossipProcess {
     | undefined;
   #stopped = false;
 
-  /** @param isStored Whether `ring` is the one on the disk. */
+  /** @param isStored Whether `ring` is the stored one. */
   constructor(
     self: string,
     ring: Ring,
@@ -75,38 +75,43 @@ export class GossipProcess {
     this.#waits = new RingWaits(world.runtime);
   }
 
-  /** The ring this node goes by, which may be a moment ahead of what it has stored. */
+  /** This node's current ring, which may be a moment ahead of the stored one. */
   get ring(): Ring {
     return this.#gossip.current.ring;
   }
 
-  /** What the disk holds, or `null`; after a crash the node goes by this one. */
+  /** The stored ring, or `null`; after a crash the node starts with it. */
   get stored(): EncodedRing | null {
     return this.#gossip.stored;
   }
 
-  /** What the disk holds of the cluster this node goes by, or `null`. */
+  /** The stored ring, or `null` if it is of another cluster than the current one. */
   get storedHere(): EncodedRing | null {
     return storedHere(this.#gossip);
   }
 
-  /** Begins with `ring`; resolves once the ring this node goes by is stored, or the node was stopped. */
+  /** Starts with `ring`; resolves once the current ring is stored, or the node was stopped. */
   async start(ring: Ring): Promise<void> {
     this.#step({ type: "started", ring });
     let outcome: StoreOutcome;
     do {
-      // The cluster may have removed this node meanwhile; then there is a new ring to wait for.
+      // The cluster may have removed this node meanwhile; then another ring
+      // must be waited for.
       outcome = await this.#waits.stored(this.ring);
     } while (outcome === "abandoned");
   }
 
-  /** Ends. Nobody waits any longer. */
+  /** Ends, and releases those who wait. */
   stop(): void {
     this.#stopped = true;
     this.#waits.stop();
   }
 
-  /** Goes by `ring`, made from the current one by the functions of `ring_change.ts`. @param reason For the log. @default {nothing is logged} */
+  /**
+   * Makes `ring` the current ring; it must be derived from the current one by
+   * the functions of `ring_change.ts`. @param reason For the log. @default
+   * {nothing is logged}
+   */
   update(ring: Ring, reason?: string): void {
     if (this.#stopped) return;
     if (reason !== undefined) this.#world.log.info(`Ring changed: ${reason}`);
@@ -116,8 +121,8 @@ export class GossipProcess {
   /**
    * As {@linkcode GossipProcess.update}; durable when it resolves.
    *
-   * @throws {WhorlError} `cancelled` if the node has gone over to another
-   * cluster before that, `closed` if it was stopped.
+   * @throws {WhorlError} `cancelled` if the node moved to another cluster
+   * before that, `closed` if it was stopped.
    */
   async updateDurably(ring: Ring, reason: string): Promise<void> {
     this.update(ring, reason);
@@ -126,7 +131,7 @@ export class GossipProcess {
     throw outcome === "abandoned"
       ? new WhorlError(
         "cancelled",
-        `Cannot keep that ${reason} as this node went over to another cluster first`,
+        `Cannot keep that ${reason} as this node moved to another cluster first`,
       )
       : new WhorlError(
         "closed",
@@ -134,28 +139,28 @@ export class GossipProcess {
       );
   }
 
-  /** Goes by a ring of another cluster. What waited for the old one waits no longer. */
+  /** Adopts a ring of another cluster. Waits for the old one are abandoned. */
   adopt(ring: Ring): void {
     if (this.#stopped) return;
     this.#waits.abandon();
     this.#step({ type: "ring_adopted", ring });
   }
 
-  /** Runs `run` once a ring with the changes of `ring` is stored, now if it is, or will not be any more. */
+  /** Runs `run` once a ring with the changes of `ring` is stored, at once if it is, or once it can no longer be. */
   whenStored(ring: Ring, run: (outcome: StoreOutcome) => void): void {
     this.#waits.whenStored(ring, run);
   }
 
-  /** Resolves with `true` once `holds` does of the ring, with `false` after `waitMs` milliseconds. */
+  /** Resolves with `true` once `holds` is true of the ring, with `false` after `waitMs` milliseconds. */
   waitFor(holds: (ring: Ring) => boolean, waitMs: number): Promise<boolean> {
     return this.#waits.until(this.ring, holds, waitMs);
   }
 
   /**
-   * Has this node stand alone again that is joining a cluster of one, to whose
-   * node there has been no link for {@linkcode HOST_GONE_MS}.
+   * Gives up the join of a cluster of one to whose node there has been no link
+   * for {@linkcode HOST_GONE_MS}; this node is then alone again.
    *
-   * @returns Whether it was such a node; then it is durable that it stands alone.
+   * @returns Whether the join was given up; if so, that is durable.
    * @throws {WhorlError} `closed` if it was stopped before that.
    */
   async giveUpJoin(): Promise<boolean> {
@@ -165,7 +170,7 @@ export class GossipProcess {
     if (await this.#waits.stored(this.ring) !== "stopped") return true;
     throw new WhorlError(
       "closed",
-      "Cannot keep that this node joins no more as it stopped first",
+      "Cannot keep that this node gave up its join as it stopped first",
     );
   }
 
@@ -185,12 +190,12 @@ export class GossipProcess {
     this.#step({ type: "peer_up", node });
   }
 
-  /** There is no link to `node` any more. */
+  /** The link to `node` has ended. */
   peerDown(node: string): void {
     this.#step({ type: "peer_down", node });
   }
 
-  /** Time to tell somebody, in case a message was lost. */
+  /** Time to send a digest, in case a message was lost. */
   tick(): void {
     this.#step({ type: "tick" });
   }
@@ -232,7 +237,7 @@ export class GossipProcess {
           break;
         }
         case "removed":
-          log.warn("This node is no member of its cluster any more");
+          log.warn("This node is no longer a member of its cluster");
           this.#listener.removed(effect.joining);
           break;
         case "refused":
@@ -247,7 +252,7 @@ export class GossipProcess {
     }
   }
 
-  /** A digest goes to several members at once. */
+  /** Encodes a digest once for several members. */
   #encoded(digest: RingDigest): Uint8Array<ArrayBuffer> {
     if (this.#lastDigest?.digest !== digest) {
       this.#lastDigest = { digest, payload: encodeDigest(digest) };

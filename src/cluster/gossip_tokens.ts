@@ -1,23 +1,23 @@
 /**
- * How many whole rings a node may send: a bucket of tokens that fills again as
- * time passes (riak_core's `gossip_limit`). Rings are large, and a cluster in
- * which everything changes at once would otherwise send little else.
+ * How many whole rings a node may send: a token bucket (riak_core's
+ * `gossip_limit`). Rings are large, and a cluster in which everything changes
+ * at once would otherwise send little else.
  *
  * @module
  */
 
-/** Whole rings a node may send at once. */
+/** Size of the bucket: whole rings that a node may send at once. */
 export const GOSSIP_TOKENS_MAX = 45;
-/** Time in which all tokens come back, in milliseconds. */
+/** Time in which an empty bucket is refilled, in milliseconds. */
 export const GOSSIP_TOKENS_PERIOD_MS = 10_000;
 
 /** The tokens of one node. */
 export interface GossipTokens {
   /** Whole rings that may be sent now, with fractions. */
   left: number;
-  /** When that was so. */
+  /** When `left` was computed. */
   atMs: number;
-  /** Whether a ring was not sent for want of a token. */
+  /** Whether a ring was held back for lack of a token. */
   starved: boolean;
 }
 
@@ -40,7 +40,7 @@ export function takeToken(tokens: GossipTokens, nowMs: number): boolean {
   return true;
 }
 
-/** Whether a ring was held back and time has passed since; true once for each time that happens. */
+/** Whether a ring was held back and time has passed since; true once each time. */
 export function mayCatchUp(tokens: GossipTokens, nowMs: number): boolean {
   if (!tokens.starved || nowMs <= tokens.atMs) return false;
   tokens.starved = false;

@@ -1,7 +1,7 @@
 /**
- * The host's side of joins: it has guests invited, passes their question on
- * where another one decides, and looks after invitations nobody has taken up.
- * What is decided: `admission.ts` and `invitations_fsm.ts`.
+ * The host's side of joins: it invites guests, forwards their requests to the
+ * claimant, and follows up on open invitations. `admission.ts` and
+ * `invitations_fsm.ts` decide.
  *
  * @module
  */
@@ -39,7 +39,7 @@ export class GuestsProcess {
   #hasLeft = false;
   #stopped = false;
 
-  /** @param join This node's own join: who leaves admits nobody. */
+  /** @param join This node's own join: a node that is leaving admits nobody. */
   constructor(
     self: string,
     world: ClusterWorld,
@@ -55,7 +55,7 @@ export class GuestsProcess {
     this.#invitations = createInvitations(self);
   }
 
-  /** This node's ring for one that wants to join; none while there is none it could be let into. */
+  /** This node's ring for a node that wants to join; none while it cannot admit any. */
   offer(): Uint8Array<ArrayBuffer> {
     const { storedHere } = this.#gossip;
     return encodeJoinOffer(
@@ -64,7 +64,10 @@ export class GuestsProcess {
     );
   }
 
-  /** `from` wants a guest admitted; `answer` is called once, with the stored ring in which it is invited, or a refusal. */
+  /**
+   * Handles a request from `from` to admit a guest; `answer` is called once,
+   * with the stored ring in which it is invited, or a refusal.
+   */
   admit(
     from: string,
     request: ClusterRequest & { method: "admit" },
@@ -111,12 +114,12 @@ export class GuestsProcess {
     }
   }
 
-  /** Time to look after the invitations. */
+  /** Time to follow up on invitations. */
   tick(): void {
     this.#step({ type: "tick" });
   }
 
-  /** This node has left its cluster: nobody is to know the ring in which it stands alone until it stops. */
+  /** This node has left its cluster: until it stops, its own new ring must not be shown. */
   left(): void {
     this.#hasLeft = true;
   }

@@ -1,38 +1,38 @@
 /**
- * The claimant's invitations that nobody has taken up yet. A guest may have
- * crashed, given up or never have had its answer, and as long as it stands in
- * the ring its host may not join another cluster. So the claimant asks it now
- * and then whether it comes, and takes the invitation back if it says no, or if
- * it has not said a word by the end of a time limit.
+ * The claimant's open invitations. A guest may have crashed, given up, or never
+ * received the answer, and as long as it is in the ring, its host may not join
+ * another cluster. So the claimant periodically asks it whether it comes, and
+ * withdraws the invitation if the answer is no, or if there is none within a
+ * time limit.
  *
  * A "no" counts only for the invitation it was asked about: the guest may have
- * asked again meanwhile, and got another one.
+ * got another one meanwhile.
  *
  * @module
  */
 import { currentMembers, type Ring } from "../ring/ring.ts";
 import { isInvited, setStatus } from "../ring/ring_change.ts";
 
-/** Longest an invitation waits for a node that cannot be asked, in milliseconds. */
+/** Longest an invitation waits for a node that does not answer, in milliseconds. */
 export const INVITATION_MS = 30_000;
 
-/** What happens to invitations. */
+/** Inputs. */
 export type InvitationsEvent =
-  /** Time to look after them. */
+  /** Time to check them. */
   | { type: "tick" }
-  /** `node` has said whether it is in the cluster or about to be. */
+  /** `node` has answered whether it is in the cluster or about to be. */
   | { type: "answered"; node: string; invitation: string; comes: boolean };
 
-/** What the claimant wants done. */
+/** What the shell must do. */
 export type InvitationsEffect =
   | { type: "ask"; node: string; invitation: string }
-  /** Go by this ring from now on. */
+  /** Make this the current ring. */
   | { type: "update_ring"; ring: Ring; reason: string };
 
 /** The open invitations of one node. */
 export interface InvitationsState {
   readonly self: string;
-  /** The invitation of each invited node, and since when it is known here. */
+  /** The invitation of each invited node, and when this node first saw it. */
   readonly open: Map<string, { invitation: string; sinceMs: number }>;
 }
 
@@ -41,7 +41,7 @@ export function createInvitations(self: string): InvitationsState {
   return { self, open: new Map() };
 }
 
-/** Advances by one event at `nowMs`, while the node goes by `ring`; `state` has one owner and changes in place. */
+/** Advances by one event at `nowMs`, with the current ring `ring`; `state` has one owner and changes in place. */
 export function stepInvitations(
   state: InvitationsState,
   event: InvitationsEvent,
@@ -105,7 +105,7 @@ function takeBack(
   };
 }
 
-/** What names the invitation of `node`, or `null` if it has none. */
+/** Identifies the invitation of `node`, or `null` if it has none. */
 function invitationOf(ring: Ring, node: string): string | null {
   if (!isInvited(ring, node)) return null;
   const dots = ring.members.get(node)?.dots ?? [];

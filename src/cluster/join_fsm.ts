@@ -1,18 +1,18 @@
 /**
- * The guest's side of a join: one conversation, of which a node has at most one.
+ * The guest's side of a join; a node has at most one at a time.
  *
  *     idle ─► fetching ─ offer ─► asking ─ invited ─► storing ─ stored ─► announcing
  *      ▲          │                  │                   │                     │
- *      └──────────┴──── refused ─────┴─── taken back ────┴── known, or late ───┘
+ *      └──────────┴──── refused ─────┴─── withdrawn ─────┴── known, or late ───┘
  *
- * The ring may change under each step, as somebody may join this node
- * meanwhile, so it is judged anew after each answer. From the moment the node
- * goes by the other ring there is no way back but the claimant's, who may take
- * the invitation back; before it, a failure leaves everything as it was. Why it
- * goes in these steps: `admission.ts`.
+ * The ring may change during each step, as another node may join this one, so
+ * it is checked again after each answer. A failure before the node adopts the
+ * other ring changes nothing; after that, only the claimant can undo the join,
+ * by withdrawing the invitation. `admission.ts` explains why these steps are
+ * needed.
  *
- * The last step only makes it likely that a plan asked for next contains the
- * join; a join that is not known yet is none the less for it.
+ * The last step only makes it likely that the next plan contains the join; a
+ * join that the claimant does not know yet is still valid.
  *
  * @module
  */
@@ -25,45 +25,45 @@ import { originText } from "../ring/ring_origin.ts";
 import type { JoinResult } from "./cluster_world.ts";
 import { type JoinOffer, refuseDeparture, refuseJoin } from "./membership.ts";
 
-/** What a join can be told. */
+/** Inputs of a join. */
 export type JoinEvent =
-  /** Somebody wants this node to join; see {@linkcode refuseRequest} first. */
+  /** A join is requested; check {@linkcode refuseRequest} first. */
   | {
     type: "requested";
     address: Address;
     /** Whether it becomes a member at once, without a commit. */
     autoJoin: boolean;
-    /** Who must answer there. @default {anybody} */
+    /** The node that must answer there. @default {any} */
     host?: string | undefined;
   }
   | { type: "offered"; offer: JoinOffer }
   /** The host gave no offer. */
   | { type: "offer_failed"; cause: unknown }
-  /** What it gave is none. */
+  /** The host's offer is invalid. */
   | { type: "offer_unreadable"; cause: unknown }
   /** The host has answered with the ring in which this node is invited. */
   | { type: "invited"; ring: Ring }
-  /** The host did not, or not in time. */
+  /** The host did not invite this node, or not in time. */
   | { type: "admission_failed"; cause: unknown }
-  /** The ring this node goes by has changed. */
+  /** This node's current ring has changed. */
   | { type: "ring_changed" }
   /** A ring has become durable. */
   | { type: "ring_stored"; stored: Ring }
-  /** The time set by `set_deadline` is over. */
+  /** The timer set by `set_deadline` has fired. */
   | { type: "deadline" };
 
-/** What a join wants done, in this order. */
+/** What a join asks its shell to do, in this order. */
 export type JoinEffect =
   /** Ask the node at `address` for its offer. */
   | { type: "fetch_offer"; address: Address }
   /** Ask `host` to have this node invited into the cluster of `seed`. */
   | { type: "ask_admission"; host: string; seed: string }
-  /** Go by this ring of another cluster from now on. */
+  /** Adopt this ring of another cluster. */
   | { type: "adopt_ring"; ring: Ring }
-  /** Say `deadline` after the time a join waits for the claimant. */
+  /** Deliver `deadline` after the time that a join waits for the claimant. */
   | { type: "set_deadline" }
   | { type: "clear_deadline" }
-  /** The join is over: tell who requested it. */
+  /** The join has ended: report it to its caller. */
   | { type: "joined"; result: JoinResult }
   | { type: "failed"; error: WhorlError };
 
@@ -87,7 +87,7 @@ type Phase =
     readonly joined: Ring;
   };
 
-/** The join of one node, if one is under way. */
+/** The join of one node, if one is in progress. */
 export interface JoinState {
   readonly self: NodeFacts;
   phase: Phase;
@@ -98,12 +98,12 @@ export function createJoin(self: NodeFacts): JoinState {
   return { self, phase: { name: "idle" } };
 }
 
-/** Whether a join is under way, in whichever cluster this node stands by now. */
+/** Whether a join is in progress, whichever cluster this node is in by now. */
 export function isJoinOpen(join: JoinState): boolean {
   return join.phase.name !== "idle";
 }
 
-/** Whether this node is still in the cluster it is about to leave. Until it has left or given up it admits nobody. */
+/** Whether this node is about to leave its cluster. Until it has left or given up, it admits nobody. */
 export function isLeaving(join: JoinState): boolean {
   const { name } = join.phase;
   return name === "fetching" || name === "asking";
@@ -124,13 +124,13 @@ export function refuseRequest(
   if (isJoinOpen(join)) {
     return new WhorlError(
       "not_single_node",
-      `Cannot join ${address} as another join is under way`,
+      `Cannot join ${address} as another join is in progress`,
     );
   }
   return refuseDeparture(ring, join.self.name, address);
 }
 
-/** Advances by one event, while the node goes by `ring`; `join` has one owner and changes in place. */
+/** Advances by one event, with the current ring `ring`; `join` has one owner and changes in place. */
 export function stepJoin(
   join: JoinState,
   event: JoinEvent,
@@ -152,7 +152,7 @@ export function stepJoin(
     case "offer_failed": {
       if (phase.name !== "fetching") return [];
       const { cause } = event;
-      // What a handshake refused with says more than we could.
+      // A refusal of the handshake is the best explanation.
       return isWhorlError(cause) && cause.code !== "internal"
         ? fail(join, cause)
         : noRing(join, phase.address, "it did not give its ring", cause);
@@ -226,7 +226,8 @@ function invited(
   }
   const late = refuseJoin(ring, self, { ...offer, ring: invitation });
   if (late !== null) return fail(join, late);
-  // It may have been there before, and have said what nobody there has heard.
+  // It may have been in that cluster before, with changes that did not reach
+  // it.
   const said = ring.clock.get(self.name) ?? 0;
   const joined = addJoining(
     outgrow(invitation, self.name, said),
@@ -280,7 +281,7 @@ function fail(join: JoinState, error: WhorlError): JoinEffect[] {
   return [{ type: "clear_deadline" }, { type: "failed", error }];
 }
 
-/** There is no ring of `to` to go by. */
+/** Ends the join, as there is no usable ring of `to`. */
 function noRing(
   join: JoinState,
   to: string,

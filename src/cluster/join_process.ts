@@ -1,6 +1,6 @@
 /**
- * The process around a join of this node: it asks the host and the clock what
- * `join_fsm.ts` wants to know, and tells who wanted the join what came of it.
+ * The process around a join of this node: it performs the effects of
+ * `join_fsm.ts`, and reports the result to the caller.
  *
  * @module
  */
@@ -36,7 +36,7 @@ export class JoinProcess {
   #deadline: TimerHandle;
   #stopped = false;
 
-  /** @param waitMs Longest a host and then the claimant are waited for, in milliseconds. */
+  /** @param waitMs Longest wait for the host, and then for the claimant, in milliseconds. */
   constructor(
     self: NodeFacts,
     waitMs: number,
@@ -51,7 +51,7 @@ export class JoinProcess {
     this.#join = createJoin(self);
   }
 
-  /** Whether a join is under way. */
+  /** Whether a join is in progress. */
   get isOpen(): boolean {
     return isJoinOpen(this.#join);
   }
@@ -77,7 +77,7 @@ export class JoinProcess {
     return await requested.promise;
   }
 
-  /** The node goes by another ring now. */
+  /** The node's current ring has changed. */
   ringChanged(): void {
     this.#step({ type: "ring_changed" });
   }
@@ -87,7 +87,7 @@ export class JoinProcess {
     this.#step({ type: "ring_stored", stored });
   }
 
-  /** Ends; a join under way is refused with `closed`. */
+  /** Ends; a join in progress fails with `closed`. */
   stop(): void {
     this.#stopped = true;
     this.#world.runtime.clearTimer(this.#deadline);

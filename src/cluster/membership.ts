@@ -1,7 +1,7 @@
 /**
  * Who may become a member, who is one, and who may be declared down: the checks
- * of `riak_core:standard_join/3` and `riak_core:down/1`, as plain functions. Each
- * `refuse…` returns the refusal, or `null` if nothing speaks against it.
+ * of `riak_core:standard_join/3` and `riak_core:down/1`, as plain functions.
+ * Each `refuse…` returns the refusal, or `null` if there is none.
  *
  * @module
  */
@@ -20,9 +20,9 @@ import { isInvited, type NodeFacts } from "../ring/ring_change.ts";
 import { firstVnode, firstVnodeOf } from "../ring/ring_generations.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 
-/** What a node gives to one that wants to join its cluster. */
+/** What a node offers to one that wants to join its cluster. */
 export interface JoinOffer {
-  /** The node that gives it. */
+  /** The offering node. */
   readonly node: string;
   /** Its ring, or `null` while it is still starting. */
   readonly ring: Ring | null;
@@ -52,7 +52,7 @@ export function refuseJoin(
       `${to} as that node is still starting, or about to join another cluster`,
     );
   }
-  // The other one has joined us and we have not heard of it yet.
+  // The other node has joined this one, which has not learnt that yet.
   if (sameCluster(local, offer.ring)) {
     return new WhorlError(
       "not_single_node",
@@ -85,13 +85,16 @@ export function refuseJoin(
   ) {
     return new WhorlError(
       "pending_changes",
-      `${to} as its ring is being resized, and what this node holds would be taken for parts of that: wait until it is done`,
+      `${to} as its ring is being resized, and this node's data would be mistaken for parts of that: wait until the resize is done`,
     );
   }
   return refuseIdentity(offer.ring, self.name, self.nodeId);
 }
 
-/** Whether `self` may leave the cluster of `local` for that of `host`. One that has guests may not, invited ones included. */
+/**
+ * Whether `self` may leave the cluster of `local` for that of `host`. A node
+ * with guests, invited ones included, may not.
+ */
 export function refuseDeparture(
   local: Ring,
   self: string,
@@ -107,14 +110,14 @@ export function refuseDeparture(
   );
 }
 
-/** Whether a node with this name and identity may stand for the member of that name in `ring`. */
+/** Whether a node with this name and identity may act as the member of that name in `ring`. */
 export function refuseIdentity(
   ring: Ring,
   name: string,
   nodeId: string,
 ): WhorlError | null {
   const status = memberStatus(ring, name);
-  // The name of a removed member is free again.
+  // The name of a removed member is available again.
   if (status === undefined || status === "invalid") return null;
   const known = memberMeta(ring, name, MemberMeta.nodeId);
   if (known === null || known === nodeId) return null;
@@ -137,14 +140,15 @@ export function refuseDown(
   if (!members.includes(node)) {
     return new WhorlError("not_member", `${what} as it is not a member`);
   }
-  // Without its host nobody would be left to let it in, or to tell it that it is alone.
+  // Without its host, no node would be left to admit it or to tell it that it
+  // is alone.
   if (memberStatus(ring, self) === "joining" && ownsNothing(ring, self)) {
     return new WhorlError(
       "not_member",
-      `${what} as this node is joining and no full member yet`,
+      `${what} as this node is joining and not a full member yet`,
     );
   }
-  // It may never have come, and then would never come back.
+  // It may never have joined, and then would never come back up.
   if (isInvited(ring, node)) {
     return new WhorlError("not_member", `${what} as it is only invited`);
   }
@@ -156,8 +160,8 @@ export function refuseDown(
 }
 
 /**
- * Whether `self`, which is leaving, may say that it has exited as far as the ring
- * goes: it owns nothing, is to get nothing, and every member knows that
+ * Whether `self`, which is leaving, may become `exiting` as far as the ring is
+ * concerned: it owns nothing, will get nothing, and every member knows that
  * (`riak_core_ring_handler`).
  */
 export function mayExit(ring: Ring, self: string): boolean {
@@ -166,9 +170,9 @@ export function mayExit(ring: Ring, self: string): boolean {
 }
 
 /**
- * Whether a node is in the cluster of `seed`, or may be about to: it goes by
- * that ring, comes back to it after a crash, or joins some cluster now. After a
- * no it comes only by a new invitation.
+ * Whether a node is in the cluster of `seed`, or may be about to: that is its
+ * current ring, or the one it would start with after a crash, or it is joining
+ * some cluster now. After a no it can only come by a new invitation.
  */
 export function belongsTo(
   seed: string,

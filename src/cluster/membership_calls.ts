@@ -1,6 +1,7 @@
 /**
- * What an operator has a node do to its cluster, besides joining one: staged
- * changes, which are the claimant's business, and changes any member may make.
+ * Changes of the cluster that an operator requests at a node, other than
+ * joining: staged changes, which the claimant makes, and changes that any
+ * member may make.
  *
  * @module
  */
@@ -38,7 +39,7 @@ import type { GossipProcess } from "./gossip_process.ts";
 import { refuseDown } from "./membership.ts";
 import { type PeerCalls, ROUND_TRIP_MS } from "./peer_calls.ts";
 
-/** The changes of one cluster that one of its members can be asked for. */
+/** Membership changes requested at one node. */
 export class MembershipCalls {
   readonly #self: string;
   readonly #waitMs: number;
@@ -59,8 +60,8 @@ export class MembershipCalls {
   }
 
   /**
-   * Has the claimant stage a change, and waits until this node has heard of it as
-   * well: then it outlives the claimant, unless this node is that.
+   * Has the claimant stage a change, and waits until this node has it as well:
+   * then it survives a loss of the claimant, unless this node is the claimant.
    */
   async stage(
     action: StagedChange["action"],
@@ -78,7 +79,7 @@ export class MembershipCalls {
         "a ring version",
       );
     } catch (error) {
-      // Whoever lets this node go lets its link go, and the answer with it.
+      // Removing this node closes its link, and the answer is lost with it.
       const mayBeOut = node === this.#self &&
         isWhorlError(error, "not_reachable");
       const isOut = mayBeOut && await this.#gossip.waitFor(
@@ -96,9 +97,9 @@ export class MembershipCalls {
   }
 
   /**
-   * Whether this node, `node`, joins no more as nobody could let it go: where a
-   * cluster has one member and that is gone for good, nobody else ever will. One
-   * that only does not answer, or was there a moment ago, may have taken it in.
+   * Whether this node, `node`, could give up its join of a cluster whose only
+   * member is gone for good, since no other node could release it. A host that
+   * merely does not answer, or was connected recently, may have admitted it.
    */
   async #isLeft(node: string, error: unknown): Promise<boolean> {
     return node === this.#self && isWhorlError(error, "not_reachable") &&
@@ -106,8 +107,8 @@ export class MembershipCalls {
   }
 
   /**
-   * Has the claimant stage a ring of `size` partitions, or with 0 that the resize
-   * under way is given up, and waits until this node has heard of it as well.
+   * Has the claimant stage a ring of `size` partitions, or with 0 the abort of
+   * the resize in progress, and waits until this node has that as well.
    */
   async resize(size: number): Promise<ResizeResult> {
     const refusal = refuseResizing(this.#gossip.ring);
@@ -126,7 +127,7 @@ export class MembershipCalls {
     };
   }
 
-  /** What the staged changes come to, as the claimant computes it once the members agree. */
+  /** The outcome of the staged changes, computed by the claimant once the members agree. */
   async plan(): Promise<StagedPlan> {
     return expectPlan(await this.#askClaimant({ method: "plan" }));
   }
@@ -137,14 +138,14 @@ export class MembershipCalls {
     return { planId: expectText(result, "a plan id", 64) };
   }
 
-  /** Has the claimant forget staged changes. */
+  /** Has the claimant clear staged changes. */
   async clear(): Promise<{ nodes: readonly string[] }> {
     return { nodes: expectNames(await this.#askClaimant({ method: "clear" })) };
   }
 
   /**
    * Has the claimant mark a bucket as consistent, and waits until all members
-   * know of it: then nobody serves it in another way any more.
+   * know it and serve it only in that way.
    */
   async mark(mark: BucketMark): Promise<void> {
     const refusal = refuseConsistent(this.#gossip.ring);
@@ -165,13 +166,13 @@ export class MembershipCalls {
     );
   }
 
-  /** Says, on the claimant, that all first members of the root ensemble have been made. */
+  /** On the claimant: records that all first members of the root ensemble exist. */
   rootFormed(wallMs: number): void {
     const { ring } = this.#gossip;
     this.#gossip.update(markRootFormed(ring, this.#self, wallMs));
   }
 
-  /** Declares `node` down, which is up as far as this node can tell if `isUp`. */
+  /** Declares `node` down; `isUp` says whether this node can reach it. */
   async down(node: string, isUp: boolean): Promise<void> {
     const { ring } = this.#gossip;
     const refusal = refuseDown(ring, this.#self, node, isUp);
@@ -194,7 +195,7 @@ export class MembershipCalls {
     );
   }
 
-  /** Notes that the data of `module` has left `partitions`; see `completeTransfers`. */
+  /** Records that the data of `module` has been handed over from `partitions`; see `completeTransfers`. */
   transferComplete(
     partitions: readonly number[],
     module: string | null,

@@ -1,8 +1,9 @@
 /**
- * Which nodes are up and which services each of them offers. A node tells the
- * others when its own list changes, when one of them comes up, and now and
- * then in case a message was lost. A node that is suspected or gone serves
- * nothing; one that was only suspected serves again as soon as it answers.
+ * Which nodes are up and which services each of them offers. A node sends its
+ * list to the others when it changes, when one of them comes up, and
+ * periodically in case a message was lost. A suspected or lost node counts as
+ * serving nothing; one that was only suspected serves again as soon as it
+ * answers.
  *
  * After `riak_core_node_watcher`; pure, the shell sends and publishes.
  *
@@ -11,20 +12,20 @@
 import { compareTexts } from "../base/text_order.ts";
 import { type ServiceList, SERVICES_MAX } from "./cluster_codec.ts";
 
-/** What the watcher can be told. */
+/** Inputs of the watcher. */
 export type NodeWatcherEvent =
   | { type: "service_up"; service: string }
   | { type: "service_down"; service: string }
   | { type: "peer_up"; node: string }
   | { type: "peer_down"; node: string; reason: string }
-  /** The failure detector doubts the node, or no longer does. */
+  /** The failure detector suspects the node, or no longer does. */
   | { type: "peer_suspect"; node: string }
   | { type: "peer_alive"; node: string }
   | { type: "services_received"; from: string; list: ServiceList }
-  /** Time to tell everybody, in case a message was lost. */
+  /** Time to send the list to all, in case a message was lost. */
   | { type: "broadcast" };
 
-/** What the watcher wants done, in this order. */
+/** What the watcher asks its shell to do, in this order. */
 export type NodeWatcherEffect =
   | { type: "send_services"; to: string; list: ServiceList }
   | { type: "node_up"; node: string }
@@ -40,18 +41,18 @@ interface Peer {
   services: readonly string[];
 }
 
-/** What a node knows of the services of all nodes. */
+/** What a node knows about the services of all nodes. */
 export interface NodeWatcher {
   readonly self: string;
   readonly incarnation: number;
   version: number;
   readonly services: Set<string>;
   readonly peers: Map<string, Peer>;
-  /** The up nodes of each service, kept ready for requests. */
+  /** The up nodes of each service, precomputed for requests. */
   readonly upByService: Map<string, readonly string[]>;
 }
 
-/** @param incarnation Grows with each start of this node, so its new lists replace its old ones. */
+/** @param incarnation Increases with each start of this node, so that its new lists replace its old ones. */
 export function createNodeWatcher(
   self: string,
   incarnation: number,
@@ -170,7 +171,7 @@ function lost(
   const peer = watcher.peers.get(node);
   if (peer === undefined) return [];
   const wasUp = isUp(peer);
-  // It tells its services anew when it is back.
+  // It sends its services again when it is back.
   watcher.peers.delete(node);
   return wasUp
     ? [

@@ -1,6 +1,6 @@
 /**
  * The process around `node_watcher.ts`: it tells the peers what this node
- * offers, and the subscribers who is up.
+ * offers, and the subscribers which nodes are up.
  *
  * @module
  */
@@ -60,7 +60,7 @@ export class NodeWatcherProcess {
     return servicesByNode(this.#watcher);
   }
 
-  /** Something has happened to a peer, to a service of this node, or it is time to tell. */
+  /** Steps the watcher with `event`. */
   step(event: NodeWatcherEvent): void {
     if (this.#stopped) return;
     for (const effect of stepNodeWatcher(this.#watcher, event)) {
@@ -87,7 +87,7 @@ export class NodeWatcherProcess {
     }
   }
 
-  /** The services of a peer have come. @throws {WhorlError} `protocol_error`. */
+  /** A peer's list of services has arrived. @throws {WhorlError} `protocol_error`. */
   servicesReceived(from: string, payload: Uint8Array): void {
     const list = decodeServices(payload);
     this.step({ type: "services_received", from, list });

@@ -1,7 +1,6 @@
 /**
- * Questions to other nodes, and to this one as if it were another: each is
- * answered once, by the node it went to, by that node's link breaking, or by
- * the clock.
+ * Requests to other nodes, and to this one as if it were another: each is
+ * answered once, by the node asked, by the end of its link, or by the timeout.
  *
  * @module
  */
@@ -19,11 +18,11 @@ import {
   encodeRequest,
 } from "./cluster_codec.ts";
 
-/** Questions that may be open at once; more are refused with `overload`. */
+/** Requests that may be open at a time; further ones are refused with `overload`. */
 export const PEER_CALLS_MAX = 1024;
-/** Time for the way there and back on top of what the other side may wait, in milliseconds. */
+/** Time for the round trip on top of what the receiver may wait, in milliseconds. */
 export const ROUND_TRIP_MS = 2_000;
-/** Longest a node may take to say something it need not wait for, in milliseconds. */
+/** Timeout of requests that the receiver answers at once, in milliseconds. */
 export const ANSWER_MS = 5_000;
 
 interface Call {
@@ -32,13 +31,13 @@ interface Call {
   readonly answer: (reply: ClusterReply) => void;
 }
 
-/** What questions need from the node. */
+/** What requests need from the node. */
 export interface PeerCallsWorld {
   readonly runtime: Runtime;
   readonly log: Log;
   /** Sends a frame; `false` if there is no link to the node. */
   send(node: string, frameType: number, payload: Uint8Array): boolean;
-  /** Answers what this node is asked; `answer` is called once. */
+  /** Serves a request to this node; `answer` is called once. */
   serve(
     from: string,
     request: ClusterRequest,
@@ -46,7 +45,7 @@ export interface PeerCallsWorld {
   ): void;
 }
 
-/** The open questions of one node. */
+/** The open requests of one node. */
 export class PeerCalls {
   readonly #self: string;
   readonly #world: PeerCallsWorld;
@@ -59,7 +58,7 @@ export class PeerCalls {
     this.#world = world;
   }
 
-  /** Asks `node` and resolves with its result. @throws {WhorlError} What it refuses with, or as {@linkcode PeerCalls.ask}. */
+  /** Asks `node` and resolves with its result. @throws {WhorlError} Its refusal, or as {@linkcode PeerCalls.ask}. */
   call(
     node: string,
     request: ClusterRequest,
@@ -75,7 +74,10 @@ export class PeerCalls {
     );
   }
 
-  /** Asks `node` whether it is in the cluster of `seed`; without an answer nothing is told, and somebody asks again. */
+  /**
+   * Asks `node` whether it is in the cluster of `seed`; without an answer
+   * `told` is not called, and the caller asks again later.
+   */
   askBelongs(
     node: string,
     seed: string,
@@ -102,7 +104,7 @@ export class PeerCalls {
     if (this.#open.size >= PEER_CALLS_MAX) {
       return answer(refused(
         "overload",
-        `Cannot ask ${node} as at most ${PEER_CALLS_MAX} questions may be open`,
+        `Cannot ask ${node} as at most ${PEER_CALLS_MAX} requests may be open`,
         { node },
       ));
     }
@@ -124,7 +126,7 @@ export class PeerCalls {
     }
   }
 
-  /** A question has come. @throws {WhorlError} `protocol_error`. */
+  /** A request has arrived. @throws {WhorlError} `protocol_error`. */
   requestReceived(from: string, payload: Uint8Array): void {
     const { id, request } = decodeRequest(payload);
     this.#world.serve(from, request, (reply) => {
@@ -132,14 +134,17 @@ export class PeerCalls {
     });
   }
 
-  /** An answer has come. Late ones find nobody, and only who was asked may answer. @throws {WhorlError} `protocol_error`. */
+  /**
+   * An answer has arrived. Late ones, and those from another node than was
+   * asked, are ignored. @throws {WhorlError} `protocol_error`.
+   */
   replyReceived(from: string, payload: Uint8Array): void {
-    // Who asked reads it later, when the payload is not ours any more.
+    // A copy, as the answer is kept longer than the payload is valid.
     const { id, reply } = decodeReply(payload.slice());
     if (this.#open.get(id)?.node === from) this.#settle(id, reply);
   }
 
-  /** The link to `node` is gone, and its answers with it. */
+  /** The link to `node` has ended, so its answers will not come. */
   peerDown(node: string): void {
     for (const [id, call] of [...this.#open]) {
       if (call.node === node) this.#settle(id, unreachable(node));

@@ -1,11 +1,11 @@
 /**
- * How long writes are held for a resize of the ring, as its claimant decides it.
- * In the phase `binding` (`ring_resize.ts`) they wait for partitions that may be
- * out of reach, so that it must not last: it begins when all members are up, and
- * is looked at every {@linkcode BINDING_LOOK_MS}. The first one ends with the first
- * look, as callers do not wait for much longer; each one after that may last twice
- * as long, as a bad network may just need more, but not if a member is not up. In
- * between writes are let be.
+ * How long the claimant holds writes for a resize of the ring. In the phase
+ * `binding` (`ring_resize.ts`) writes wait for partitions that may be
+ * unreachable, so the phase must be short: it begins when all members are up,
+ * and is checked every {@linkcode BINDING_LOOK_MS}. The first attempt ends with
+ * the first check, as callers do not wait for much longer; each further one may
+ * last twice as long, as a bad network may just need more time, but ends if a
+ * member is not up. Between attempts writes are not held.
  *
  *     idle ── binding ─► held ── look: too long, or a member is down ─► resting
  *      ▲                   └── reading ─► idle          rest is over ────┘ │
@@ -15,29 +15,29 @@
  */
 import type { RingResizePhase } from "../ring/ring_generations.ts";
 
-/** How often the claimant looks at a resize for which writes are held, in milliseconds; less than callers wait. */
+/** How often the claimant checks a resize for which writes are held, in milliseconds; less than callers wait. */
 export const BINDING_LOOK_MS = 4_000;
-/** With how many looks the longest of these times ends; the first ends with one, and each that fails doubles it. */
+/** Number of checks after which the longest attempt ends; the first ends after one, and each failure doubles that. */
 export const BINDING_LOOKS_MAX = 8;
-/** How long writes are let be in between, in milliseconds. */
+/** Pause between attempts, in milliseconds. */
 export const BINDING_REST_MS = 2_000;
 
-/** What a claimant knows of the times in which writes were held. */
+/** The state of these attempts. */
 export interface ResizeBinding {
   /** What its timer runs for. */
   state: "idle" | "held" | "resting";
-  /** How often it has looked since they are held. */
+  /** Checks since the attempt began. */
   looks: number;
-  /** How often in a row they were held in vain. */
+  /** Failed attempts in a row. */
   failures: number;
 }
 
-/** A claimant that has held no writes. */
+/** The state before the first attempt. */
 export function createBinding(): ResizeBinding {
   return { state: "idle", looks: 0, failures: 0 };
 }
 
-/** The timer has run out: whether writes have been held for too long. */
+/** The timer has fired: whether writes have been held for too long. */
 export function lookAtBinding(
   binding: ResizeBinding,
   areAllUp: boolean,
@@ -50,7 +50,7 @@ export function lookAtBinding(
   return binding.looks >= looksMax || !areAllUp;
 }
 
-/** The resize went from one phase to another, or stays in it: how long the timer is to run from now, if it is to be set. */
+/** The resize went from phase `before` to `after`, perhaps the same: returns how long to set the timer, if at all. */
 export function followPhase(
   binding: ResizeBinding,
   before: RingResizePhase | undefined,

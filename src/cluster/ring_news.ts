@@ -1,7 +1,7 @@
 /**
- * What subscribers of a node hear of its ring. Of who is a member and who owns
- * what they hear when it is stored, as nobody may act on what a crash would
- * undo; of whether the members agree, as soon as it is known.
+ * What subscribers of a node are told about its ring. Membership and ownership
+ * are reported when the ring is stored, as nothing may act on what a crash
+ * would undo; agreement of the members is reported as soon as it is known.
  *
  * @module
  */
@@ -19,29 +19,29 @@ import {
 } from "../ring/ring.ts";
 import type { ClusterChange } from "./cluster_world.ts";
 
-/** What the subscribers of one node know. */
+/** What the subscribers of one node have been told. */
 export interface RingNews {
   readonly self: string;
-  /** The ring they heard of last, or `null`. */
+  /** The last ring reported, or `null`. */
   told: Ring | null;
   /** Whether the members agreed. */
   ready: boolean;
   peers: ReadonlyMap<string, Address>;
 }
 
-/** What a stored ring makes of what is known. */
+/** What is new in a stored ring. */
 export interface StoredNews {
-  /** The other members and where they listen, or `null` if they are the same as before. */
+  /** The other members and their addresses, or `null` if unchanged. */
   readonly peers: ReadonlyMap<string, Address> | null;
   readonly changes: readonly ClusterChange[];
 }
 
-/** Nothing is known yet. */
+/** Nothing has been reported yet. */
 export function createRingNews(self: string): RingNews {
   return { self, told: null, ready: false, peers: new Map() };
 }
 
-/** The node `self` goes by `ring` now; `news` has one owner and changes in place. */
+/** `ring` is the current ring now; `news` has one owner and changes in place. */
 export function newsOfCurrent(news: RingNews, ring: Ring): ClusterChange[] {
   const ready = ringReady(ring);
   if (ready === news.ready) return [];
@@ -68,7 +68,7 @@ export function newsOfStored(news: RingNews, ring: Ring): StoredNews {
   return { peers: samePeers(before, news.peers) ? null : news.peers, changes };
 }
 
-/** The other members of `ring` and where they listen, in the order of their names. */
+/** The other members of `ring` and their addresses, ordered by name. */
 function peersOf(ring: Ring, self: string): Map<string, Address> {
   const peers = new Map<string, Address>();
   for (const node of currentMembers(ring)) {

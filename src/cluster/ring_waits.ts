@@ -1,6 +1,6 @@
 /**
- * Those who wait for the ring: for it to be stored with certain changes, or to
- * come to hold something.
+ * Waits for the ring: until it is stored with certain changes, or until a
+ * condition holds.
  *
  * @module
  */
@@ -9,8 +9,8 @@ import { versionDescends } from "../causality/version_vector.ts";
 import { type Ring, sameCluster } from "../ring/ring.ts";
 
 /**
- * What became of a change that somebody waits for: it is durable, or the node
- * went over to a ring of another cluster before it was, or stopped.
+ * The outcome of waiting for a change: it is durable, or the node moved to
+ * another cluster before it was, or stopped.
  */
 export type StoreOutcome = "stored" | "abandoned" | "stopped";
 
@@ -24,7 +24,7 @@ interface Condition {
   readonly done: (held: boolean) => void;
 }
 
-/** Who waits for the ring of one node. */
+/** The waits for the ring of one node. */
 export class RingWaits {
   readonly #runtime: Runtime;
   readonly #conditions = new Set<Condition>();
@@ -36,7 +36,7 @@ export class RingWaits {
     this.#runtime = runtime;
   }
 
-  /** Runs `run` once a ring with the changes of `ring` is stored, now if it is, or will not be any more. */
+  /** Runs `run` once a ring with the changes of `ring` is stored, at once if it is, or once it can no longer be. */
   whenStored(ring: Ring, run: (outcome: StoreOutcome) => void): void {
     if (this.#stopped) run("stopped");
     else if (this.#stored !== null && contains(this.#stored, ring)) {
@@ -49,7 +49,7 @@ export class RingWaits {
     return new Promise((resolve) => this.whenStored(ring, resolve));
   }
 
-  /** Resolves with `true` once `holds` does of the ring, with `false` after `waitMs` milliseconds. */
+  /** Resolves with `true` once `holds` is true of the ring, with `false` after `waitMs` milliseconds. */
   until(
     ring: Ring,
     holds: (ring: Ring) => boolean,
@@ -74,14 +74,14 @@ export class RingWaits {
     });
   }
 
-  /** The node goes by `ring` now. */
+  /** The node's current ring is `ring` now. */
   ringChanged(ring: Ring): void {
     for (const condition of [...this.#conditions]) {
       if (condition.holds(ring)) condition.done(true);
     }
   }
 
-  /** `ring` is on the disk. */
+  /** `ring` is durable. */
   ringStored(ring: Ring): void {
     this.#stored = ring;
     const due: StoreWait[] = [];
@@ -93,12 +93,12 @@ export class RingWaits {
     for (const { run } of due) run("stored");
   }
 
-  /** The node goes over to a ring of another cluster: changes of the old one will not be stored any more. */
+  /** The node moves to another cluster: changes of the old ring will not be stored any more. */
   abandon(): void {
     this.#letGo("abandoned");
   }
 
-  /** Lets everybody go. */
+  /** Ends all waits. */
   stop(): void {
     this.#stopped = true;
     this.#letGo("stopped");
@@ -113,7 +113,7 @@ export class RingWaits {
   }
 }
 
-/** Clocks of different clusters say nothing of each other. */
+/** Clocks of different clusters cannot be compared. */
 function contains(stored: Ring, ring: Ring): boolean {
   return sameCluster(stored, ring) && versionDescends(stored.clock, ring.clock);
 }

@@ -1,6 +1,6 @@
 /**
- * The ring a node begins with: the one it stored, if it is its own, or a ring of
- * its own cluster, in which it stands alone.
+ * The ring a node starts with: the stored one if it belongs to the node, or
+ * that of a new cluster in which it is alone.
  *
  * @module
  */
@@ -21,8 +21,8 @@ import { refuseIdentity } from "./membership.ts";
  * The stored ring, or `null` at the first start.
  *
  * @throws {WhorlError} `store_corrupt` if it cannot be read; `invalid_config`
- * if it is of another cluster name; `store_foreign` if this node is no member
- * of it; `name_taken` if it knows another identity by this node's name.
+ * if its cluster name differs; `store_foreign` if this node is not a member of
+ * it; `name_taken` if it has another identity under this node's name.
  */
 export function restoreRing(options: ClusterOptions): Ring | null {
   if (options.storedRing === null) return null;
@@ -37,7 +37,7 @@ export function restoreRing(options: ClusterOptions): Ring | null {
   if (memberStatus(ring, name) === undefined) {
     throw new WhorlError(
       "store_foreign",
-      `Cannot start as the stored ring is of another node: ${name} is no member of it`,
+      `Cannot start as the stored ring is of another node: ${name} is not a member of it`,
     );
   }
   const refusal = refuseIdentity(ring, name, nodeId);
@@ -45,10 +45,10 @@ export function restoreRing(options: ClusterOptions): Ring | null {
   return ring;
 }
 
-/** A ring that a node was in. */
+/** A ring that a node has left. */
 export interface LeftRing {
   readonly ring: Ring;
-  /** Whether it was only joining, so that it has what it had before. */
+  /** Whether it was only joining, so that its data has not changed. */
   readonly wasJoining: boolean;
 }
 
@@ -71,7 +71,7 @@ export function ringAlone(
   });
 }
 
-/** How many partitions a node has when it is alone, and of which generation. */
+/** Ring size and generation of a node that is alone. */
 function partitionsAlone(
   { ringSize, node }: ClusterOptions,
   left: LeftRing | undefined,
@@ -87,10 +87,10 @@ function partitionsAlone(
       : { size: origin.size, generations: generationsBefore(origin), node };
   }
   return {
-    // As large as the one it was in, so that it may join that again.
+    // The size of the ring it was in, so that it can join that again.
     size: ring.size,
     generations: generationsAlone(ring.ownership.generations),
-    // There may still be something of that.
+    // It may still hold data of its origin.
     node: origin === null ? node : { ...node, origin: textOfOrigin(origin) },
   };
 }

@@ -103,7 +103,7 @@ class Bench {
           this.told.push(`repaired ${module}/${partition}`),
         onUnrepairable: (module, partition, reason) =>
           this.told.push(`unrepairable ${module}/${partition}: ${reason}`),
-        onHeldChanged: () => {},
+        onHeldChanged: () => this.onHeldChanged(),
       },
       () => {},
       concurrency,
@@ -152,6 +152,7 @@ class Bench {
 
   empty = true;
   onFinish = (): void => {};
+  onHeldChanged = (): void => {};
 
   own(owners: Record<number, string>, next: Record<number, string> = {}): void {
     const all = this.ring.ownership.owners.map((owner, i) =>
@@ -320,6 +321,23 @@ Deno.test("HandoffProcess takes a partition back that the ring gives it after al
   assertEquals(await bench.look(), ["take back 3"]);
   bench.own({}, { 3: "b" });
   assertEquals((await bench.look()).slice(0, 2), ["open 3", "finish 3"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess does not forget a vnode that is asked for more while what it held goes home", async () => {
+  const bench = new Bench();
+  bench.own({ 3: "b" });
+  bench.hold(3);
+  bench.onFinish = () => {
+    bench.onFinish = () => {};
+    bench.process.vnodeKept("kv", 3);
+  };
+  // A node that leaves goes at this word, and takes along what it still has.
+  bench.onHeldChanged = () => {
+    if (bench.process.holdsNothing) bench.told.push("holds nothing");
+  };
+  await bench.look();
+  assertEquals(bench.told, ["completed 3", "holds nothing", "completed 3"]);
   bench.close();
 });
 

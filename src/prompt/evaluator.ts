@@ -1,8 +1,8 @@
 /**
- * Evaluates what a person types, as the language has it at a prompt: `await` at
- * top level, `let` that stays and may be declared again, the value of the last
- * expression. V8 does this itself when asked through its inspector, in the same
- * thread, so no source is rewritten here and nothing can be rewritten wrongly.
+ * Evaluates typed code with the semantics of a REPL: top-level `await`, `let`
+ * that persists and can be redeclared, the value of the last expression. V8's
+ * inspector does all of this in the same thread, so there is no source
+ * rewriting here that could go wrong.
  *
  * @module
  */
@@ -11,17 +11,17 @@ import v8 from "node:v8";
 import { WhorlError } from "../base/errors.ts";
 import { isIncomplete } from "./incomplete_input.ts";
 
-/** Longest a piece of code may run without awaiting, in milliseconds; then it is ended. */
+/** Longest time code may run without awaiting, in milliseconds; then it is stopped. */
 export const SYNC_RUN_MS_MAX = 10_000;
 
-/** What became of the code. */
+/** The outcome of an evaluation. */
 export type Evaluation =
   | { readonly type: "value"; readonly value: unknown }
   | { readonly type: "thrown"; readonly error: unknown }
-  /** It is the beginning of something; ask for the next line. */
+  /** The code is incomplete; ask for another line. */
   | { readonly type: "incomplete" };
 
-/** Where values are handed over by number; V8 gives a reference, not the value. */
+/** Where values are handed over by number, since the inspector returns references, not values. */
 const HANDOVER = Symbol.for("whorl.prompt.handover");
 
 interface RemoteObject {
@@ -42,8 +42,8 @@ interface EvaluateResult {
 }
 
 /**
- * Evaluates code in this thread's global scope, one at a time. Disposing lets go
- * of V8's inspector, and gives names the meaning they had.
+ * Evaluates code in this thread's global scope, one piece at a time. Disposing
+ * disconnects from V8's inspector and restores the globals that were replaced.
  */
 export class Evaluator implements Disposable {
   #session = new Session();
@@ -52,18 +52,19 @@ export class Evaluator implements Disposable {
   #globals = globalThis as Record<PropertyKey, unknown>;
   #handover = new Map<number, unknown>();
   #handoverCount = 0;
-  /** The promises of code that is under way; see {@linkcode firstPromiseBornIn}. */
+  /** The promises of code that is running; see {@linkcode firstPromiseBornIn}. */
   #underWay = new Set<Promise<unknown>>();
 
   #syncRunMsMax: number;
 
-  /** What the names it has taken were before; `undefined` if nothing. */
+  /** The former definitions of replaced globals; `undefined` where there was none. */
   #former = new Map<PropertyKey, PropertyDescriptor | undefined>();
 
   /**
    * Makes the entries of `scope` global.
    *
-   * @throws {WhorlError} `invalid_argument` if there is another one.
+   * @throws {WhorlError} `invalid_argument` if another evaluator exists in this
+   * thread.
    */
   constructor(
     scope: Readonly<Record<string, unknown>>,
@@ -78,7 +79,8 @@ export class Evaluator implements Disposable {
     this.#syncRunMsMax = syncRunMsMax;
     this.#session.connect();
     this.#globalId = this.#begin();
-    // Nobody may have asked for it when V8's inspector is let go of.
+    // Not an unhandled rejection if the inspector is disconnected before
+    // anything is evaluated.
     this.#globalId.catch(() => {});
     this.#define(HANDOVER, this.#handover);
     this.#define("_", undefined);
@@ -87,21 +89,21 @@ export class Evaluator implements Disposable {
     }
   }
 
-  /** Evaluates `code`. Does not throw: what the code throws is a result. */
+  /** Evaluates `code`. Never throws: an exception of the code is a result. */
   async evaluate(code: string): Promise<Evaluation> {
     let evaluated: EvaluateResult;
     try {
       evaluated = await this.#run(code);
     } catch (cause) {
-      // V8 fails to answer for what it had to end, and says no more than that.
+      // V8 answers with a bare error for code that it terminated.
       const limit = `${this.#syncRunMsMax / 1000} s`;
-      const message = `Ended, as code may run ${limit} without awaiting`;
+      const message = `Stopped: code may run ${limit} without awaiting`;
       return { type: "thrown", error: new Error(message, { cause }) };
     }
     const { result, exceptionDetails } = evaluated;
     if (exceptionDetails === undefined) {
       const value = await this.#valueOf(result);
-      // What has no result leaves the last one there is.
+      // Code without a result leaves the last one in place.
       if (value !== undefined) this.#globals["_"] = value;
       return { type: "value", value };
     }
@@ -114,7 +116,7 @@ export class Evaluator implements Disposable {
     return { type: "thrown", error };
   }
 
-  /** Names that may follow `path` at the prompt: members of what it is, or globals if it is empty. */
+  /** Completions after `path`: the members of its value, or globals if it is empty. */
   async membersOf(path: string): Promise<string[]> {
     if (path === "") {
       const { names } = await this.#post<{ names: string[] }>(
@@ -123,7 +125,7 @@ export class Evaluator implements Disposable {
       );
       return [...names, ...Object.getOwnPropertyNames(globalThis)];
     }
-    // Only looked at, never run: a getter with effects stays untouched.
+    // Evaluated without side effects: a getter that has some is not run.
     const { result, exceptionDetails } = await this.#post<EvaluateResult>(
       "Runtime.evaluate",
       { expression: path, throwOnSideEffect: true, timeout: 100 },
@@ -160,7 +162,7 @@ export class Evaluator implements Disposable {
   }
 
   async #run(code: string): Promise<EvaluateResult> {
-    // `{a: 1}` at a prompt means an object, where the language sees a block.
+    // `{a: 1}` at a prompt means an object, but parses as a block.
     if (/^\s*\{/.test(code) && !/;\s*$/.test(code)) {
       const wrapped = await this.#evaluateOnce(`(${code}\n)`);
       const { exception } = wrapped.exceptionDetails ?? {};
@@ -181,7 +183,7 @@ export class Evaluator implements Disposable {
   }
 
   async #valueOf(remote: RemoteObject): Promise<unknown> {
-    // By number, as a completion may ask while another or a command does.
+    // By number, as a completion can run while another one or a command does.
     const number = this.#handoverCount++;
     await this.#post("Runtime.callFunctionOn", {
       functionDeclaration:
@@ -227,11 +229,16 @@ export class Evaluator implements Disposable {
 }
 
 /**
- * Calls `begin`, and gives the first promise born meanwhile: where that begins
- * to run code, the promise of the code. It must be held until it is answered
- * for. One that nothing can settle any more (`await new Promise(() => {})`) is
- * garbage, and when it is collected V8's inspector tells who waits for it, in
- * the midst of the collection, where running JavaScript ends the process.
+ * {})`) is garbage, and when it is collected V8's inspector tells who waits for
+ * it, in the midst of the collection, where running JavaScript ends the
+ * process. => Calls `begin` and returns the first promise created meanwhile: if
+ * `begin` starts code, that is the promise of the code. It must be kept
+ * reachable until the inspector has answered. A promise that can never settle
+ * (`await new Promise(() => {})`) would be collected, and V8's inspector then
+ * calls back in the middle of the collection, where running JavaScript crashes
+ * the process. => {})`) is garbage, and when it is collected V8's inspector
+ * tells who waits for it, in the midst of the collection, where running
+ * JavaScript ends the process.
  */
 function firstPromiseBornIn(begin: () => void): Promise<unknown> | undefined {
   let first: Promise<unknown> | undefined;

@@ -7,7 +7,7 @@ Deno.test("Evaluator ends code that runs too long without awaiting, and goes on"
   const ended = await evaluator.evaluate("for (;;) {}");
   assertEquals(
     ended.type === "thrown" && String(ended.error),
-    "Error: Ended, as code may run 0.05 s without awaiting",
+    "Error: Stopped: code may run 0.05 s without awaiting",
   );
   assertEquals(await evaluator.evaluate("1 + 1"), { type: "value", value: 2 });
 });

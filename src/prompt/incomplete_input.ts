@@ -1,15 +1,15 @@
 /**
- * Whether code that does not parse is the beginning of something. V8 says where
- * it stumbled, not whether more input would have helped, so brackets, strings,
- * templates and comments that are still open are looked for here.
+ * Whether code that does not parse is merely incomplete. V8 reports where
+ * parsing failed, not whether more input would have helped, so this looks for
+ * brackets, strings, templates and comments that are still open.
  *
  * @module
  */
 
-/** What V8 says of `x =` and `if (a)`, which have nothing open. */
+/** V8's message for `x =` and `if (a)`, which have nothing open. */
 const ENDS_EARLY = "Unexpected end of input";
 
-/** Whether more lines could make `code`, which failed with `message`, whole. */
+/** Whether more lines could complete `code`, which failed with `message`. */
 export function isIncomplete(code: string, message: string): boolean {
   const open = openAtEnd(code);
   if (open === "string" || open === "too_many_closed") return false;
@@ -31,7 +31,7 @@ const CLOSES: Record<string, string> = { ")": "(", "]": "[", "}": "{" };
 function openAtEnd(code: string): Open {
   // "`" stands for a template, "$" for a `${` inside one.
   const stack: string[] = [];
-  /** The last thing that was not white space: decides what "/" means. */
+  /** The last character that was not white space, which decides what "/" means. */
   let last = "";
   for (let i = 0; i < code.length; i++) {
     const char = code[i]!;
@@ -79,7 +79,7 @@ function openAtEnd(code: string): Open {
   return top === "`" ? "template" : "bracket";
 }
 
-/** After an operand "/" divides, elsewhere it begins a regular expression. */
+/** After an operand "/" divides; elsewhere it begins a regular expression. */
 function beginsRegExp(last: string): boolean {
   return !/[\w$)\]}"'`/]/.test(last);
 }

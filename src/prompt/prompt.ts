@@ -1,10 +1,10 @@
 /**
- * The prompt: reads JavaScript from a person or from a pipe, evaluates it with
- * the names it was given, and prints what comes of it.
+ * The prompt: reads JavaScript from a terminal or a pipe, evaluates it with the
+ * given names in scope, and prints the results.
  *
- * On a terminal it has history, completion and lines that go on; Ctrl-C clears
- * the line or gives up on what is running, Ctrl-D ends it. From a pipe it prints
- * results only, and tells at the end whether everything went well.
+ * On a terminal it has history, completion and multi-line input; Ctrl-C clears
+ * the line or interrupts the running command, Ctrl-D ends the prompt. From a
+ * pipe it prints results only, and reports at the end whether anything failed.
  *
  * @module
  */
@@ -25,19 +25,19 @@ import { TypedInput } from "./typed_input.ts";
 export interface PromptOptions {
   /** Stands before each line. */
   readonly label: string;
-  /** Names a person can use. */
+  /** Names in scope. */
   readonly scope: Readonly<Record<string, unknown>>;
   /** What `.help` prints. */
   readonly help: string;
   /** Printed first on a terminal. */
   readonly banner?: string;
-  /** What ending the prompt comes to, after "Ctrl-D or .exit". */
+  /** What ending the prompt does, as text after "Ctrl-D or .exit". */
   readonly ending: string;
-  /** Where lines are remembered; nowhere if absent. */
+  /** The history file; without it, lines are not remembered. */
   readonly historyPath?: string;
   readonly isTerminal: boolean;
   readonly color: boolean;
-  /** Called before each command with what fires when the person gives it up. */
+  /** Called before each command with the signal that fires when it is interrupted. */
   readonly onCommand?: (signal: AbortSignal) => void;
   /** Ends the prompt. */
   readonly signal?: AbortSignal;
@@ -47,13 +47,13 @@ export interface PromptOptions {
 export class Prompt {
   #options: PromptOptions;
   #readline: Interface;
-  /** What is typed at a terminal. */
+  /** Terminal input; undefined for a pipe. */
   #typed: TypedInput | undefined;
   #evaluator: Evaluator;
   #history: PromptHistory;
-  /** Lines that wait for the one being evaluated. */
+  /** Lines that arrived while another one is evaluated. */
   #waiting: string[] = [];
-  /** The beginning of code that goes on. */
+  /** Incomplete code that the next line continues. */
   #begun = "";
   #running: AbortController | undefined;
   #closed = Promise.withResolvers<void>();
@@ -63,7 +63,7 @@ export class Prompt {
   constructor(options: PromptOptions) {
     this.#options = options;
     this.#evaluator = new Evaluator(options.scope);
-    // What a script says is nothing a person would want to repeat.
+    // Lines of a script do not belong in the history.
     this.#history = new PromptHistory(
       options.isTerminal ? options.historyPath : undefined,
     );
@@ -72,7 +72,7 @@ export class Prompt {
       : undefined;
     this.#readline = createInterface({
       input: this.#typed ?? process.stdin,
-      // A pipe gets results only: no label, no echo of what it sent.
+      // A pipe gets results only: no label and no echo.
       ...(options.isTerminal ? { output: process.stdout } : {}),
       terminal: options.isTerminal,
       prompt: `${options.label}> `,
@@ -85,7 +85,7 @@ export class Prompt {
     });
   }
 
-  /** Resolves when the person leaves or the input ends: true if nothing failed. */
+  /** Resolves when the prompt is left or the input ends: true if nothing failed. */
   async run(): Promise<boolean> {
     const { banner, isTerminal, signal } = this.#options;
     const readline = this.#readline;
@@ -99,13 +99,13 @@ export class Prompt {
       if (this.#running === undefined) this.#closed.resolve();
     });
     const leave = () => {
-      // Who ends the prompt does not wait for what may never end.
+      // Ending the prompt does not wait for a command that may never end.
       this.#waiting.length = 0;
       this.#running?.abort();
       readline.close();
     };
     signal?.addEventListener("abort", leave, { once: true });
-    // A promise nobody awaited must not end the node's prompt.
+    // An unhandled rejection must not end the process.
     const onRejection = (event: PromiseRejectionEvent) => {
       event.preventDefault();
       this.#printError(event.reason);
@@ -167,7 +167,7 @@ export class Prompt {
         return this.#readline.close();
       }
       if (/^\.[a-z]+$/.test(word)) {
-        return this.#print(`There is no ${word}: .help says what there is`);
+        return this.#print(`There is no ${word}: try .help`);
       }
     } else if (line !== "") this.#history.add(line);
     const code = this.#begun === "" ? line : `${this.#begun}\n${line}`;
@@ -188,7 +188,7 @@ export class Prompt {
     if (outcome.type === "value" && outcome.value !== undefined) {
       this.#print(this.#inspect(outcome.value));
     } else if (outcome.type === "thrown") this.#printError(outcome.error);
-    else if (outcome.type === "interrupted") this.#print("(given up)");
+    else if (outcome.type === "interrupted") this.#print("(interrupted)");
   }
 
   #ask(): void {
@@ -252,7 +252,7 @@ export class Prompt {
     process.stdout.write(`${text}\n`);
   }
 
-  /** Prints what was thrown: code and message of what is expected, everything of what is not. */
+  /** Prints what was thrown: code, message and details of a `WhorlError`, name and message of another error. */
   #printError(error: unknown): void {
     this.#failures++;
     let text;
@@ -262,7 +262,7 @@ export class Prompt {
         : ` ${this.#inspect(error.details)}`;
       text = `${error.code}: ${error.message}${details}`;
     } else if (error instanceof Error) {
-      // The stack below the prompt's own code says nothing to anybody.
+      // The stack holds only the prompt's own frames.
       text = `${error.name}: ${error.message}`;
     } else text = `Thrown: ${this.#inspect(error)}`;
     (this.#options.isTerminal ? process.stdout : process.stderr)

@@ -1,10 +1,10 @@
 /**
- * The lines typed at a prompt, remembered from one time to the next.
+ * The history of a prompt, kept in a file between sessions.
  *
  * @module
  */
 
-/** Lines that are remembered. */
+/** How many lines are remembered. */
 export const HISTORY_LINES_MAX = 1_000;
 
 /** The remembered lines, newest first as `node:readline` wants them. */
@@ -13,7 +13,7 @@ export class PromptHistory {
   #path: string | undefined;
   #lines: string[] = [];
 
-  /** Reads what is remembered in the file at `path`; remembers nothing without one. */
+  /** Reads the history from the file at `path`; without a path, nothing is stored. */
   constructor(path: string | undefined) {
     this.#path = path;
     if (path === undefined) return;
@@ -26,7 +26,7 @@ export class PromptHistory {
     }
     const all = text.split("\n").filter((line) => line !== "");
     this.#lines = all.slice(-this.linesMax).reverse();
-    // The file grows a line at a time and is cut back here.
+    // The file grows by appended lines and is only truncated here.
     if (all.length > 2 * this.linesMax) this.#rewrite();
   }
 

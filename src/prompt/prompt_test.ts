@@ -125,7 +125,7 @@ Deno.test("Prompt that is ended gives up what is running and what waits", async 
   child.kill("SIGTERM");
   for (let read; !(read = await reader.read()).done;) shown += read.value;
   assertEquals((await child.status).code, 0);
-  assertEquals(shown, '"up"\nsignal fired\n(given up)\n');
+  assertEquals(shown, '"up"\nsignal fired\n(interrupted)\n');
   await writer.close().catch((error) => {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   });
@@ -181,7 +181,7 @@ Deno.test({
     await terminal.until("\r\n");
     await terminal.type("\x03");
     await terminal.until("signal fired");
-    await terminal.until("(given up)");
+    await terminal.until("(interrupted)");
 
     // Errors do not end it, Ctrl-D does.
     await terminal.until("dev1> ");
@@ -219,7 +219,7 @@ Deno.test({
     await terminal.until("\n");
     await terminal.type("\x03");
     const after = await terminal.until("dev1> ");
-    assertMatch(after, /given up/);
+    assertMatch(after, /interrupted/);
     await terminal.type("'read'\r");
     const answer = await terminal.until("dev1> ");
     assert(!answer.includes("forgotten"), answer);

@@ -1,12 +1,12 @@
 /**
- * Data that says itself how it prints at a prompt.
+ * Data with a custom text for the prompt.
  *
  * @module
  */
 
 /**
- * Makes `data` print as `text` at a prompt, and wherever `Deno.inspect` is used;
- * it stays the data it is.
+ * Makes `data` print as `text` at a prompt and wherever `Deno.inspect` is used;
+ * it is otherwise unchanged.
  *
  * ```ts
  * const shares = withPromptText({ dev1: 21, dev2: 43 }, "dev1 21\ndev2 43");

@@ -1,12 +1,12 @@
 /**
- * `raKv` at a prompt: the client of a session, whose calls are given up together
- * with the command that made them.
+ * `raKv` at a prompt: the client of a session, whose calls are cancelled
+ * together with the command that made them.
  *
  * @module
  */
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
 
-/** `raKv` that stops when the signal of the command under way fires. */
+/** `raKv` with calls that are cancelled when the signal of the current command fires. */
 export function raKvScope(
   raKv: RaKvClient,
   signalOf: () => AbortSignal | undefined,

@@ -8,35 +8,35 @@ import type { WhorlNode } from "../node/node.ts";
 
 /** How {@linkcode runPrompt} sets a prompt up. */
 export interface NodePromptOptions {
-  /** Names a person can use beside `kv`, `raKv`, `cluster` and `node`. */
+  /** Names in scope besides `kv`, `raKv`, `cluster` and `node`. */
   readonly names?: Readonly<Record<string, unknown>>;
-  /** What `.help` says of them, before what it says of the others. */
+  /** What `.help` prints about them, before the help on the others. */
   readonly help?: string;
-  /** Printed first on a terminal. @default {who the node is, and how to get help} */
+  /** Printed first on a terminal. @default {the node's name, and how to get help} */
   readonly banner?: string;
-  /** What ending the prompt comes to, as a person reads it after "Ctrl-D or .exit". @default {"ends the prompt"} */
+  /** What ending the prompt does, as text after "Ctrl-D or .exit". @default {"ends the prompt"} */
   readonly ending?: string;
-  /** File that remembers lines typed at a terminal; nothing is remembered without one. */
+  /** File for the history of a terminal; without it, lines are not remembered. */
   readonly historyPath?: string;
   /**
-   * Called on a terminal when the prompt is open: what is printed through `print`
-   * from then on, such as a log, stands above the line being typed. Not called
-   * where lines come from a pipe, as nobody is typing one.
+   * Called when the prompt has opened on a terminal: text printed through
+   * `print`, such as a log, appears above the line being typed. Not called when
+   * input comes from a pipe.
    */
   readonly onTerminal?: (print: (text: string) => void) => void;
-  /** Ends the prompt, and gives up on what is running. */
+  /** Ends the prompt and interrupts the running command. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Opens a prompt on a running node of this process, where people type JavaScript
- * with `kv`, `raKv`, `cluster`, `node` and the application's names. On a terminal it has
+ * Opens a prompt on a running node of this process, for JavaScript with `kv`,
+ * `raKv`, `cluster`, `node` and the application's names. On a terminal it has
  * history, completion and Ctrl-C; from a pipe it prints results only. A process
  * has one standard input, so one prompt can be open at a time.
  *
- * What is typed runs in this thread, beside the node: code that does not await
- * holds it up, and is ended after ten seconds. While the prompt is open a
- * rejection that nobody handles is said there, and does not end the process.
+ * Code runs in this thread, beside the node: code that does not await blocks
+ * the node, and is stopped after ten seconds. While the prompt is open,
+ * unhandled rejections are printed there and do not end the process.
  *
  * ```ts ignore
  * await using node = await startNode({ name, cookie });
@@ -46,9 +46,9 @@ export interface NodePromptOptions {
  * });
  * ```
  *
- * @returns When the person leaves, the input ends, the node has stopped or
+ * @returns When the prompt is left, the input ends, the node has stopped or
  * `signal` fires: true if nothing failed.
- * @throws {WhorlError} `invalid_argument` if one of `names` is there already, or
+ * @throws {WhorlError} `invalid_argument` if one of `names` is taken, or
  * another prompt is open.
  */
 export async function runPrompt(
@@ -56,7 +56,8 @@ export async function runPrompt(
   options: NodePromptOptions = {},
 ): Promise<boolean> {
   const { signal, onTerminal, ending = "ends the prompt", ...others } = options;
-  // Who opens none loads neither V8's inspector nor an editor of lines.
+  // Imported here, so that programs without a prompt load neither V8's
+  // inspector nor readline.
   const { sessionPrompt } = await import("./session_prompt.ts");
   const stopped = new AbortController();
   node.stopped.catch(() => {}).finally(() => stopped.abort());
@@ -66,8 +67,7 @@ export async function runPrompt(
     name: node.name,
     isTerminal,
     color: Deno.stdout.isTerminal() && !Deno.noColor,
-    banner:
-      `This is ${node.name}. .help says what there is, Ctrl-D or .exit ${ending}`,
+    banner: `This is ${node.name}. .help for help, Ctrl-D or .exit ${ending}`,
     ending,
     ...others,
     signal: signal === undefined

@@ -104,7 +104,7 @@ Deno.test("runPrompt() ends with its signal, and with its node", async () => {
     "await new Promise(() => {})",
     "'not reached'",
   ]);
-  assertEquals(out, "{}\n(given up)\nwent well\n");
+  assertEquals(out, "{}\n(interrupted)\nwent well\n");
   assert(!out.includes("not reached"));
 });
 

@@ -1,5 +1,5 @@
 /**
- * A prompt with the names of a session's node.
+ * A prompt with the names of a session in scope.
  *
  * @module
  */
@@ -8,21 +8,21 @@ import type { AdminSession } from "../node/admin_protocol.ts";
 import { Prompt, type PromptOptions } from "./prompt.ts";
 import { SESSION_HELP, sessionScope } from "./session_scope.ts";
 
-/** How such a prompt is set up: what the session does not say itself. */
+/** Options that do not follow from the session. */
 export interface SessionPromptOptions
   extends Omit<PromptOptions, "label" | "scope" | "help" | "onCommand"> {
-  /** Name of the node, which stands before each line. */
+  /** Name of the node, printed before each line. */
   readonly name: string;
-  /** Names beside those of the session. */
+  /** Names in scope besides those of the session. */
   readonly names?: Readonly<Record<string, unknown>>;
-  /** What `.help` says of them. */
+  /** What `.help` prints about them. */
   readonly help?: string;
 }
 
 /**
  * A prompt with `kv`, `raKv`, `cluster`, `node` and the names of `options`.
  *
- * @throws {WhorlError} `invalid_argument` if a name is there twice.
+ * @throws {WhorlError} `invalid_argument` if a name is taken.
  */
 export function sessionPrompt(
   session: AdminSession,
@@ -35,7 +35,7 @@ export function sessionPrompt(
   if (twice !== undefined) {
     throw new WhorlError(
       "invalid_argument",
-      `Cannot name anything '${twice}' at the prompt as that is there already`,
+      `Cannot add the name '${twice}' to the prompt as it is taken`,
     );
   }
   const about = help === undefined ? "" : `${help.trimEnd()}\n\n`;
@@ -45,6 +45,6 @@ export function sessionPrompt(
     scope: { ...names, ...scope.names },
     onCommand: (signal) => scope.onCommand(signal),
     help: `JavaScript, with these names:\n\n${about}${SESSION_HELP}\n` +
-      `_ is the last result. Tab completes, Ctrl-C gives up, Ctrl-D or .exit ${options.ending}.`,
+      `_ is the last result. Tab completes, Ctrl-C interrupts, Ctrl-D or .exit ${options.ending}.`,
   });
 }

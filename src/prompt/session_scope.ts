@@ -1,6 +1,6 @@
 /**
- * The names a person has at the prompt of a node: `kv`, `raKv`, `cluster`, `node`. What
- * they answer is plain data that prints as the tables the command line prints.
+ * The names in scope at the prompt of a node: `kv`, `raKv`, `cluster`, `node`.
+ * They return plain data that prints like the tables of the command line.
  *
  * @module
  */
@@ -41,13 +41,13 @@ import { WhorlError } from "../base/errors.ts";
 import { raKvScope } from "./ra_kv_scope.ts";
 import { withPromptText } from "./prompt_text.ts";
 
-/** Time the members of a cluster have to tell of their transfers, in milliseconds. */
+/** Time in which the members of a cluster must report their transfers, in milliseconds. */
 const TRANSFERS_TIMEOUT_MS = 10_000;
 
-/** The names, and a way to tell them which command they serve. */
+/** The names, and a way to set the command that they serve. */
 export interface SessionScope {
   readonly names: Readonly<Record<string, unknown>>;
-  /** From now on calls are given up when `signal` fires. */
+  /** From now on, `signal` cancels the calls. */
   onCommand(signal: AbortSignal): void;
 }
 
@@ -156,7 +156,7 @@ export function sessionScope(
   };
 }
 
-/** What `.help` says of the names. */
+/** What `.help` prints about the names. */
 export const SESSION_HELP = `\
   await kv.put("users", "ann", { age: 41 })     write
   const ann = await kv.get("users", "ann")      read: { value, values, context, ... }
@@ -167,7 +167,7 @@ export const SESSION_HELP = `\
                                                 all keys of a bucket
 
   await raKv.startCluster("orders", ["dev1@127.0.0.1", "dev2@127.0.0.1", "dev3@127.0.0.1"])
-                                                a store whose members agree
+                                                a consistent store on these nodes
   const { index } = await raKv.put("orders", "17", { paid: false })
   await raKv.get("orders", "17")                read: { value, index, term, ... }
   await raKv.compareAndSet("orders", "17", index, { paid: true })
@@ -178,20 +178,20 @@ export const SESSION_HELP = `\
 
   await cluster.members()                       who owns how much
   await cluster.ring()                          the ring, and what is pending
-  await cluster.transfers()                     what moves, and what waits to
+  await cluster.transfers()                     running and waiting transfers
   await cluster.join("dev1@127.0.0.1:10101")    stage this node to join, or at once:
   await cluster.join("dev1@127.0.0.1:10101", { staged: false })
   await cluster.leave()                         stage this node to leave
-  await cluster.resizeRing(128)                 stage another number of partitions
-  await cluster.plan()                          what that would do
-  await cluster.commit()                        do it
+  await cluster.resizeRing(128)                 stage another ring size
+  await cluster.plan()                          show what the staged changes would do
+  await cluster.commit()                        carry them out
   await cluster.markConsistent("accounts")      have a bucket served by consensus, for good
   cluster.clear() cluster.status() cluster.ready() cluster.consistentBuckets()
 
-  await node.tree()                             what runs in this node
+  await node.tree()                             the supervision tree of this node
   node.name node.ping() node.info() node.services() node.stats() node.stop()
 
-A write without a context stands beside what is there, as a sibling.`;
+A write without a context becomes a sibling of what is there.`;
 
 function targetOf(text: string): NodeTarget {
   const target = nodeTargetOf(text);

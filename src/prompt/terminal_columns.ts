@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Width of the terminal in characters; some, such as those of `script`, say 0 when they do not know. */
+/** Width of the terminal in characters; 80 if it reports 0, as that of `script` does. */
 export function terminalColumns(): number {
   return Deno.consoleSize().columns || 80;
 }

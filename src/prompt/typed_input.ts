@@ -1,7 +1,7 @@
 /**
- * What a person types, line by line. A line is let through when the one before
- * it has been answered: what is typed ahead or pasted is echoed behind the
- * prompt it belongs to, and not in the middle of an answer.
+ * Terminal input, line by line. A line is passed on when the one before it has
+ * been answered: text that is typed ahead or pasted is echoed after its own
+ * prompt, not in the middle of an answer.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import { PassThrough } from "node:stream";
 
 const CTRL_C = "\x03";
 
-/** The standard input of a process whose terminal it is, for `node:readline`. */
+/** Standard input from a terminal, for `node:readline`. */
 export class TypedInput extends PassThrough {
-  /** What readline asks of a terminal. */
+  /** Read by readline. */
   readonly isTTY = true;
   readonly #onInterrupt: () => void;
   readonly #decoder = new TextDecoder();
-  /** What has been typed while a line was being answered. */
+  /** Text typed while a line is being answered. */
   #ahead = "";
-  /** Whether a line has been let through that is not answered yet. */
+  /** Whether a line has been passed on and not answered yet. */
   #answering = false;
   #inputEnded = false;
 
-  /** @param onInterrupt Called at a Ctrl-C while a line is being answered; what was typed ahead is forgotten. */
+  /** @param onInterrupt Called on Ctrl-C while a line is being answered; text typed ahead of it is dropped. */
   constructor(onInterrupt: () => void) {
     super();
     this.#onInterrupt = onInterrupt;
@@ -36,10 +36,10 @@ export class TypedInput extends PassThrough {
     return this;
   }
 
-  /** The last line has been answered, or was none: lets the next one through. */
+  /** Passes the next line on, now that the last one has been answered or was empty. */
   next(): void {
     this.#answering = false;
-    // A line's \r\n is one end, and so is each of them alone.
+    // A line ends with \r\n, \r or \n.
     const [line = ""] = /^.*?(?:\r\n|\r|\n)/s.exec(this.#ahead) ??
       [this.#ahead];
     this.#ahead = this.#ahead.slice(line.length);
@@ -48,7 +48,7 @@ export class TypedInput extends PassThrough {
     if (this.#inputEnded && !this.#answering) this.end();
   }
 
-  /** Reads no more. */
+  /** Stops reading. */
   close(): void {
     process.stdin.off("data", this.#onData);
     process.stdin.off("end", this.#onEnd);

@@ -1,27 +1,13 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { ByteReader } from "../base/byte_reader.ts";
-import { ByteWriter } from "../base/byte_writer.ts";
-import { isWhorlError, WhorlError } from "../base/errors.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
 import {
   OPERATION_FLAGS_OFFSET,
   OperationFlag,
   OperationKind,
 } from "../request/operation_codec.ts";
-import {
-  beginOperation,
-  type GetAnswer,
-  GetFlag,
-  RaKvOperation,
-  readGetAnswer,
-  readGroupNames,
-  readWatchAnswer,
-  readWriteAnswer,
-  WATCH_BYTES_MAX,
-  type WatchAnswer,
-  WatchFlag,
-  type WriteAnswer,
-  writeWatchBody,
-} from "./ra_kv_codec.ts";
+import { GetFlag, RaKvOperation, readGroupNames } from "./ra_kv_codec.ts";
 import {
   writeDeleteChange,
   writeKey,
@@ -34,125 +20,22 @@ import {
   RAFT_CORRELATION_FIRST,
   RETRY_INTERVAL_MS,
 } from "./ra_kv_router.ts";
-import { write } from "./ra_kv_service.ts";
 import { readValue } from "./ra_kv_value.ts";
-import { importCommand, sealCommand, shutCommand } from "./succession_codec.ts";
+import { FakeCluster } from "./testing/fake_cluster.ts";
 import {
-  FakeCluster,
-  type FakeGroup,
-  type FakeMember,
-} from "./testing/fake_cluster.ts";
-
-/** Where the body of an operation on `store` begins. */
-const BODY_START = 23;
-
-/** An operation, as a client makes it. */
-function operation(
-  code: number,
-  write: (into: ByteWriter) => void,
-  name = "store",
-  timeLeftMs = 5_000,
-): ByteWriter {
-  const into = new ByteWriter();
-  beginOperation(into, code, name, timeLeftMs);
-  write(into);
-  return into;
-}
-
-const put = (key: string, value: string, name?: string): ByteWriter =>
-  operation(RaKvOperation.put, (into) => {
-    into.u8(RaKvOperation.put);
-    writePutChange(into, key, value);
-  }, name);
-
-const remove = (key: string): ByteWriter =>
-  operation(RaKvOperation.delete, (into) => {
-    into.u8(RaKvOperation.delete);
-    writeDeleteChange(into, key, undefined);
-  });
-
-const get = (key: string, flags = 0, name?: string): ByteWriter =>
-  operation(RaKvOperation.get, (into) => {
-    into.u8(flags);
-    writeKey(into, key);
-  }, name);
-
-const watch = (
-  key: string,
-  index: number,
-  flags: number,
-  waitMs = 1_000,
-): ByteWriter =>
-  operation(RaKvOperation.watch, (into) =>
-    writeWatchBody(into, {
-      flags,
-      index,
-      waitMs,
-      key: new TextEncoder().encode(key),
-    }));
-
-/** Hands an operation to the router of a node. */
-function submit(
-  cluster: FakeCluster,
-  node: string,
-  into: ByteWriter,
-): Promise<Uint8Array | undefined> {
-  const { promise, resolve, reject } = Promise.withResolvers<
-    Uint8Array | undefined
-  >();
-  cluster.node(node).router.submit(into.bytes, 0, into.length, {
-    operationDone: ({ object }) => resolve(object),
-    operationFailed: reject,
-  });
-  // Tests look at failures when they are ready to.
-  promise.catch(() => {});
-  return promise;
-}
-
-async function written(
-  ...args: Parameters<typeof submit>
-): Promise<WriteAnswer> {
-  return readWriteAnswer(new ByteReader((await submit(...args))!));
-}
-
-async function found(...args: Parameters<typeof submit>): Promise<GetAnswer> {
-  return readGetAnswer(new ByteReader((await submit(...args))!));
-}
-
-async function watched(
-  ...args: Parameters<typeof submit>
-): Promise<WatchAnswer> {
-  return readWatchAnswer(new ByteReader((await submit(...args))!));
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<WhorlError> {
-  const outcome = await promise.then(
-    (value) => new Error(`It succeeded: ${Deno.inspect(value)}`),
-    (error) => error,
-  );
-  if (!isWhorlError(outcome)) throw outcome;
-  return outcome;
-}
-
-/** Runs `test` on three nodes a, b and c, of which a leads `store`, and one d that has no member. */
-function onCluster(
-  name: string,
-  test: (cluster: FakeCluster, group: FakeGroup) => Promise<void>,
-): void {
-  Deno.test(name, async () => {
-    const cluster = new FakeCluster(["a", "b", "c", "d"]);
-    const group = await cluster.form("store", ["a", "b", "c"]);
-    try {
-      await test(cluster, group);
-      for (const { node, router } of cluster.nodes) {
-        assertEquals([node, router.size, router.wheel.size], [node, 0, 0]);
-      }
-    } finally {
-      cluster.close();
-    }
-    assertEquals(cluster.runtime.pendingTimers, 0);
-  });
-}
+  BODY_START,
+  failureOf,
+  found,
+  get,
+  onCluster,
+  operation,
+  put,
+  remove,
+  submit,
+  watch,
+  watched,
+  written,
+} from "./testing/routed_operations.ts";
 
 onCluster(
   "a put at the leader is answered with its entry, and a get finds it",
@@ -603,207 +486,6 @@ onCluster(
   },
 );
 
-onCluster(
-  "a watch is told what has happened since its index",
-  async (cluster) => {
-    await written(cluster, "a", put("k1", "v"));
-    await written(cluster, "a", put("k2", "w"));
-    await written(cluster, "a", put("other", "x"));
-    await written(cluster, "a", remove("k1"));
-    const answer = await watched(cluster, "b", watch("k", 1, WatchFlag.prefix));
-    assertEquals([answer.missed, answer.next], [false, 4]);
-    assertEquals(
-      answer.events.map(({ kind, index, key, value }) => [
-        kind,
-        index,
-        new TextDecoder().decode(key),
-        value && readValue(value),
-      ]),
-      [[1, 2, "k2", "w"], [2, 4, "k1", undefined]],
-    );
-    const keys = await watched(
-      cluster,
-      "b",
-      watch("", 0, WatchFlag.prefix | WatchFlag.keysOnly),
-    );
-    assertEquals(keys.events.length, 4);
-    assertEquals(keys.events.every(({ value }) => value === undefined), true);
-  },
-);
-
-onCluster(
-  "a watch waits for what it asks for, on any member",
-  async (cluster, group) => {
-    for (const onDisk of [false, true]) {
-      group.onDisk = onDisk;
-      const begun = await watched(
-        cluster,
-        "c",
-        watch("k", 0, WatchFlag.fromNow),
-      );
-      assertEquals(begun.events, []);
-      const next = watched(cluster, "c", watch("k", begun.next, 0));
-      await written(cluster, "a", put("other", "x"));
-      assertEquals(cluster.node("c").router.watches.size, 1);
-      await written(cluster, "a", put("k", "v"));
-      const answer = await next;
-      assertEquals(answer.events.length, 1);
-      assertEquals(answer.next, group.entries.length);
-      assertEquals(cluster.node("c").router.watches.size, 0);
-    }
-  },
-);
-
-onCluster(
-  "a watch that waits in vain says up to where it has seen everything",
-  async (cluster) => {
-    const waiting = watched(cluster, "b", watch("k", 0, 0));
-    await written(cluster, "a", put("other", "x"));
-    await cluster.runtime.advance(1_100);
-    assertEquals(await waiting, { missed: false, next: 1, events: [] });
-  },
-);
-
-onCluster(
-  "a watch is told that it has missed something",
-  async (cluster, group) => {
-    const waiting = watched(cluster, "c", watch("k", 0, 0));
-    const member = group.members.get("c")!;
-    member.paused = true;
-    await written(cluster, "a", put("k", "v"));
-    await written(cluster, "a", put("x", "v"));
-    member.paused = false;
-    member.install(group.members.get("a")!);
-    assertEquals(await waiting, { missed: true, next: 2, events: [] });
-  },
-);
-
-onCluster(
-  "a watch leaves out a value that was replaced before it was read",
-  async (cluster, group) => {
-    group.onDisk = true;
-    await written(cluster, "a", put("k", "v"));
-    await written(cluster, "a", put("k", "w"));
-    group.compact();
-    const answer = await watched(cluster, "a", watch("k", 0, 0));
-    assertEquals(answer.events.map(({ index }) => index), [2]);
-  },
-);
-
-onCluster("a watch goes elsewhere when its member stops", async (cluster) => {
-  const waiting = watched(cluster, "b", watch("k", 0, 0));
-  await cluster.runtime.advance(20);
-  await cluster.node("b").stopMember("store");
-  await cluster.runtime.advance(50);
-  await written(cluster, "a", put("k", "v"));
-  assertEquals((await waiting).events.length, 1);
-});
-
-/** Has the leader of a group apply `command`. */
-function applied(
-  group: FakeGroup,
-  command: Uint8Array<ArrayBuffer>,
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  group.members.get(group.leader as string)?.propose(command, {
-    done: () => resolve(),
-    failed: reject,
-  });
-  return promise;
-}
-
-onCluster(
-  "an operation on a key that has moved goes on with the group that has it, and waits until that is open",
-  async (cluster, group) => {
-    const next = await cluster.form("next", ["b", "c", "d"]);
-    cluster.successor = (name, key, { size }) =>
-      name === "store" && size === 16 && new TextDecoder().decode(key) === "k"
-        ? "next"
-        : undefined;
-    await written(cluster, "a", put("k", "v"));
-    await applied(next, shutCommand([0]));
-    await applied(group, sealCommand({ generation: 1, size: 16 }));
-    const writes = ["a", "d"].map((node) =>
-      written(cluster, node, put("k", node))
-    );
-    const read = found(cluster, "c", get("k"));
-    // A key of another group is with nobody.
-    const error = await failureOf(submit(cluster, "b", put("j", "v")));
-    assertEquals(error.code, "moved");
-    await cluster.runtime.advance(100);
-    assertEquals(cluster.node("a").router.size, 1);
-    const last = { term: next.term, source: 0, upTo: 9, sealedAt: 50 };
-    await applied(next, importCommand(last, []));
-    await cluster.runtime.advance(100);
-    const indexes = (await Promise.all(writes)).map(({ index }) => index);
-    assert(indexes.every((index) => index > 50), `${indexes}`);
-    await read;
-    const answer = await found(cluster, "a", get("k"));
-    assertEquals(answer.index, Math.max(...indexes));
-    await written(cluster, "a", remove("k"));
-    assertEquals((await found(cluster, "d", get("k"))).found, false);
-  },
-);
-
-onCluster(
-  "an operation on a group that does not open fails at its deadline, and was not done",
-  async (cluster, group) => {
-    await applied(group, shutCommand([0]));
-    const failures = ["a", "b", "d"].map((node) =>
-      failureOf(submit(cluster, node, put("k", "v")))
-    );
-    await cluster.runtime.advance(6_000);
-    for (const { code, details } of await Promise.all(failures)) {
-      assertEquals([code, details["outcomeUnknown"]], ["timeout", false]);
-    }
-  },
-);
-
-onCluster(
-  "a write to a group that is not open costs no entry of its log, through whatever node it comes",
-  async (cluster, group) => {
-    await written(cluster, "a", put("k", "v"));
-    await applied(group, sealCommand({ generation: 1, size: 16 }));
-    const { length } = group.entries;
-    for (const node of ["a", "b", "d"]) {
-      const error = await failureOf(submit(cluster, node, put("k", "w")));
-      assertEquals(error.code, "moved");
-      assertEquals(error.details["size"], 16);
-    }
-    assertEquals(group.entries.length, length);
-    const next = await cluster.form("next", ["b", "c", "d"]);
-    await applied(next, shutCommand([0]));
-    const before = next.entries.length;
-    const write = written(cluster, "a", put("k", "v", "next"));
-    await cluster.runtime.advance(1_000);
-    assertEquals(next.entries.length, before);
-    const last = { term: next.term, source: 0, upTo: 9, sealedAt: 50 };
-    await applied(next, importCommand(last, []));
-    await cluster.runtime.advance(100);
-    assert((await write).index > 50);
-  },
-);
-
-onCluster(
-  "a member that does not lead refuses no write as not open, as its state may be old",
-  async (cluster, group) => {
-    const failed: string[] = [];
-    await applied(group, shutCommand([0]));
-    for (const node of ["a", "b"]) {
-      const into = new ByteWriter();
-      into.u8(RaKvOperation.put);
-      writePutChange(into, "k", "v");
-      const member = group.members.get(node) as FakeMember;
-      write(member, into.copy(), {
-        answered: () => failed.push("none"),
-        failed: ({ code }) => failed.push(code),
-      });
-    }
-    assertEquals(failed, ["not_open", "not_leader"]);
-    await cluster.runtime.advance(10);
-  },
-);
-
 Deno.test("a router that is closed fails what is under way, once", async () => {
   const cluster = new FakeCluster(["a", "b", "c", "d"]);
   const group = await cluster.form("store", ["a", "b", "c"]);
@@ -883,55 +565,6 @@ onCluster(
     follower.paused = false;
     follower.catchUp();
     assertEquals((await waiting).events.map(({ index }) => index), [4]);
-  },
-);
-
-onCluster(
-  "a watch is answered with whole entries, however many changes they bring",
-  async (cluster, group) => {
-    const batch = (n: number) =>
-      operation(RaKvOperation.batch, (into) => {
-        into.u8(RaKvOperation.batch);
-        into.u16(400);
-        for (let at = 0; at < 400; at++) {
-          into.u8(RaKvOperation.put);
-          writePutChange(into, `${n} ${at}`, "v");
-        }
-      });
-    for (let n = 0; n < 4; n++) await written(cluster, "a", batch(n));
-    for (const onDisk of [false, true]) {
-      group.onDisk = onDisk;
-      const counts: number[] = [];
-      for (let next = 0; next < 4;) {
-        const answer = await watched(
-          cluster,
-          "b",
-          watch("", next, WatchFlag.prefix),
-        );
-        counts.push(answer.events.length);
-        assertEquals(answer.events[0]!.index, next + 1);
-        next = answer.next;
-      }
-      assertEquals(counts, [800, 800]);
-    }
-  },
-);
-
-onCluster(
-  "a watch is answered with a bounded size, and goes on from there",
-  async (cluster) => {
-    const value = "x".repeat(WATCH_BYTES_MAX / 4);
-    for (let n = 0; n < 10; n++) await written(cluster, "a", put("k", value));
-    const indexes: number[] = [];
-    for (let next = 0; next < 10;) {
-      const object = await submit(cluster, "b", watch("k", next, 0));
-      assert(object!.length < WATCH_BYTES_MAX + 1_000);
-      const answer = readWatchAnswer(new ByteReader(object!));
-      indexes.push(...answer.events.map(({ index }) => index));
-      assertEquals(answer.next, indexes.at(-1));
-      next = answer.next;
-    }
-    assertEquals(indexes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   },
 );
 

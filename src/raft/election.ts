@@ -1,6 +1,6 @@
 /**
- * Elections (paper, 5.2 and 5.4.1), with a round before them that asks whether
- * they would be won (thesis 9.6).
+ * Elections (paper, 5.2 and 5.4.1), each preceded by a pre-vote that asks
+ * whether it could be won (thesis 9.6).
  *
  *     follower ── no leader ──► pre_candidate ── majority would ──► candidate
  *        ▲                            │                                │
@@ -33,32 +33,34 @@ import {
   tellMembership,
 } from "./roles.ts";
 
-/** The time is over that a follower waits for its leader, or a round of votes has. */
+/** The election timer fired: a follower's leader is silent, or a round of votes took too long. */
 export function electionTimeout(
   state: RaftState,
   effects: RaftEffect[],
 ): void {
-  // A timer that was cleared may have fired before.
+  // The timer may have fired before it was cleared.
   if (state.role === "leader") return;
   if (state.role === "candidate" && !isSaved(state)) {
-    // Its own disk is slower than that. Another term would not be faster.
+    // Its own disk has not made the vote durable yet. A new term would not be
+    // faster.
     setRoundTimer(state, effects);
     return;
   }
   if (state.role === "pre_candidate" || state.role === "candidate") {
     state.attempts++;
   }
-  // Whoever was to lead has not made itself known.
+  // The target of a transfer has not become leader.
   endTransfer(state, undefined, effects);
   if (state.receipt !== undefined) {
     effects.push({ type: "abort_snapshot" });
-    // It stands when the end of that is reported: until then its log may still change.
+    // It campaigns when the end of that is reported: until then its log may
+    // still change.
     loseLeader(state, effects);
   } else if (mayStand(state)) stand(state, effects);
   else loseLeader(state, effects);
 }
 
-/** Asks whether it would be elected; alone it knows. */
+/** Starts a pre-vote; a member without other voters skips it. */
 export function stand(state: RaftState, effects: RaftEffect[]): void {
   const others = otherVoters(state);
   if (others.length === 0) {
@@ -80,7 +82,7 @@ export function stand(state: RaftState, effects: RaftEffect[]): void {
   }
 }
 
-/** Votes for itself in a new term. It asks others when that is durable: see `votePersisted`. */
+/** Votes for itself in a new term. It asks the others once that vote is durable: see `votePersisted`. */
 function startElection(state: RaftState, effects: RaftEffect[]): void {
   saveVote(state, state.term + 1, state.node, effects);
   changeRole(state, "candidate", undefined, effects);
@@ -94,7 +96,7 @@ function setRoundTimer(state: RaftState, effects: RaftEffect[]): void {
   });
 }
 
-/** A term and vote are durable. What was held back is said, and a candidate counts its own vote. */
+/** A term and vote are durable: sends held messages, and a candidate counts its own vote. */
 export function votePersisted(
   state: RaftState,
   term: number,
@@ -121,7 +123,7 @@ export function votePersisted(
   countVotes(state, effects);
 }
 
-/** Would this member vote for `from`? No term and no vote changes by the answer. */
+/** Whether this member would vote for `from`. The answer changes neither term nor vote. */
 export function preVoteAsked(
   state: RaftState,
   from: string,
@@ -130,10 +132,10 @@ export function preVoteAsked(
   effects: RaftEffect[],
 ): void {
   const granted = asked.term > state.term && !hasLeaderBut(state, from) &&
-    // It could not keep what it promises.
+    // It could not persist its vote.
     !state.diskFailing &&
     state.log.isNoNewerThan(asked.lastIndex, asked.lastTerm) &&
-    // It could not apply what is in the log already.
+    // Its machine is too old for entries in the log.
     asked.machineVersion >= state.log.machineVersion;
   const term = granted ? asked.term : state.term;
   say(state, from, { type: "pre_vote_reply", term, granted }, effects);
@@ -141,14 +143,17 @@ export function preVoteAsked(
     granted && state.role === "pre_candidate" &&
     isVoter(state.membership, from, uid) && standsBefore(state, from, asked)
   ) {
-    // Of two that ask each other one gives way, so that they do not both go on
-    // to vote for themselves. If the other one gets nowhere, it asks again.
+    // When two ask each other, one gives way, so that they do not both vote for
+    // themselves. If the other fails, this one asks again.
     loseLeader(state, effects);
     setRoundTimer(state, effects);
   }
 }
 
-/** Of two that would vote for each other: the one with more in its log, or else with the lesser name. */
+/**
+ * Of two that would vote for each other, the one with the more recent log goes
+ * first, or else the one with the smaller name.
+ */
 function standsBefore(
   { log, node }: RaftState,
   from: string,
@@ -158,15 +163,16 @@ function standsBefore(
   return !isSame || from < node;
 }
 
-/** Votes for `from`, or does not. */
+/** Grants `from` a vote or refuses it. */
 export function voteAsked(
   state: RaftState,
   from: string,
   asked: MessageOf<"vote">,
   effects: RaftEffect[],
 ): void {
-  // It believes its leader alive, and would lose it to whoever cannot hear it
-  // (thesis 4.2.3); unless that leader itself has given way.
+  // It believes that its leader is alive, and a member that just cannot hear
+  // that leader must not depose it (thesis 4.2.3), unless the leader itself
+  // transfers leadership.
   if (
     asked.term < state.term || !asked.transfer && hasLeaderBut(state, from)
   ) {
@@ -181,11 +187,11 @@ export function voteAsked(
   if (isNewTerm || granted && votedFor === undefined) {
     saveVote(state, asked.term, granted ? from : undefined, effects);
   }
-  // Whoever has given its vote away does not go on to stand against it.
+  // A member that has voted for another does not run against it.
   if (isNewTerm || granted && state.role === "pre_candidate") {
     becomeFollower(state, asked.term, undefined, effects);
   }
-  // It has the time of its round to win.
+  // The candidate has the time of a round to win.
   if (granted && mayStand(state)) setRoundTimer(state, effects);
   say(state, from, { type: "vote_reply", term: asked.term, granted }, effects);
 }
@@ -194,7 +200,7 @@ function hasLeaderBut(state: RaftState, asker: string): boolean {
   return state.leader !== undefined && state.leader !== asker;
 }
 
-/** A voter has answered a pre-vote. */
+/** Counts a voter's answer to a pre-vote. */
 export function preVoteAnswered(
   state: RaftState,
   from: string,
@@ -208,7 +214,7 @@ export function preVoteAnswered(
   else countRefusals(state, effects);
 }
 
-/** A voter has answered a vote of this term. */
+/** Counts a voter's answer to a vote of this term. */
 export function voteAnswered(
   state: RaftState,
   from: string,
@@ -221,7 +227,7 @@ export function voteAnswered(
   else countRefusals(state, effects);
 }
 
-/** Goes on if a majority is for this member. */
+/** Continues if a majority has granted its vote. */
 function countVotes(state: RaftState, effects: RaftEffect[]): void {
   const voters = votersOf(state.membership);
   const granted = voters.filter(({ node }) => state.votes.get(node) === true);
@@ -230,7 +236,7 @@ function countVotes(state: RaftState, effects: RaftEffect[]): void {
   else startElection(state, effects);
 }
 
-/** Ends the round if too few are left that may yet be for this member. Nobody waits for a node that is lost. */
+/** Ends the round if this member can no longer get a majority. Lost nodes are not waited for. */
 function countRefusals(state: RaftState, effects: RaftEffect[]): void {
   const voters = votersOf(state.membership);
   const open = voters.filter(({ node }) =>
@@ -241,14 +247,14 @@ function countRefusals(state: RaftState, effects: RaftEffect[]): void {
   loseLeader(state, effects);
 }
 
-/** The leader has given way to this member, which stands at once (thesis 3.10). */
+/** The leader transfers leadership to this member, which starts an election at once (thesis 3.10). */
 export function timeoutNow(state: RaftState, effects: RaftEffect[]): void {
   if (state.role !== "follower" || !mayStand(state)) return;
   startElection(state, effects);
   state.standsByRequest = true;
 }
 
-/** These are the members, whatever the others would say; see `force_membership`. */
+/** Sets the members without asking the others; see `force_membership`. */
 export function forceMembership(
   state: RaftState,
   members: readonly Member[],

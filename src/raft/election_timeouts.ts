@@ -1,38 +1,44 @@
 /**
- * How long a member waits before it stands for election.
+ * How long a member waits before it starts an election.
  *
- * A leader that is only silent may be slow, so it is given long, and elections
- * are rare. A leader whose connection has ended is lost, and then each
- * millisecond counts: members wait just so long that two of them seldom stand
- * at the same time. Where they do, or where disks are slower than that, each
- * further attempt draws from twice the time, up to that for silence.
+ * A leader that is only silent may be slow, so it gets a long timeout, and
+ * elections are rare. A leader whose connection has ended is lost, and then
+ * each millisecond counts: members wait just long enough that two of them
+ * seldom run at the same time. Where they do, or where disks are slow, each
+ * further attempt draws from twice the range, up to the timeout for silence.
  *
- * Waiting that short is safe because nobody is disturbed by it: before its term
- * grows, a member asks whether a majority would vote for it (thesis 9.6).
+ * Such short timeouts do not disrupt a group: before it raises its term, a
+ * member asks whether a majority would vote for it (thesis 9.6).
  *
  * @module
  */
 import type { Chance } from "../base/chance.ts";
 
-/** Silence of a leader after which its followers stand, at least; also how often a leader counts who still answers. */
+/**
+ * Shortest silence of a leader after which a follower starts an election; also
+ * how often a leader counts the members that still answer.
+ */
 export const ELECTION_TIMEOUT_MS_MIN = 1000;
-/** The same at most: twice as much, so that the first one is seldom disturbed by the second (paper, 9.3). */
+/** The longest: twice as long, so that the first candidate seldom meets a second one (paper, 9.3). */
 export const ELECTION_TIMEOUT_MS_MAX = 2000;
-/** Wait when it is known that there is no leader, at least: the others have to hear of that too. */
+/** Shortest wait when it is known that there is no leader: the others have to learn that too. */
 export const LEADERLESS_TIMEOUT_MS_MIN = 10;
-/** The same at most: some round trips and syncs of a disk apart, which is what a vote takes, and far below what a person notices. */
+/**
+ * The longest: a vote takes some round trips and disk syncs, and candidates are
+ * to be that far apart. Still too short for people to notice.
+ */
 export const LEADERLESS_TIMEOUT_MS_MAX = 150;
-/** Time a round of votes has, at least: two syncs of a slow disk and two ways. Rounds that are lost end earlier. */
+/** Shortest timeout of a round of votes: two syncs of a slow disk and a round trip. Lost rounds end earlier. */
 export const ROUND_TIMEOUT_MS_MIN = 150;
-/** The same at most. */
+/** The longest. */
 export const ROUND_TIMEOUT_MS_MAX = 300;
 
-/** Silence of the leader to wait for. */
+/** Silence of the leader after which to start an election. */
 export function silenceTimeoutMs(chance: Chance): number {
   return drawn(chance, ELECTION_TIMEOUT_MS_MIN, ELECTION_TIMEOUT_MS_MAX);
 }
 
-/** Time without a leader to wait for, after so many attempts that came to nothing. */
+/** How long to wait without a leader, after this many failed attempts. */
 export function leaderlessTimeoutMs(chance: Chance, attempts: number): number {
   return drawn(
     chance,
@@ -41,7 +47,7 @@ export function leaderlessTimeoutMs(chance: Chance, attempts: number): number {
   );
 }
 
-/** Time for a round of votes, after so many attempts that came to nothing. */
+/** Timeout of a round of votes, after this many failed attempts. */
 export function roundTimeoutMs(chance: Chance, attempts: number): number {
   return drawn(
     chance,

@@ -1,8 +1,8 @@
 /**
- * Gives the machine of a member what is committed, in order: from memory at
- * once, and from the disk in portions, between which the event loop gets its
- * turn. A follower applies when the write-ahead log has had its turn: its leader
- * waits for what is written, and nobody for what is applied.
+ * Applies committed entries to the machine of a member, in order: from memory
+ * at once, from the disk in batches with turns of the event loop between them.
+ * A follower applies after the write-ahead log has written: its leader waits
+ * for the write, but not for the apply.
  *
  * @module
  */
@@ -12,34 +12,34 @@ import type { StartTurns } from "./log/start_turns.ts";
 import type { MachineHost } from "./machine_host.ts";
 import type { RaftEntry } from "./raft_entry.ts";
 
-/** Entries applied from the disk before the event loop gets its turn, */
+/** Entries from the disk that are applied between turns of the event loop. */
 const APPLY_ENTRIES_MAX = 4096;
-/** and at a start before it is looked whether that should. */
+/** The same at start, where `StartTurns` decides whether a turn is due. */
 const KNOWN_ENTRIES_MAX = 512;
 const APPLY_BYTES_MAX = 4 * 1024 * 1024;
 
-/** What it stands on. */
+/** What it needs. */
 export interface ApplierWorld {
-  /** Whether the member has ended. */
+  /** Whether the member has been closed. */
   closed(): boolean;
   /** Calls `callback` after the current synchronous work. */
   defer(callback: () => void): void;
-  /** The machine has come as far as it can for now. */
+  /** The machine has applied all it can for now. */
   applied(): void;
-  /** The log cannot be read. */
+  /** Reading the log failed. */
   failed(error: WhorlError): void;
 }
 
-/** Applies the entries of one member; see the module's text. */
+/** Applies the entries of one member; see the module comment. */
 export class EntryApplier {
-  /** Up to here entries may be applied. */
+  /** Entries up to here may be applied. */
   commitIndex: number;
   readonly #log: GroupLog;
   readonly #machine: MachineHost<unknown>;
   readonly #world: ApplierWorld;
   #isReading = false;
   #isDue = false;
-  /** The write-ahead log, which was given entries before, writes them in between. */
+  /** Two turns later, so that the write-ahead log writes its entries in between. */
   readonly #applySoon = (): void => this.#world.defer(this.#applyDue);
   readonly #applyDue = (): void => {
     this.#isDue = false;
@@ -57,13 +57,13 @@ export class EntryApplier {
     this.commitIndex = machine.index;
   }
 
-  /** Entries up to `index` are committed, and are applied now. */
+  /** Entries up to `index` are committed; applies them now. */
   commit(index: number): void {
     this.#note(index);
     this.apply();
   }
 
-  /** The same, but they are applied when the write-ahead log has had its turn. */
+  /** The same, but applies them after the write-ahead log has written. */
   commitSoon(index: number): void {
     this.#note(index);
     if (this.#isDue) return;
@@ -72,11 +72,12 @@ export class EntryApplier {
   }
 
   #note(index: number): void {
-    // What was applied before a restart is committed, though the core learns of it bit by bit.
+    // Entries applied before a restart are committed, although the core only
+    // learns that step by step.
     this.commitIndex = Math.max(this.commitIndex, index);
   }
 
-  /** Applies what is known to have been applied here before a restart. */
+  /** Applies the entries that are known to have been applied here before a restart. */
   async applyKnown(turns: StartTurns): Promise<void> {
     const { recovered } = this.#log;
     turns.begin();
@@ -93,14 +94,14 @@ export class EntryApplier {
     this.commitIndex = Math.max(this.commitIndex, this.#machine.index);
   }
 
-  /** Applies those of `entries`, read from the disk, that come next: the machine may have come further meanwhile. */
+  /** Applies those of `entries` that come next: while they were read from the disk, the machine may have advanced. */
   #applyNext(entries: readonly RaftEntry[]): void {
     for (const entry of entries) {
       if (entry.index === this.#machine.index + 1) this.#machine.apply(entry);
     }
   }
 
-  /** Applies what is committed and was not applied yet. */
+  /** Applies the committed entries that were not applied yet. */
   apply(): void {
     if (this.#isReading) return;
     while (this.#machine.index < this.commitIndex) {
@@ -139,7 +140,8 @@ export class EntryApplier {
         );
         return;
       }
-      // A snapshot that was received meanwhile stands for them. The machine has it, or is about to.
+      // A snapshot that was received meanwhile replaces them, and the machine
+      // has it or is about to.
       if (this.#world.closed() || this.#machine.index < snapshotIndex) return;
     } finally {
       this.#isReading = false;

@@ -13,7 +13,7 @@ import {
   type RaftEntry,
 } from "./raft_entry.ts";
 
-/** Makes a body; `data` is copied. */
+/** Encodes a body; `data` is copied. */
 export function entryBody(
   kind: EntryKind,
   timeMs: number,
@@ -33,12 +33,12 @@ export function entryBody(
   return body;
 }
 
-/** What an entry is. */
+/** The kind of an entry. */
 export function kindOfEntry(body: Uint8Array): number {
   return body[0] as number;
 }
 
-/** The leader's wall clock when it took the entry, in milliseconds since 1970. */
+/** The leader's wall clock when it accepted the entry, in milliseconds since 1970. */
 export function timeOfEntry(body: Uint8Array): number {
   const high = (body[1] as number) * 256 + (body[2] as number);
   const low = ((body[3] as number) << 24 | (body[4] as number) << 16 |
@@ -46,19 +46,19 @@ export function timeOfEntry(body: Uint8Array): number {
   return high * 0x1_0000_0000 + low;
 }
 
-/** The command, or whatever its kind says. */
+/** The data of an entry: a command, or what its kind defines. */
 export function dataOfEntry(
   body: Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer> {
   return body.subarray(ENTRY_HEADER_BYTES);
 }
 
-/** Whether the entry whose body begins at `offset` is one of the kind `membership`. */
+/** Whether the entry whose body begins at `offset` is of the kind `membership`. */
 export function isMembership(body: Uint8Array, offset = 0): boolean {
   return body[offset] === EntryKind.membership;
 }
 
-/** The members that an entry of the kind `membership` says. */
+/** The members in an entry of the kind `membership`. */
 export function membershipOf({ index, body }: RaftEntry): Membership {
   const { members } = readMembership(new ByteReader(body, ENTRY_HEADER_BYTES));
   return { index, members };

@@ -1,7 +1,7 @@
 /**
  * Sends entries to the other members of a group, in messages of a bounded size.
- * What is in memory leaves at once; for a member that is far behind, entries are
- * read from the disk, and what it is to be sent after them waits its turn.
+ * Entries in memory are sent at once. For a member that is far behind, entries
+ * are read from the disk, and later ones wait until those have been sent.
  *
  * @module
  */
@@ -15,35 +15,35 @@ import { writeAppend } from "./raft_message_codec.ts";
 /** Bytes of entries in one message. */
 export const APPEND_BYTES_MAX: number = 1024 * 1024;
 
-/** What the core wants sent. */
+/** The entries that the core wants sent. */
 export type SendEntries = Extract<
   RaftEffect,
   { readonly type: "send_entries" }
 >;
 
-/** What it stands on. */
+/** What it needs. */
 export interface EntrySenderWorld {
   readonly log: Pick<GroupLog, "entries" | "termAt">;
-  /** Begins a message to `to`; `undefined` if it cannot leave now. */
+  /** Begins a message to `to`; `undefined` if it cannot be sent now. */
   begin(to: string): ByteWriter | undefined;
   end(): void;
   /** Whether this member still leads in `term`. */
   leadsIn(term: number): boolean;
-  /** Entries that `to` was to be sent are not in the log any more. */
+  /** Entries to be sent to `to` are no longer in the log. */
   missing(to: string): void;
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export class EntrySender {
   readonly #world: EntrySenderWorld;
-  /** Members whose entries are being read, and what they are to be sent afterwards. */
+  /** Members whose entries are being read, with what is to be sent to them afterwards. */
   readonly #laggards = new Map<string, SendEntries[]>();
 
   constructor(world: EntrySenderWorld) {
     this.#world = world;
   }
 
-  /** Sends what the core wants sent, now or when it has been read. */
+  /** Sends entries, now or once they have been read. */
   send(effect: SendEntries): void {
     const waiting = this.#laggards.get(effect.to);
     if (waiting !== undefined) {
@@ -91,7 +91,7 @@ export class EntrySender {
     this.#laggards.set(to, waiting);
     try {
       let entries = await reading;
-      // Meanwhile another one may lead, or this one in another term.
+      // Meanwhile another member may lead, or this one in another term.
       while (this.#world.leadsIn(term)) {
         this.#sendOne(effect, first, entries);
         first += entries.length;

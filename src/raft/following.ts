@@ -1,9 +1,10 @@
 /**
- * What a follower does with what its leader sends: entries (paper, 5.3), commit
+ * How a follower handles its leader's messages: entries (paper, 5.3), commit
  * indexes, snapshots (paper, 7).
  *
- * What it acknowledges is its own durable log as far as that is the leader's:
- * an entry that is in memory only is told of when the disk has it.
+ * It acknowledges its own log as far as that is durable and equal to the
+ * leader's: an entry that is only in memory is acknowledged once the disk has
+ * it.
  *
  * @module
  */
@@ -14,20 +15,21 @@ import type { MessageOf } from "./raft_message.ts";
 import { advanceCommit, type RaftState, say } from "./raft_state.ts";
 import { changeRole, loseLeader, tellMembership } from "./roles.ts";
 
-/** Takes entries of the leader's, if what stands before them is the leader's too. */
+/** Appends entries from the leader, if the entry before them matches the leader's. */
 export function appendReceived(
   state: RaftState,
   leader: string,
   message: MessageOf<"append">,
   effects: RaftEffect[],
 ): void {
-  // A snapshot is about to take the place of this log.
+  // A snapshot is about to replace this log.
   if (state.receipt !== undefined) return;
   const { entries, prevIndex, prevTerm, term } = message;
   const { terms } = state.log;
   const end = prevIndex + entries.length;
   if (entries.length > 0) {
-    // No leader sends what is not behind `prevIndex`, or is of a later term than its own.
+    // No leader sends entries that do not follow `prevIndex`, or of a later
+    // term than its own.
     const [first, last] = [entries[0], entries.at(-1)] as [
       RaftEntry,
       RaftEntry,
@@ -40,18 +42,19 @@ export function appendReceived(
     refuseAppend(state, leader, prevIndex, prevTerm, effects);
     return;
   }
-  // What a snapshot stands for is committed, and so the same everywhere.
+  // Entries covered by a snapshot are committed, and so the same everywhere.
   const from = firstNewEntry(state, entries);
   if (from < entries.length) takeEntries(state, entries, from, effects);
   if (end > state.verifiedIndex) state.verifiedIndex = end;
   commitUpTo(state, message.commitIndex, effects);
-  // The disk will tell of entries that are still on their way to it. Who sent none is asking.
+  // Entries that are still being written are acknowledged later. An append
+  // without entries asks for an answer.
   if (entries.length === 0 || state.log.durableIndex >= end) {
     acknowledge(state, leader, effects);
   }
 }
 
-/** The place of the first entry that is not in the log; all others are. */
+/** The position of the first entry that is not in the log; all before it are. */
 function firstNewEntry(
   state: RaftState,
   entries: readonly RaftEntry[],
@@ -84,8 +87,8 @@ function takeEntries(
 }
 
 /**
- * Says where to go on: at the last entry that may be the same, judging by the
- * term. So a whole term is skipped at once (paper, end of 5.3).
+ * Tells the leader where to continue: at the last entry that can be the same,
+ * judging by its term. So a whole term is skipped at once (paper, end of 5.3).
  */
 function refuseAppend(
   state: RaftState,
@@ -105,7 +108,7 @@ function refuseAppend(
   }, effects);
 }
 
-/** Tells the leader how much of its log is durable here. */
+/** Tells the leader up to where its log is durable here. */
 export function acknowledge(
   state: RaftState,
   leader: string,
@@ -123,7 +126,7 @@ export function acknowledge(
   }, effects);
 }
 
-/** The leader has committed up to `index`; of that a follower knows its own log to be the leader's up to `verifiedIndex`. */
+/** The leader has committed up to `index`; this member's log is known to equal the leader's up to `verifiedIndex`. */
 export function commitUpTo(
   state: RaftState,
   index: number,
@@ -134,9 +137,10 @@ export function commitUpTo(
 }
 
 /**
- * The leader lives, and has committed up to `index`. Who has entries up to there
- * and does not know whether they are the leader's, as after a restart that the
- * leader has not noticed, asks: where nobody writes nothing else would tell.
+ * The leader is alive and has committed up to `index`. A follower that has
+ * entries up to there, but does not know whether they are the leader's, asks.
+ * That happens after a restart that the leader has not noticed, and in an idle
+ * group nothing else would tell.
  */
 export function heartbeatReceived(
   state: RaftState,
@@ -152,7 +156,7 @@ export function heartbeatReceived(
   say(state, leader, { type: "heartbeat_reply", term: state.term }, effects);
 }
 
-/** More of the log is durable. */
+/** Acknowledges what has become durable. */
 export function followerWritten(
   state: RaftState,
   effects: RaftEffect[],
@@ -163,7 +167,7 @@ export function followerWritten(
   if (index > state.repliedIndex) acknowledge(state, leader, effects);
 }
 
-/** The leader offers a snapshot, for entries that it has no longer. */
+/** The leader offers a snapshot in place of entries it no longer has. */
 export function snapshotOffered(
   state: RaftState,
   leader: string,
@@ -175,20 +179,20 @@ export function snapshotOffered(
   if (
     index <= state.commitIndex || state.log.terms.termAt(index) === term
   ) {
-    // All that it stands for is here.
+    // All that it covers is here.
     state.verifiedIndex = Math.max(state.verifiedIndex, index);
     commitUpTo(state, index, effects);
     acknowledge(state, leader, effects);
     return;
   }
-  // Its machine could not read it.
+  // This node's machine could not read it.
   if (snapshot.machineVersion > state.ownMachineVersion) return;
   state.receipt = { snapshot };
   changeRole(state, "receiving_snapshot", leader, effects);
   effects.push({ type: "receive_snapshot", from: leader, transfer, snapshot });
 }
 
-/** A snapshot has taken the place of the log, or the attempt has ended. */
+/** A snapshot has replaced the log, or receiving it has failed. */
 export function snapshotReceived(
   state: RaftState,
   snapshot: SnapshotMeta,

@@ -8,14 +8,14 @@ import { crash, type ExitReason } from "../../supervisors/exit_reason.ts";
 import type { TreeNode } from "../../supervisors/tree_view.ts";
 import type { GroupProcess } from "./group_process.ts";
 
-/** The child. */
+/** A child whose lifetime is that of the member. */
 export class GroupChild extends ChildBase {
   readonly kind = "task";
   readonly #member: GroupProcess;
   readonly #ended: () => void;
   #stopping = false;
 
-  /** @param ended Called once, when the member is to be found no longer. */
+  /** @param ended Called once, when the member must no longer be found. */
   constructor(member: GroupProcess, ended: () => void) {
     super();
     this.#member = member;
@@ -27,12 +27,12 @@ export class GroupChild extends ChildBase {
     this.#close(reason, true);
   }
 
-  /** Ends as soon as the log is closed, so that the next one can open it. */
+  /** Ends as soon as the log is closed, so that the next start can open it. */
   kill(): void {
     this.#close("killed", false);
   }
 
-  /** The member has failed: it is closed, and its supervisor starts a new one. */
+  /** The member has failed: closes it, and its supervisor starts a new one. */
   fail(error: unknown): void {
     this.#close(crash(error), false);
   }
@@ -47,7 +47,7 @@ export class GroupChild extends ChildBase {
     );
   }
 
-  /** What it says of itself in trees. */
+  /** How it appears in the supervision tree. */
   describe(): Partial<TreeNode> {
     return { id: this.#member.group };
   }

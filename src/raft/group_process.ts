@@ -1,8 +1,8 @@
 /**
- * A member of a Raft group: performs what `raft_fsm.ts` decides. The parts it
- * acts through are its log (`log/`), its machine (`machine_host.ts`), the
- * commands and reads that wait (`proposal_queue.ts`, `read_queue.ts`) and the
- * way to the other members (`entry_sender.ts`).
+ * A member of a Raft group: carries out what `raft_fsm.ts` decides, stepped by
+ * `raft_core.ts`. It acts through its log (`log/`), its machine
+ * (`machine_host.ts`), the requests that wait (`member_requests.ts`) and the
+ * sender of entries (`entry_sender.ts`).
  *
  * @module
  */
@@ -13,45 +13,33 @@ import { EntrySender } from "./entry_sender.ts";
 import type { GroupWorld } from "./group_world.ts";
 import type { GroupLog, RaftLogs, SnapshotReceiver } from "./log/raft_log.ts";
 import { LazyTimer } from "./lazy_timer.ts";
+import { lostLogError } from "./lost_log.ts";
 import type { RaftMachine, StateDecoder } from "./machine.ts";
 import { MachineHost, type MachineListener } from "./machine_host.ts";
 import { MemberRequests } from "./member_requests.ts";
 import { OwnSnapshots } from "./own_snapshots.ts";
-import { ProposalQueue } from "./proposal_queue.ts";
-import type {
-  Member,
-  MemberKind,
-  Membership,
-  SnapshotMeta,
-} from "./raft_entry.ts";
-import {
-  createRaft,
-  type RaftEffect,
-  type RaftEvent,
-  type RaftRole,
-  type RaftState,
-  stepRaft,
-} from "./raft_fsm.ts";
+import { RaftCore } from "./raft_core.ts";
+import type { MemberKind, Membership, SnapshotMeta } from "./raft_entry.ts";
+import type { RaftEffect, RaftEvent, RaftRole } from "./raft_events.ts";
 import type {
   AppliedCommand,
   ProposeOptions,
-  RaftFailure,
   RaftMember,
   RaftTarget,
 } from "./raft_member.ts";
 import type { RaftMessage } from "./raft_message.ts";
 import { writeRaftMessage } from "./raft_message_codec.ts";
-import { ReadQueue } from "./read_queue.ts";
+import type { RaftState } from "./raft_state.ts";
 import { type StoredState, storedState } from "./stored_state.ts";
 
 /**
- * So long after a commit the others are told of it, in milliseconds, unless
- * something goes to them sooner: a moment for whoever looks there, and a few
- * hundred timers a second where there is much to do.
+ * Delay after a commit until the others are told of it, in milliseconds, unless
+ * a message goes to them sooner: short for readers there, and still only a few
+ * hundred timers a second under load.
  */
 const TELL_COMMIT_AFTER_MS = 5;
 
-/** How a member is started. */
+/** What a member starts from. */
 export interface GroupProcessOptions<State> {
   readonly uid: number;
   readonly logs: RaftLogs;
@@ -59,19 +47,18 @@ export interface GroupProcessOptions<State> {
   readonly world: GroupWorld;
 }
 
-/** One member; see the module's text. */
+/** One member; see the module comment. */
 export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly group: string;
   readonly groupId: number;
   readonly node: string;
   readonly uid: number;
   readonly log: GroupLog;
-  /** @internal The frame of heartbeats that named it last. */
+  /** @internal The last frame of heartbeats that named it. */
   namedIn = 0;
   readonly #world: GroupWorld;
   readonly #machine: MachineHost<State>;
-  readonly #proposals: ProposalQueue;
-  readonly #reads: ReadQueue;
+  readonly #requests: MemberRequests;
   readonly #sender: EntrySender;
   readonly #electionTimer: LazyTimer;
   #commitTimer: TimerHandle | undefined;
@@ -79,22 +66,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#commitTimer = undefined;
     this.deliver({ type: "tell_commit" });
   };
-  #raft: RaftState;
+  readonly #core: RaftCore;
   readonly #applier: EntryApplier;
   readonly #snapshots: OwnSnapshots;
   #leaderlessSinceMs: number | undefined;
   #closed = false;
-  /** Whether those who wait were told that the group is over. */
+  /** Whether the waiting requests were told that the group is over. */
   #isOverTold = false;
-
-  readonly #events: RaftEvent[] = [];
-  readonly #effects: RaftEffect[] = [];
-  /** From the first on: events wait until all is applied again that was before a restart. */
-  #stepping = true;
-
-  readonly #requests = new MemberRequests();
-  /** Who waits for this member to lead. */
-  #hopefuls: { resolve(): void; reject(error: WhorlError): void }[] = [];
 
   private constructor(
     options: GroupProcessOptions<State>,
@@ -128,7 +106,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
             },
           }, { priority: "low" }),
         applied: (meta, reply) =>
-          this.#proposals.applied(meta, reply, this.#raft.leader),
+          this.#requests.proposals.applied(meta, reply, this.leader),
         release: (index) => this.#snapshots.release(index),
         checkpoint: () => this.#snapshots.checkpointSoon(),
       },
@@ -142,17 +120,19 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#snapshots = new OwnSnapshots(log, this.#machine, {
       log: world.log,
       snapshotEntriesMin: world.snapshotEntriesMin,
-      // To a member that has ended nothing is delivered.
+      // A closed member ignores what is delivered.
       taken: (snapshot) => this.deliver({ type: "snapshot_taken", snapshot }),
     });
-    this.#proposals = new ProposalQueue({
+    this.#requests = new MemberRequests({
+      group: this.group,
+      node: this.node,
       runtime: world.runtime,
       wallClock: () => world.wallClock(),
-      propose: (proposals) => this.deliver({ type: "propose", proposals }),
-    });
-    this.#reads = new ReadQueue({
-      defer: (callback) => world.runtime.defer(callback),
-      read: (round) => this.deliver({ type: "read", round }),
+      isOver: () => this.isOver,
+      leads: () => this.leads,
+      leader: () => this.leader,
+      appliedIndex: () => this.appliedIndex,
+      deliver: (event) => this.deliver(event),
     });
     this.#electionTimer = new LazyTimer(
       world.runtime,
@@ -162,11 +142,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       log,
       begin: (to) => world.beginMessage(to, this.groupId, this.uid),
       end: () => world.endMessage(),
-      leadsIn: (term) =>
-        !this.#closed && this.leads && this.#raft.term === term,
+      leadsIn: (term) => !this.#closed && this.leads && this.term === term,
       missing: (to) => this.deliver({ type: "entries_missing", to }),
     });
-    this.#raft = createRaft(
+    this.#core = new RaftCore(
       {
         node: this.node,
         uid: this.uid,
@@ -180,7 +159,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         machineVersion: machine.version,
         chance: world.chance.fork(`raft ${config.name}`),
       },
-      this.#effects,
+      {
+        beforeStep: (event) => this.#beforeStep(event),
+        perform: (effect) => this.#perform(effect),
+        failed: (error) => this.#stepFailed(error),
+      },
     );
   }
 
@@ -207,20 +190,25 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       await member.#applier.applyKnown(world.turns);
     } catch (error) {
       await log.close();
-      // Some rot is found only by who reads there.
+      // Some damage is found only when that part is read.
       throw isWhorlError(error, "store_corrupt")
         ? lostLogError(log, error)
         : error;
     }
     for (const { node } of member.membership.members) {
       if (node !== world.node && !world.isUp(node)) {
-        member.#events.push({ type: "node_lost", node });
+        member.deliver({ type: "node_lost", node });
       }
     }
-    member.#stepAll();
-    // A life that died before it was removed has seen it.
+    member.#core.start();
+    // Its last incarnation saw the end of the group and died before it was
+    // removed.
     if (member.isOver) member.#over();
     return member;
+  }
+
+  get #raft(): RaftState {
+    return this.#core.state;
   }
 
   get role(): RaftRole {
@@ -255,7 +243,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     return this.#machine.state;
   }
 
-  /** Whether the machine has ended the group: the member is about to be removed. */
+  /** Whether the machine has ended the group, so that the member is about to be removed. */
   get isOver(): boolean {
     return this.#machine.isOver;
   }
@@ -270,12 +258,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     target: RaftTarget<AppliedCommand> | undefined,
     options?: ProposeOptions,
   ): void {
-    // One that is closed refuses likewise: "closed" would leave open whether it was carried out.
-    if (this.isOver) target?.failed("deleted", undefined);
-    else if (this.#closed) target?.failed("not_leader", undefined);
-    else if (!this.leads) target?.failed("not_leader", this.#raft.leader);
-    else if (this.#proposals.full) target?.failed("overload", this.node);
-    else this.#proposals.add(command, target, options);
+    this.#requests.propose(command, target, options);
   }
 
   aux(command: unknown): unknown {
@@ -283,15 +266,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   consistentRead(target: RaftTarget<void>): void {
-    if (this.isOver) target.failed("deleted", undefined);
-    else if (this.#closed) target.failed("closed", undefined);
-    else this.#reads.add(target);
+    this.#requests.read(target);
   }
 
   whenApplied(index: number, target: RaftTarget<void>): void {
-    if (this.isOver) target.failed("deleted", undefined);
-    else if (this.#closed) target.failed("closed", undefined);
-    else this.#reads.wait(index, target, this.appliedIndex);
+    this.#requests.whenApplied(index, target);
   }
 
   changeMembership(
@@ -305,25 +284,21 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       | { readonly type: "remove"; readonly node: string },
     target: RaftTarget<{ readonly index: number; readonly term: number }>,
   ): void {
-    if (this.#closed) return target.failed("closed", undefined);
-    const request = this.#requests.change(target);
-    this.deliver({ type: "change_membership", request, change });
+    this.#requests.change(change, target);
   }
 
   transferLeadership(to: string, target: RaftTarget<void>): void {
-    if (this.#closed) return target.failed("closed", undefined);
-    const request = this.#requests.transfer(target);
-    this.deliver({ type: "transfer_leadership", request, to });
+    this.#requests.transfer(to, target);
   }
 
-  /** Does not wait for silence: stands now, unless a leader is known. A new group has its leader sooner. */
+  /** Starts an election now, unless a leader is known, so that a new group gets its leader sooner. */
   standNow(): void {
     if (this.#raft.leader === undefined) {
       this.deliver({ type: "election_timeout" });
     }
   }
 
-  /** Lets another member lead, and does not stand again: the disk fails, or the node is about to stop. */
+  /** Lets another member lead and starts no more elections: the disk fails, or the node is about to stop. */
   giveWay(): void {
     this.deliver({ type: "disk_failing" });
   }
@@ -342,22 +317,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       type: "force_membership",
       members: [{ node, uid, kind: "voter", target: 0 }],
     });
-    return this.#leading();
-  }
-
-  /** Resolves when this member leads. */
-  #leading(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (this.#closed) reject(closedError(this.group));
-    else if (this.leads) resolve();
-    else this.#hopefuls.push({ resolve, reject });
-    return promise;
+    return this.#requests.leading();
   }
 
   /**
-   * Whether a heartbeat from `from` tells a follower nothing new. Then silence is
-   * put off, as the core would, without asking it: of a thousand idle groups
-   * that is all there is to do.
+   * Whether a heartbeat from `from` tells a follower nothing new. If so,
+   * restarts the election timer as the core would, without stepping it: with a
+   * thousand idle groups that is all the work there is.
    */
   heardSame(from: string, term: number, commitIndex: number): boolean {
     const { role, leader, term: ownTerm } = this.#raft;
@@ -369,51 +335,29 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     return true;
   }
 
-  /** A message of this group from the member at `from`. */
+  /** A message of this group from the member on `from`. */
   message(from: string, uid: number, message: RaftMessage): void {
     this.deliver({ type: "message", from, uid, message });
   }
 
-  /** Hands the core an event, now or when the step under way is done. */
+  /** Steps the core with an event, now or when the current step is done. */
   deliver(event: RaftEvent): void {
-    if (this.#closed) return;
-    this.#events.push(event);
-    if (!this.#stepping) this.#stepAll();
+    if (!this.#closed) this.#core.deliver(event);
   }
 
-  #stepAll(): void {
-    this.#stepping = true;
-    try {
-      // What the start of the core has asked for.
-      this.#performAll();
-      for (let i = 0; i < this.#events.length; i++) {
-        const event = this.#events[i] as RaftEvent;
-        if (event.type === "propose") this.#proposals.offer();
-        else if (event.type === "node_lost") this.#machine.nodeLost(event.node);
-        stepRaft(this.#raft, event, this.#effects);
-        this.#performAll();
-      }
-      this.#events.length = 0;
-    } catch (error) {
-      this.#events.length = 0;
-      this.#effects.length = 0;
-      this.#fail(
-        isWhorlError(error) ? error : new WhorlError(
-          "vnode_crashed",
-          `Cannot go on with group ${this.group}: ${reasonOf(error)}`,
-          { cause: error },
-        ),
-      );
-    } finally {
-      this.#stepping = false;
-    }
+  #beforeStep(event: RaftEvent): void {
+    if (event.type === "propose") this.#requests.proposals.offer();
+    else if (event.type === "node_lost") this.#machine.nodeLost(event.node);
   }
 
-  #performAll(): void {
-    for (let i = 0; i < this.#effects.length; i++) {
-      this.#perform(this.#effects[i] as RaftEffect);
-    }
-    this.#effects.length = 0;
+  #stepFailed(error: unknown): void {
+    this.#fail(
+      isWhorlError(error) ? error : new WhorlError(
+        "vnode_crashed",
+        `Cannot continue group ${this.group}: ${reasonOf(error)}`,
+        { cause: error },
+      ),
+    );
   }
 
   #perform(effect: RaftEffect): void {
@@ -435,7 +379,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       }
       case "append":
         this.log.append(effect.entries);
-        this.#proposals.appended(effect.entries, this.#machine.version);
+        this.#requests.proposals.appended(
+          effect.entries,
+          this.#machine.version,
+        );
         return;
       case "send":
         this.#send(effect.to, effect.message);
@@ -474,7 +421,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#world.changed(this.group);
         return;
       case "proposals_refused":
-        this.#proposals.refused(effect.reason, this.#raft.leader);
+        this.#requests.proposals.refused(effect.reason, this.leader);
         return;
       case "change_begun": {
         const { request, index, term } = effect;
@@ -482,24 +429,24 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         return;
       }
       case "request_refused":
-        this.#requests.refused(
-          effect.request,
-          effect.reason,
-          this.#raft.leader,
-        );
+        this.#requests.refused(effect.request, effect.reason);
         return;
       case "transfer_ended":
-        this.#requests.transferEnded(
-          effect.request,
-          effect.ok,
-          this.#raft.leader,
-        );
+        this.#requests.transferEnded(effect.request, effect.ok);
         return;
       case "read_ready":
-        this.#reads.ready(effect.round, effect.index, this.appliedIndex);
+        this.#requests.reads.ready(
+          effect.round,
+          effect.index,
+          this.appliedIndex,
+        );
         return;
       case "read_refused":
-        this.#reads.refused(effect.round, effect.reason, this.#raft.leader);
+        this.#requests.reads.refused(
+          effect.round,
+          effect.reason,
+          this.leader,
+        );
         return;
       default:
         return effect satisfies never;
@@ -527,15 +474,16 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "snapshot_sent", to, index, ok: index > 0 });
   }
 
-  /** Reads a state of the machine that comes with a snapshot. */
+  /** A decoder for the machine's state in a snapshot. */
   stateDecoder(): StateDecoder<State> {
     return this.#machine.decoder();
   }
 
   /**
-   * A snapshot from the leader is here, whole: it takes the place of log and state, durably.
+   * A snapshot from the leader has been received: durably replaces log and
+   * state by it.
    *
-   * @param appliedIndex What the leader was told that this member has.
+   * @param appliedIndex The applied index that the leader was told.
    */
   async installSnapshot(
     snapshot: SnapshotMeta,
@@ -551,7 +499,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#applier.apply();
   }
 
-  /** It did not come, or not whole. */
+  /** Receiving a snapshot has failed. */
   snapshotAborted(snapshot: SnapshotMeta): void {
     this.deliver({ type: "snapshot_received", snapshot, ok: false });
   }
@@ -560,10 +508,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     if (leader !== undefined) this.#leaderlessSinceMs = undefined;
     else this.#leaderlessSinceMs ??= this.#world.runtime.now();
     if (role !== "leader") {
-      // The step that ends a leader may commit as well, as that of its own removal does.
+      // The step that ends a leader can commit entries as well, as its own
+      // removal does.
       this.#applier.apply();
-      this.#proposals.lost(this.#raft.leader);
-    } else for (const { resolve } of this.#hopefuls.splice(0)) resolve();
+      this.#requests.proposals.lost(this.leader);
+    } else this.#requests.elected();
     this.#machine.roleChanged(role === "leader");
     this.#world.changed(this.group);
   }
@@ -573,22 +522,17 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.log.noteApplied(index);
     const machineVersion = this.#machine.version;
     this.deliver({ type: "applied", index, machineVersion });
-    this.#reads.applied(index);
+    this.#requests.reads.applied(index);
     if (this.isOver) this.#over();
     else this.#snapshots.applied();
   }
 
-  /** What was proposed behind the end is void, on every member: whoever waits for it is told so. */
+  /** Commands proposed after the end are void on every member: fails those who wait for them. */
   #over(): void {
     if (this.#isOverTold || this.#closed) return;
     this.#isOverTold = true;
-    const waiting: RaftTarget<never>[] = [
-      ...this.#proposals.clear(),
-      ...this.#reads.clear(),
-      ...this.#requests.clear(),
-    ];
-    failAll(waiting, "deleted", undefined);
-    // There will be no leader any more who does.
+    this.#requests.over();
+    // No later leader will tell the others.
     this.deliver({ type: "tell_commit" });
     this.#world.over(this.groupId, this.group);
   }
@@ -600,7 +544,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   #fail(error: WhorlError): void {
     if (this.#closed) return;
-    this.#world.log.error("A member of a group cannot go on", {
+    this.#world.log.error("A member of a group failed", {
       group: this.group,
       reason: reasonOf(error),
     });
@@ -608,60 +552,20 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#world.failed(error);
   }
 
-  /** Everybody who waits is told; nothing is done any more. */
+  /** Fails all who wait; nothing is done any more. */
   #end(): void {
     this.#closed = true;
     this.#electionTimer.close();
     this.#world.runtime.clearTimer(this.#commitTimer);
     this.#machine.close();
     this.#world.forgetSnapshot(this.group);
-    const waiting: RaftTarget<never>[] = [
-      ...this.#proposals.clear(),
-      ...this.#reads.clear(),
-      ...this.#requests.clear(),
-    ];
-    failAll(waiting, "closed", undefined);
-    for (const { reject } of this.#hopefuls.splice(0)) {
-      reject(closedError(this.group));
-    }
+    this.#requests.close();
   }
 
-  /** Ends the member; what is in the log becomes durable first. */
+  /** Closes the member; its log becomes durable first. */
   async close(): Promise<void> {
     if (!this.#closed) this.#end();
     await this.#snapshots.settled();
     await this.log.close();
   }
-}
-
-function closedError(group: string): WhorlError {
-  return new WhorlError(
-    "closed",
-    `The member of ${group} on this node is stopping`,
-  );
-}
-
-function failAll(
-  targets: readonly RaftTarget<never>[],
-  reason: RaftFailure,
-  leader: string | undefined,
-): void {
-  for (const target of targets) target.failed(reason, leader);
-}
-
-function lostLogError(log: GroupLog, cause: unknown): WhorlError {
-  return new WhorlError(
-    "tail_lost",
-    `Cannot go on with group ${log.config.name} as part of what this member acknowledged is not in its log any more`,
-    {
-      details: { group: log.config.name, members: membersOf(log) },
-      ...(cause === undefined ? {} : { cause }),
-    },
-  );
-}
-
-/** The members as far as a log knows. */
-function membersOf({ recovered, config }: GroupLog): readonly Member[] {
-  return (recovered.memberships.at(-1) ?? recovered.snapshot?.membership ??
-    config.initial).members;
 }

@@ -1,5 +1,5 @@
 /**
- * What a member of a Raft group stands on: the node around it.
+ * What a member of a Raft group needs from its node.
  *
  * @module
  */
@@ -11,30 +11,33 @@ import type { Log } from "../environment/log.ts";
 import type { StartTurns } from "./log/start_turns.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 
-/** A node, as its members see it. */
+/** A node as seen by its members. */
 export interface GroupWorld {
   /** Name of this node. */
   readonly node: string;
   readonly runtime: Runtime;
-  /** What the starts of its members share. */
+  /** Shared by the members of a node while they start. */
   readonly turns: StartTurns;
   /** Milliseconds since 1970; may jump. */
   wallClock(): number;
   readonly chance: Chance;
   readonly log: Log;
-  /** A member stores its state by itself after so many entries. */
+  /** Entries after which a member takes a snapshot on its own. */
   readonly snapshotEntriesMin: number;
-  /** Begins a message to the member of this group at `node`; `undefined` if it cannot leave now, as it might be lost on its way. */
+  /** Begins a message to the member of this group on `node`; `undefined` if it cannot be sent now. It may still get lost. */
   beginMessage(
     node: string,
     groupId: number,
     uid: number,
   ): ByteWriter | undefined;
-  /** Ends what was begun. */
+  /** Ends the message that was begun. */
   endMessage(): void;
   /** Whether there is a connection to `node`. */
   isUp(node: string): boolean;
-  /** Brings the latest snapshot of a group to the member at `node`; resolves to its index when that member stands on it. */
+  /**
+   * Sends the latest snapshot of a group to the member on `node`; resolves to
+   * its index once that member has installed it.
+   */
   sendSnapshot(group: string, node: string, term: number): Promise<number>;
   /** A member of this node is offered a snapshot by `from`. */
   expectSnapshot(
@@ -43,16 +46,16 @@ export interface GroupWorld {
     transfer: number,
     snapshot: SnapshotMeta,
   ): void;
-  /** It is not wanted any more. */
+  /** The snapshot is not wanted any more. */
   forgetSnapshot(group: string): void;
-  /** The log can be written no longer: it is to be opened anew, and all members with it. */
+  /** The log can no longer be written: it must be reopened, and all members with it. */
   diskFailed(error: WhorlError): void;
-  /** The member cannot go on: it is to be started anew. */
+  /** The member has failed and must be restarted. */
   failed(error: WhorlError): void;
-  /** The machine has ended the group: its member is to be removed. */
+  /** The machine has ended the group: its member must be removed. */
   over(groupId: number, group: string): void;
-  /** Part of this member's log is damaged: it goes on with the rest, until it begins anew. */
+  /** Part of this member's log is damaged: it continues with the rest until it is renewed. */
   rotten(error: WhorlError): void;
-  /** Told of each change of role, term, leader or members. */
+  /** Called on each change of role, term, leader or members. */
   changed(group: string): void;
 }

@@ -1,15 +1,15 @@
 /**
- * Heartbeats of all the groups that one node leads on another one, in one
- * frame, and the answer to them. Numbers are `u48` where nothing else stands:
+ * The heartbeats of all groups that one node leads and another one follows, in
+ * one frame, and the answer to them. Numbers are `u48` unless stated otherwise:
  *
  *     heartbeats   u32 sequence · (group · term · commitIndex) each, to the end
  *     reply        u32 sequence · (group · uid of the member there, 0 if there is
  *                  none · its term) each, to the end
  *
- * Groups stand in any order, each once. An answer names the exceptions only:
- * groups in which the answering node knows of a higher term, and those it has no
- * member of. So a node pair whose groups are idle sends a few bytes for
- * each of them in one direction, and none in the other.
+ * Groups are in any order, each at most once. The answer lists only exceptions:
+ * groups in which the answering node knows a higher term, and groups it has no
+ * member of. So two nodes with idle groups send a few bytes per group in one
+ * direction, and none in the other.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 
-/** What a leader says of one group when it has nothing else to say. */
+/** The heartbeat of one group. */
 export interface GroupHeartbeat {
   /** Number of the group. */
   readonly group: number;
@@ -26,34 +26,34 @@ export interface GroupHeartbeat {
   readonly commitIndex: number;
 }
 
-/** A group of which the heartbeat did not find what it was sent to. */
+/** A group whose heartbeat did not find a follower in its term. */
 export interface HeartbeatException {
   /** Number of the group. */
   readonly group: number;
-  /** Of the member on the answering node; 0 if it has none that is running. */
+  /** Uid of the member on the answering node; 0 if none is running there. */
   readonly uid: number;
-  /** The term that this member knows; 0 without one. */
+  /** The term that this member knows; 0 without a member. */
   readonly term: number;
 }
 
 /** One frame of heartbeats. */
 export interface Heartbeats {
-  /** Grows with each frame to that node, and wraps around after 2^32 - 1. */
+  /** Increases with each frame to that node and wraps around after 2^32 - 1. */
   readonly sequence: number;
   readonly groups: readonly GroupHeartbeat[];
 }
 
 /** The answer to one frame of heartbeats. */
 export interface HeartbeatsReply {
-  /** Of the frame that it answers. */
+  /** The sequence of the frame that it answers. */
   readonly sequence: number;
-  /** All other groups of that frame were found well. */
+  /** All other groups of that frame have a follower in the same term. */
   readonly exceptions: readonly HeartbeatException[];
 }
 
 /** Bytes of a group in either frame. */
 export const HEARTBEAT_GROUP_BYTES = 18;
-/** Groups of one frame at most; more are sent in more frames. */
+/** Most groups in one frame. */
 export const HEARTBEAT_GROUPS_MAX = 65_536;
 
 const HEADER_BYTES = 4;
@@ -71,7 +71,7 @@ export function writeHeartbeats(
   }
 }
 
-/** Reads heartbeats to the end of `from`. @throws {WhorlError} `protocol_error` if it holds none. */
+/** Reads heartbeats to the end of `from`. @throws {WhorlError} `protocol_error` if they are malformed. */
 export function readHeartbeats(from: ByteReader): Heartbeats {
   const left = groupCount(from);
   const sequence = from.u32();
@@ -99,7 +99,7 @@ export function writeHeartbeatsReply(
   }
 }
 
-/** Reads a reply to the end of `from`. @throws {WhorlError} `protocol_error` if it holds none. */
+/** Reads a reply to the end of `from`. @throws {WhorlError} `protocol_error` if it is malformed. */
 export function readHeartbeatsReply(from: ByteReader): HeartbeatsReply {
   const left = groupCount(from);
   const sequence = from.u32();
@@ -110,7 +110,7 @@ export function readHeartbeatsReply(from: ByteReader): HeartbeatsReply {
   return { sequence, exceptions };
 }
 
-/** Groups that follow the sequence, before any memory is given to them. */
+/** The number of groups, checked before memory is allocated for them. */
 function groupCount(from: ByteReader): number {
   const count = (from.remaining - HEADER_BYTES) / HEARTBEAT_GROUP_BYTES;
   if (!Number.isInteger(count) || count < 0 || count > HEARTBEAT_GROUPS_MAX) {

@@ -1,8 +1,8 @@
 /**
- * Heartbeats of all groups of a node at once: each node sends each other one a
- * frame every {@linkcode HEARTBEAT_MS} that lists the groups it leads there, and
- * a group that is missing in it has lost its leader. The answer names exceptions
- * only; that it came is what tells a leader that it still has its majority.
+ * Heartbeats for all groups of a node at once: every {@linkcode HEARTBEAT_MS}
+ * each node sends each other node a frame that lists the groups it leads there,
+ * and a group that is missing from it has lost its leader. The answer lists
+ * exceptions only; its arrival tells a leader that the node still follows.
  *
  * @module
  */
@@ -22,64 +22,67 @@ import {
 } from "./heartbeat_codec.ts";
 import { ELECTION_TIMEOUT_MS_MIN } from "./raft_fsm.ts";
 
-/** Time between one frame of heartbeats to a node and the next, in milliseconds: one may be late or lost before a follower takes its leader for silent. */
+/**
+ * Interval of heartbeat frames to a node, in milliseconds: one may be late or
+ * lost before a follower suspects its leader.
+ */
 export const HEARTBEAT_MS = 400;
 
 /** Frames whose answers are still counted. */
 const SEQUENCES_KEPT = 8;
 
-/** What is known of another node that has members of our groups. */
+/** What is known about another node with members of our groups. */
 interface Neighbour {
   sequence: number;
-  /** Who was named in the latest frames, by sequence. */
+  /** The members named in the latest frames, by sequence. */
   readonly named: Map<number, readonly GroupProcess[]>;
 }
 
-/** What they stand on. */
+/** What heartbeats need. */
 export interface HeartbeatWorld {
   /** Name of this node. */
   readonly node: string;
   readonly runtime: Runtime;
-  /** Begins a frame to `node`; `undefined` if it cannot leave now. */
+  /** Begins a frame to `node`; `undefined` if it cannot be sent now. */
   begin(node: string, frameType: number): ByteWriter | undefined;
-  /** Ends it. */
+  /** Ends the frame. */
   end(): void;
   /** The members of this node. */
   members(): Iterable<GroupProcess>;
-  /** The member of the group of that number. */
+  /** The member of the group `groupId`. */
   memberOf(groupId: number): GroupProcess | undefined;
 }
 
-/** The heartbeats of one node; see the module's text. */
+/** The heartbeats of one node; see the module comment. */
 export class Heartbeats {
   readonly #world: HeartbeatWorld;
   readonly #neighbours = new Map<string, Neighbour>();
   #timer: TimerHandle | undefined;
   #ticks = 0;
-  /** Frames that came. */
+  /** Frames received. */
   #frames = 0;
 
   constructor(world: HeartbeatWorld) {
     this.#world = world;
   }
 
-  /** Begins to say them. */
+  /** Starts sending. */
   start(): void {
     this.#tick();
   }
 
-  /** Says no more. */
+  /** Stops sending. */
   close(): void {
     if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
     this.#timer = undefined;
   }
 
-  /** Answers to what was sent to `node` will not come: the connection has ended. */
+  /** The connection to `node` has ended, so answers to earlier frames will not come. */
   forget(node: string): void {
     this.#neighbours.get(node)?.named.clear();
   }
 
-  /** Takes in what `from` says, and answers it. */
+  /** Handles a frame from `from`, and answers it. */
   received(from: string, reader: ByteReader): void {
     const { sequence, groups } = readHeartbeats(reader);
     const exceptions: HeartbeatException[] = [];
@@ -111,7 +114,7 @@ export class Heartbeats {
     this.#world.end();
   }
 
-  /** Takes in what `from` has answered. */
+  /** Handles an answer from `from`. */
   answered(from: string, reader: ByteReader): void {
     const { sequence, exceptions } = readHeartbeatsReply(reader);
     const neighbour = this.#neighbours.get(from);
@@ -143,7 +146,10 @@ export class Heartbeats {
     }
   };
 
-  /** A frame for each node that has a member of a group of ours, also if it names none: those that follow us learn that we do not lead. */
+  /**
+   * Sends a frame to each node that has a member of one of our groups, even an
+   * empty one, from which its followers learn that we do not lead.
+   */
   #say(): void {
     const frames = new Map<
       string,

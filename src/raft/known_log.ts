@@ -1,9 +1,8 @@
 /**
- * What the core knows of its log without having it: where it begins and ends,
- * the term of each entry, how far it is durable, and what the entries say that
- * counts as soon as they are there: who the members are (thesis 4.1) and which
- * version of the machine is in force. When entries are overwritten, what they
- * said no longer holds.
+ * What the core knows about its log without holding it: where it begins and
+ * ends, the term of each entry, how far it is durable, and what takes effect as
+ * soon as an entry is appended: the members (thesis 4.1) and the version of the
+ * machine. Overwriting entries undoes their effect.
  *
  * @module
  */
@@ -24,7 +23,7 @@ interface VersionFrom {
   readonly version: number;
 }
 
-/** The body of a leader's first entry. No machine sees it, so it tells no time. */
+/** The body of a leader's first entry. No machine sees it, so it has no time. */
 export function noopBody(machineVersion: number): Uint8Array<ArrayBuffer> {
   return entryBody(
     EntryKind.noop,
@@ -38,9 +37,9 @@ export class KnownLog {
   readonly terms: LogTerms;
   /** All entries up to here survive a crash. */
   durableIndex: number;
-  /** Those as of the start, then each that an entry brought. Never empty. */
+  /** The members at the start of the log, then those of each membership entry. Never empty. */
   #memberships: Membership[];
-  /** The same of versions, each higher than the one before. */
+  /** The same for versions, each higher than the one before. */
   #versions: VersionFrom[];
 
   constructor(start: RaftStart) {
@@ -67,24 +66,24 @@ export class KnownLog {
     return this.terms.lastTerm;
   }
 
-  /** The members of the last entry that brought some. */
+  /** The members of the last membership entry. */
   get membership(): Membership {
     return this.#memberships.at(-1) as Membership;
   }
 
-  /** Those before them, or the same if nothing is known of any. */
+  /** The members before those, or the same if they are unknown. */
   get membershipBefore(): Membership {
     return this.#memberships.at(-2) ?? this.membership;
   }
 
-  /** The highest version that an entry has brought, as far as is known. */
+  /** The highest known version of the machine in the log. */
   get machineVersion(): number {
     return (this.#versions.at(-1) as VersionFrom).version;
   }
 
   /**
-   * Whether a log with such a last entry has all that this one has, as far as a
-   * vote goes (paper, 5.4.1).
+   * Whether a log with this last entry is at least as up to date as this one
+   * (paper, 5.4.1).
    */
   isNoNewerThan(lastIndex: number, lastTerm: number): boolean {
     return lastTerm > this.lastTerm ||
@@ -92,10 +91,11 @@ export class KnownLog {
   }
 
   /**
-   * Puts `entries` from the one at `from` on into the log, over what stands
-   * there. Says whether the members may be others now.
+   * Appends `entries`, starting with the one at position `from`, and overwrites
+   * what is there. Returns whether the members may have changed.
    *
-   * @throws {WhorlError} `protocol_error` if they are no log, or one says nothing readable; then nothing has changed.
+   * @throws {WhorlError} `protocol_error` if they are out of order or
+   * unreadable; then nothing has changed.
    */
   append(entries: readonly RaftEntry[], from: number): boolean {
     let memberships: Membership[] | undefined;
@@ -133,12 +133,12 @@ export class KnownLog {
     return changed;
   }
 
-  /** The machine of this member runs by `version` as of `index`: entries up to there have brought it. */
+  /** The machine of this member runs version `version` as of `index`. */
   noteVersion(index: number, version: number): void {
     if (version > this.machineVersion) this.#raiseVersion({ index, version });
   }
 
-  /** Entries up to `index` are durable, if it is still this log's. */
+  /** Marks entries up to `index` as durable, unless they have been overwritten. */
   written(index: number, term: number): boolean {
     if (index <= this.durableIndex || this.terms.termAt(index) !== term) {
       return false;
@@ -147,7 +147,7 @@ export class KnownLog {
     return true;
   }
 
-  /** A snapshot of this log, or one that took its place, stands for what is up to its index. */
+  /** The log now begins behind `snapshot`, whether taken from this log or replacing it. */
   startBehind(snapshot: SnapshotMeta): void {
     const { index, term, membership, machineVersion } = snapshot;
     const agrees = this.terms.termAt(index) === term;

@@ -1,20 +1,21 @@
 /**
- * A timer that is set anew far more often than it fires, as each message of a
- * leader sets the election timer of its followers. Only the time is noted then;
- * the timer of the system that is due already looks again when it fires.
+ * A timer that is reset far more often than it fires: each message of a leader
+ * resets the election timer of its followers. Resetting only records the due
+ * time; the underlying timer checks it when it fires and is set again if it is
+ * too early.
  *
  * @module
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 
 /**
- * What is not due soon is looked at on this grid, in milliseconds, before it is:
- * a thousand timers that mostly find themselves put off wake their process ten
- * times a second so, and not a thousand.
+ * A timer that is not due soon is checked at a multiple of this before it is
+ * due, in milliseconds. So a thousand timers that are mostly postponed wake the
+ * process ten times a second, not a thousand times.
  */
 const GRID_MS = 100;
 
-/** See the module's text. */
+/** See the module comment. */
 export class LazyTimer {
   readonly #runtime: Runtime;
   readonly #callback: () => void;
@@ -23,25 +24,25 @@ export class LazyTimer {
   #timer: TimerHandle | undefined;
   #timerAt = Infinity;
 
-  /** @param callback Called once for each {@linkcode LazyTimer.set} that no other one followed in time. */
+  /** @param callback Called once for each {@linkcode LazyTimer.set} that was not replaced in time. */
   constructor(runtime: Runtime, callback: () => void) {
     this.#runtime = runtime;
     this.#callback = callback;
   }
 
-  /** Due in `afterMs` from now, instead of when it was due before. */
+  /** Makes it due in `afterMs` from now, whenever it was due before. */
   set(afterMs: number): void {
     this.#afterMs = afterMs;
     this.#dueAt = this.#runtime.now() + afterMs;
     this.#arm();
   }
 
-  /** As it was set last, from now. */
+  /** Restarts it with the last `afterMs`. */
   again(): void {
     this.set(this.#afterMs);
   }
 
-  /** Not due any more. */
+  /** Makes it not due any more. */
   clear(): void {
     this.#dueAt = Infinity;
   }
@@ -70,7 +71,7 @@ export class LazyTimer {
     this.#callback();
   };
 
-  /** Nothing is left of it. */
+  /** Clears the underlying timer too. */
   close(): void {
     this.clear();
     if (this.#timer !== undefined) this.#runtime.clearTimer(this.#timer);

@@ -1,7 +1,7 @@
 /**
- * What a leader does besides bringing its log to others: it takes proposals and
- * changes of the members, commits, looks whether it still has a majority, and
- * hands leadership over.
+ * What a leader does besides replicating its log: it accepts proposals and
+ * membership changes, commits, checks that it still has a majority, and
+ * transfers leadership.
  *
  * @module
  */
@@ -34,11 +34,11 @@ import { ReadRounds } from "./read_rounds.ts";
 import { appendOwn, majorityIndex } from "./replication.ts";
 import { changeRole, clearTimer, endTransfer, loseLeader } from "./roles.ts";
 
-/** Entries that may wait for a majority; proposals beyond are refused. */
+/** Entries that may wait for a majority; further proposals are refused. */
 export const UNCOMMITTED_ENTRIES_MAX = 16_384;
-/** So many entries are work for a machine, which is told of their commit at once. */
+/** A commit of this many entries is work for the followers' machines, so they are told at once. */
 export const TELL_AT_ONCE_ENTRIES = 32;
-/** Times that a majority is looked for until a transfer of leadership is given up. */
+/** Quorum checks after which a transfer of leadership is abandoned. */
 const TRANSFER_CHECKS_MAX = 2;
 
 /** A majority has voted for this member. */
@@ -49,7 +49,8 @@ export function becomeLeader(state: RaftState, effects: RaftEffect[]): void {
   clearTimer(effects);
   const { term } = state;
   const noopIndex = log.lastIndex + 1;
-  // The version never falls: members that applied entries by the higher one cannot go back.
+  // The version never decreases: members that applied entries with a higher one
+  // cannot go back.
   const version = Math.max(state.ownMachineVersion, log.machineVersion);
   const entries: RaftEntry[] = [
     { index: noopIndex, term, body: noopBody(version) },
@@ -75,7 +76,7 @@ export function becomeLeader(state: RaftState, effects: RaftEffect[]): void {
   appendOwn(state, leadership, entries, effects);
 }
 
-/** Takes proposals into the log, or refuses all of them. */
+/** Appends proposals to the log, or refuses all of them. */
 export function propose(
   state: RaftState,
   proposals: readonly Proposal[],
@@ -112,7 +113,7 @@ function refusalOf(state: RaftState, count: number): RaftRefusal | undefined {
     : undefined;
 }
 
-/** Begins a change of the members, or says why not. */
+/** Begins a membership change, or refuses it. */
 export function changeMembership(
   state: RaftState,
   request: number,
@@ -128,7 +129,7 @@ export function changeMembership(
     : !mayChangeMembers(state, leadership)
     ? "cluster_change_not_permitted"
     : change.type === "add" && change.node === state.node
-    // It leads, so it is alive, in this life.
+    // The leader itself is alive as its present incarnation.
     ? "already_member"
     : changeMembers(state.membership, change, index);
   if (typeof changed === "string" || leadership === undefined) {
@@ -140,9 +141,9 @@ export function changeMembership(
 }
 
 /**
- * Whether the members may change: not while another change may yet be undone
- * (thesis 4.1), and not before an entry of this term is committed, as a change
- * of an older leader might come back (Ongaro, raft-dev, July 2015).
+ * Whether the members may change: not while an earlier change can still be
+ * undone (thesis 4.1), and not before an entry of this term is committed, since
+ * a change of an older leader might come back (Ongaro, raft-dev, July 2015).
  */
 function mayChangeMembers(state: RaftState, leadership: Leadership): boolean {
   return state.commitIndex >= leadership.noopIndex &&
@@ -158,12 +159,12 @@ function appendMembership(
   const { index } = membership;
   const body = membershipBody(membership);
   appendOwn(state, leadership, [{ index, term: state.term, body }], effects);
-  // Where fewer are asked now, those that have answered may be enough.
+  // With fewer voters, those that have answered may be enough.
   roundsConfirmed(state, leadership, effects);
   commitMore(state, leadership, effects);
 }
 
-/** Makes members voters that have come far enough, one after the other (thesis 4.2.1). */
+/** Promotes a member that has caught up; one at a time (thesis 4.2.1). */
 export function promoteOne(
   state: RaftState,
   leadership: Leadership,
@@ -180,7 +181,7 @@ export function promoteOne(
   }
 }
 
-/** Commits what a majority has by now, and does what waited for that. */
+/** Commits what a majority has, and does what waited for that. */
 export function commitMore(
   state: RaftState,
   leadership: Leadership,
@@ -188,13 +189,13 @@ export function commitMore(
 ): void {
   const before = state.commitIndex;
   const index = majorityIndex(state, leadership);
-  // An entry of an older term is not safe by being on a majority (paper, figure
-  // 8): it is committed with the first entry of this term.
+  // An entry of an older term is not safe just because a majority has it
+  // (paper, figure 8): it is committed with the first entry of this term.
   if (index <= before || index < leadership.noopIndex) return;
   advanceCommit(state, index, effects);
   beginRounds(state, leadership, effects);
   promoteOne(state, leadership, effects);
-  // That may have committed more, or ended it all.
+  // That may have committed more, or ended the leadership.
   if (state.commitIndex !== index) return;
   if (hasLeft(state)) leave(state, leadership, effects);
   else if (index - before >= TELL_AT_ONCE_ENTRIES) {
@@ -203,9 +204,9 @@ export function commitMore(
 }
 
 /**
- * Who hears nothing else soon hears of the commit by itself, so that no machine
- * lags behind. Where one command follows the other, the next one says it: a
- * message of its own for each would be half of all there are.
+ * Schedules a message about the commit for members that get no other message
+ * soon, so that their machines do not lag. Under load the next append carries
+ * the commit index: separate messages would double their number.
  */
 export function tellCommitSoon(
   state: RaftState,
@@ -226,11 +227,11 @@ function isToBeTold(
   { commitSent, mode }: Progress,
 ): boolean {
   return commitSent < commitIndex && mode === "replicate" &&
-    // More answers are to come: with them goes a later commit.
+    // More acknowledgements are to come, and with them a later commit.
     commitIndex === lastIndex;
 }
 
-/** Tells all who have not heard of it how far the log is committed. */
+/** Tells the commit index to all members that do not know it. */
 export function tellCommit(
   state: RaftState,
   leadership: Leadership,
@@ -249,14 +250,14 @@ export function tellCommit(
   }
 }
 
-/** Whether it is no member any more, and that is agreed. */
+/** Whether its removal from the group is committed. */
 function hasLeft(state: RaftState): boolean {
   const { membership, commitIndex } = state;
   return membership.index <= commitIndex &&
     !isMember(membership, state.node, state.uid);
 }
 
-/** A leader that has brought its own removal about tells of it, and goes (thesis 4.2.2). */
+/** A leader whose own removal is committed announces that and steps down (thesis 4.2.2). */
 function leave(
   state: RaftState,
   leadership: Leadership,
@@ -264,7 +265,7 @@ function leave(
 ): void {
   const { lastIndex, term } = state;
   tellCommit(state, leadership, effects);
-  // Without this the others would wait for its silence.
+  // Otherwise the others would only notice its silence.
   const heir = bestVoter(leadership);
   if (heir !== undefined && heir.match === lastIndex) {
     askToStand(heir.node, term, effects);
@@ -272,7 +273,7 @@ function leave(
   loseLeader(state, effects);
 }
 
-/** Looks who has answered since the last time; without a majority it leads nobody (thesis 6.2). */
+/** Counts the members that have answered since the last check; steps down without a majority (thesis 6.2). */
 export function checkQuorum(
   state: RaftState,
   leadership: Leadership,
@@ -295,7 +296,7 @@ export function checkQuorum(
   else checkTransfer(state, effects);
 }
 
-/** Begins to hand leadership over to the member on `to`, or says why not. */
+/** Begins to transfer leadership to the member on `to`, or refuses to. */
 export function transferLeadership(
   state: RaftState,
   request: number,
@@ -332,7 +333,7 @@ function beginTransfer(
   handOver(state, to, effects);
 }
 
-/** Asks the target of a transfer to stand, once it has all there is: then it wins (thesis 3.10). */
+/** Asks the target of a transfer to start an election, once it has the whole log and so can win (thesis 3.10). */
 export function handOver(
   state: RaftState,
   peer: Progress,
@@ -349,7 +350,7 @@ function askToStand(to: string, term: number, effects: RaftEffect[]): void {
   effects.push({ type: "send", to, message: { type: "timeout_now", term } });
 }
 
-/** A transfer that has not come to an end in time is given up, and proposals are taken again. */
+/** Abandons a transfer that takes too long, so that proposals are accepted again. */
 function checkTransfer(state: RaftState, effects: RaftEffect[]): void {
   const { transfer } = state;
   if (transfer === undefined || ++transfer.checks < TRANSFER_CHECKS_MAX) return;
@@ -357,7 +358,7 @@ function checkTransfer(state: RaftState, effects: RaftEffect[]): void {
   if (state.diskFailing) loseLeader(state, effects);
 }
 
-/** The target of a transfer cannot lead. */
+/** Abandons a transfer: its target cannot lead. */
 export function abandonTransfer(
   state: RaftState,
   effects: RaftEffect[],
@@ -372,7 +373,7 @@ export function abandonTransfer(
   refuseRequest(transfer.request, "not_up_to_date", effects);
 }
 
-/** This member cannot write: it never stands again, and another one is to lead. */
+/** This member cannot write: it starts no more elections, and another member should lead. */
 export function diskFailing(state: RaftState, effects: RaftEffect[]): void {
   state.diskFailing = true;
   const { leadership } = state;
@@ -388,7 +389,7 @@ export function diskFailing(state: RaftState, effects: RaftEffect[]): void {
   else beginTransfer(state, heir, undefined, effects);
 }
 
-/** The voter with the longest log, of those that answer if there are such. */
+/** The voter with the longest log. */
 function bestVoter({ peers }: Leadership): Progress | undefined {
   let best: Progress | undefined;
   for (const peer of peers.values()) {

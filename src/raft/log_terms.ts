@@ -1,9 +1,9 @@
 /**
- * Which entry of a log is of which term. Terms never fall along a log, so they
+ * The term of each entry of a log. Terms never decrease along a log, so they
  * are kept as runs: one for each leader that left entries in it.
  *
- * A log begins behind a point: the last entry that a snapshot stands for, or
- * index 0 of term 0.
+ * A log begins behind a point: the last entry that a snapshot covers, or index
+ * 0 of term 0.
  *
  * @module
  */
@@ -23,8 +23,8 @@ export class LogTerms {
   #lastIndex: number;
 
   /**
-   * @param startIndex Index of what the log begins behind.
-   * @param runs Of the entries behind it, up to `lastIndex`.
+   * @param startIndex Index that the log begins behind.
+   * @param runs The terms of the entries behind it, up to `lastIndex`.
    */
   constructor(
     startIndex = 0,
@@ -44,7 +44,7 @@ export class LogTerms {
     );
   }
 
-  /** Index of what the log begins behind: the snapshot's, or 0. */
+  /** Index that the log begins behind: the snapshot's, or 0. */
   get startIndex(): number {
     return this.#startIndex;
   }
@@ -54,7 +54,7 @@ export class LogTerms {
     return this.#lastIndex;
   }
 
-  /** Term of the last entry, or of what the log begins behind. */
+  /** Term of the last entry, or of `startIndex` if there is none. */
   get lastTerm(): number {
     return this.#runs.at(-1)?.term ?? this.#startTerm;
   }
@@ -66,7 +66,7 @@ export class LogTerms {
     return (this.#runs[this.#runAt(index)] as TermRun).term;
   }
 
-  /** An entry of `term` behind the last one. */
+  /** Appends an entry of `term`. */
   push(term: number): void {
     const last = this.#runs.at(-1);
     invariant(term >= this.lastTerm, "terms do not fall along a log");
@@ -75,7 +75,7 @@ export class LogTerms {
     this.#runs.push({ first: this.#lastIndex, term });
   }
 
-  /** The entries from `index` on are gone. */
+  /** Removes the entries from `index` on. */
   truncate(index: number): void {
     invariant(index > this.#startIndex, "what a snapshot stands for stays");
     if (index > this.#lastIndex) return;
@@ -83,7 +83,10 @@ export class LogTerms {
     while ((this.#runs.at(-1)?.first ?? 0) >= index) this.#runs.pop();
   }
 
-  /** A snapshot stands for the entries up to `index`, which is of `term`. Those behind it stay if it agrees with them. */
+  /**
+   * A snapshot covers the entries up to `index`, which is of `term`. Entries
+   * behind it stay if the log agrees with the snapshot.
+   */
   startBehind(index: number, term: number): void {
     if (index <= this.#startIndex) return;
     if (this.termAt(index) === term) {
@@ -103,9 +106,10 @@ export class LogTerms {
   }
 
   /**
-   * The last index up to `index` whose term is at most `term`; one before the
-   * start if there is none, of which nothing is known. Two logs that differ at `index` cannot agree between there
-   * and here when the other one's term there is `term` (paper, end of 5.3).
+   * The last index up to `index` whose term is at most `term`; the one before
+   * the start if there is none. If another log differs at `index` and has
+   * `term` there, the two logs cannot agree on any entry behind the result
+   * (paper, end of 5.3).
    */
   lastIndexOf(index: number, term: number): number {
     if (index < this.#startIndex) return index;
@@ -119,10 +123,10 @@ export class LogTerms {
     return this.#startTerm <= term ? this.#startIndex : this.#startIndex - 1;
   }
 
-  /** Place of the run that `index`, which is behind the start, belongs to. */
+  /** Position of the run that contains `index`, which is behind the start. */
   #runAt(index: number): number {
     let high = this.#runs.length - 1;
-    // Nearly always it is the last one.
+    // Nearly always the last one.
     if ((this.#runs[high] as TermRun).first <= index) return high;
     let low = 0;
     while (low < high) {

@@ -1,101 +1,141 @@
 /**
- * What a Raft group agrees about: an application implements this interface, as
- * `ra_kv` does. Commands come in the order of the log, once each, the same on
- * every member, so a machine must decide by nothing but its state, the command
- * and what `ApplyMeta` tells.
+ * The state machine that a Raft group replicates: an application implements
+ * this interface, as `ra_kv` does. Every member applies the same commands once
+ * each, in log order. So a machine must be deterministic: its result may depend
+ * only on its state, the command and `ApplyMeta`.
  *
  * @module
  */
 
-/** What is known of a command besides its bytes; the same on every member. */
+/** What is known about a command besides its bytes; the same on every member. */
 export interface ApplyMeta {
   readonly index: number;
   readonly term: number;
-  /** The leader's wall clock when it took the command, in milliseconds since 1970. */
+  /** The leader's wall clock when it accepted the command, in milliseconds since 1970. */
   readonly timeMs: number;
   /** Version of the machine in force. */
   readonly machineVersion: number;
 }
 
-/** What a machine wants done; a leader does all, the others only what is marked so. Effects may happen twice. */
+/**
+ * What a machine asks for. The leader performs all effects, other members only
+ * those marked "on every member". Effects may be performed twice.
+ */
 export type MachineEffect =
-  /** On every member: entries up to `index` that are not live are no longer needed. The newest checkpoint up to there becomes a snapshot; without one, one is taken of the present state. */
+  /**
+   * On every member: entries up to `index` that are not live are no longer
+   * needed. The newest checkpoint up to there becomes a snapshot; without one,
+   * a snapshot of the present state is taken.
+   */
   | { readonly type: "release_cursor"; readonly index: number }
-  /** On every member: the state as it is after this command is stored, so that a restart begins from it. All entries stay. At most every 16,384 entries (`CHECKPOINT_ENTRIES_MIN`). */
+  /**
+   * On every member: stores the state after this command, so that a restart
+   * begins from it. All entries stay. At most every 16,384 entries
+   * (`CHECKPOINT_ENTRIES_MIN`).
+   */
   | { readonly type: "checkpoint" }
-  /** On every member: `message` to whoever on this node listens as `to`. */
+  /** On every member: sends `message` to listeners on this node, addressed to `to`. */
   | {
     readonly type: "notify";
     readonly to: number;
     readonly message: Uint8Array<ArrayBuffer>;
   }
-  /** Leader: a further command, `afterMs` from now. A later one of that `name` replaces it, also with `afterMs` undefined, which stops it. Gone when the leader changes: see `enterRole`. */
+  /**
+   * Leader: proposes a command `afterMs` from now. A later timer of the same
+   * `name` replaces it; `afterMs` undefined stops it. Lost when the leader
+   * changes: see `enterRole`.
+   */
   | {
     readonly type: "timer";
     readonly name: string;
     readonly afterMs: number | undefined;
     readonly command: Uint8Array<ArrayBuffer>;
   }
-  /** Leader: a further command when the connection to `node` is lost, or at once if it is; `undefined` stops that. Once, and gone when the leader changes. */
+  /**
+   * Leader: proposes a command when the connection to `node` is lost, or at
+   * once if there is none; `undefined` stops that. Fires once, and is lost when
+   * the leader changes.
+   */
   | {
     readonly type: "monitor";
     readonly node: string;
     readonly command: Uint8Array<ArrayBuffer> | undefined;
   }
-  /** On every member: the group is over. Nothing that follows in the log is applied, and each member goes with all it has stored. */
+  /**
+   * On every member: ends the group. Nothing that follows in the log is
+   * applied, and each member is removed with all its data.
+   */
   | { readonly type: "end" };
 
-/** What a command came to. */
+/** The result of a command. */
 export interface Applied {
-  /** For who proposed it. */
+  /** For the proposer. */
   readonly reply: Uint8Array<ArrayBuffer> | undefined;
   readonly effects?: readonly MachineEffect[];
 }
 
-/** A state as it was at one moment, for a snapshot; the state changes meanwhile. */
+/** The state at one moment, for a snapshot taken while the state goes on changing. */
 export interface MachineView {
-  /** What `encode` made at that moment, or other bytes that mean the same. Taken once, a piece at a time with other work in between: each should be made when it is taken, and some 100 KiB are a good size. */
+  /**
+   * What `encode` would have returned at that moment, or other bytes that
+   * decode to the same. Iterated once, with other work between pieces: each
+   * should be made when it is asked for, and about 100 KiB is a good size.
+   */
   readonly pieces: Iterable<Uint8Array<ArrayBuffer>>;
-  /** What `liveIndexes` told at that moment. Taken once, after all pieces. */
+  /** What `liveIndexes` would have returned at that moment. Iterated once, after all pieces. */
   readonly live: Iterable<number>;
-  /** Nothing more of it is taken. */
+  /** Releases the view; nothing more is read from it. */
   release(): void;
 }
 
-/** Reads what `encode` made, piece by piece, with other work in between. */
+/** Decodes the output of `encode` piece by piece, with other work in between. */
 export interface StateDecoder<State> {
-  /** Takes the next piece, which may be of any size and is not changed afterwards. @throws {WhorlError} `protocol_error` if it is wrong. */
+  /**
+   * Takes the next piece, which may be of any size and is not changed
+   * afterwards. @throws {WhorlError} `protocol_error` if it is invalid.
+   */
   add(piece: Uint8Array<ArrayBuffer>): void;
-  /** The state, when all pieces have been taken. @throws {WhorlError} `protocol_error` if some are missing. */
+  /** The state, after the last piece. @throws {WhorlError} `protocol_error` if pieces are missing. */
   end(): State;
 }
 
-/** A machine whose state lives in one member. Its methods are never called at the same time. */
+/** A replicated state machine; see the module comment. Its methods are never called concurrently. */
 export interface RaftMachine<State = unknown> {
   /** Name of the kind of machine. */
   readonly name: string;
-  /** The highest version this code can run; 0 to begin with. */
+  /** The highest version that this code can run; begins at 0. */
   readonly version: number;
   init(): State;
-  /** Takes a command; changes `state` in place. Must not throw for what a client may send: that is a reply. */
+  /** Applies a command; changes `state` in place. Must not throw for input a client can send: that is a reply. */
   apply(
     meta: ApplyMeta,
     command: Uint8Array<ArrayBuffer>,
     state: State,
   ): Applied;
-  /** Indexes of the entries whose commands are still needed when a snapshot has taken the place of the log: kept on disk, sent along with snapshots. In any order; they are taken before the state changes. */
+  /**
+   * Indexes of the entries whose commands are still needed after a snapshot has
+   * replaced the log: they are kept on disk and sent along with snapshots. In
+   * any order; iterated before the state changes.
+   */
   liveIndexes?(state: State): Iterable<number>;
-  /** The state as bytes, whole; called for snapshots. The pieces are joined in order, and may be of any size. They are taken at once, before the next command; see `view`. */
+  /**
+   * Encodes the whole state, for snapshots. The pieces are joined in order and
+   * may be of any size. They are iterated at once, before the next command; see
+   * `view`.
+   */
   encode(state: State): Iterable<Uint8Array<ArrayBuffer>>;
-  /** The state as it is now, for a snapshot that is taken while commands go on: for machines with so much state that `encode` would keep others waiting. */
+  /**
+   * A view of the present state, for a snapshot taken while commands continue:
+   * for machines whose state is so large that `encode` would block the node.
+   */
   view?(state: State): MachineView;
-  /** @throws {WhorlError} `protocol_error` if they are not what `encode` made. */
+  /** @throws {WhorlError} `protocol_error` if they are not the output of `encode`. */
   decode(pieces: Iterable<Uint8Array<ArrayBuffer>>): State;
-  /** The same bit by bit: for machines with so much state that `decode` would keep others waiting. */
+  /** The same piece by piece: for machines whose state is so large that `decode` would block the node. */
   decoder?(): StateDecoder<State>;
-  /** The member has become leader, or is none any more: what timers and notifications must be begun anew. */
+  /** The member has become leader or ceased to be: returns the timers and monitors to set up again. */
   enterRole?(leader: boolean, state: State): readonly MachineEffect[];
-  /** Something asked of this member alone, beside the log (`RaftMember.aux`). It may look at `state` and not change it. */
+  /** Handles a request to this member alone, outside the log (`RaftMember.aux`). It may read `state` but not change it. */
   handleAux?(
     command: unknown,
     state: State,
@@ -103,8 +143,8 @@ export interface RaftMachine<State = unknown> {
     readonly reply: unknown;
     readonly effects?: readonly MachineEffect[];
   };
-  /** From here on commands are applied as by `to`. */
+  /** From here on, commands are applied as in version `to`. */
   upgrade?(from: number, to: number, state: State): void;
-  /** Small facts for people. */
+  /** A few facts for people. */
   overview?(state: State): Readonly<Record<string, unknown>>;
 }

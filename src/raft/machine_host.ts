@@ -1,8 +1,8 @@
 /**
- * The machine of a member: gives it what is committed, one entry after the
- * other, and does what it wants done. Timers and watches over nodes are the
- * leader's; they are gone when it is that no more, and a machine begins them anew
- * in `enterRole`.
+ * Runs the machine of a member: applies committed entries one by one and
+ * performs the machine's effects. Timers and monitors exist on the leader only;
+ * they are dropped when it steps down, and a machine sets them up again in
+ * `enterRole`.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import {
   type SnapshotMeta,
 } from "./raft_entry.ts";
 
-/** What it stands on. */
+/** What it needs. */
 export interface MachineWorld {
   readonly runtime: Runtime;
   /** Whether this member leads. */
@@ -37,29 +37,30 @@ export interface MachineWorld {
   /** Whether there is a connection to `node`. */
   isUp(node: string): boolean;
   /**
-   * Proposes a command of the machine's own.
+   * Proposes a command from the machine.
    *
-   * @param refused Called if this member leads and takes nothing now, as while it hands over the lead.
+   * @param refused Called if this member leads but accepts nothing now, as
+   * while it transfers leadership.
    */
   propose(command: Uint8Array<ArrayBuffer>, refused: () => void): void;
-  /** What a command came to, for whoever proposed it. */
+  /** Delivers the result of a command to its proposer. */
   applied(meta: ApplyMeta, reply: Uint8Array<ArrayBuffer> | undefined): void;
-  /** The machine needs entries up to `index` no longer, but for those that are live. */
+  /** The machine no longer needs entries up to `index`, except live ones. */
   release(index: number): void;
-  /** The machine wants its state as it is now to be there after a restart. */
+  /** The machine wants a checkpoint of its present state. */
   checkpoint(): void;
 }
 
-/** Time after which a command that was refused is proposed again, in milliseconds. */
+/** Delay until a refused command is proposed again, in milliseconds. */
 export const PROPOSE_AGAIN_MS = 50;
 
-/** Hears what a machine tells on this member. */
+/** Receives the notifications of a machine on this member. */
 export type MachineListener = (
   to: number,
   message: Uint8Array<ArrayBuffer>,
 ) => void;
 
-/** One member's machine; see the module's text. */
+/** One member's machine; see the module comment. */
 export class MachineHost<State> {
   readonly #machine: RaftMachine<State>;
   readonly #world: MachineWorld;
@@ -72,13 +73,13 @@ export class MachineHost<State> {
   readonly #timers = new Map<string, TimerHandle>();
   /** Commands to propose when a node is lost, by node. */
   readonly #monitors = new Map<string, Uint8Array<ArrayBuffer>>();
-  /** Of commands that are to be proposed again. */
+  /** Timers of refused commands that will be proposed again. */
   readonly #refused = new Set<TimerHandle>();
   readonly #listeners = new Set<MachineListener>();
 
   /**
-   * @param point What `state` is of: a snapshot or a checkpoint.
-   * @param initial The members where there is neither.
+   * @param point The snapshot or checkpoint that `state` comes from.
+   * @param initial The members if there is neither.
    */
   constructor(
     machine: RaftMachine<State>,
@@ -101,22 +102,22 @@ export class MachineHost<State> {
     return this.#state;
   }
 
-  /** Index of the last entry it has seen. */
+  /** Index of the last applied entry. */
   get index(): number {
     return this.#index;
   }
 
-  /** Version in force. */
+  /** The machine version in force. */
   get version(): number {
     return this.#version;
   }
 
-  /** Whether the machine has ended its group: what follows in the log is void. */
+  /** Whether the machine has ended its group, so that what follows in the log is void. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** What a snapshot of now stands for. */
+  /** Describes a snapshot of the present state. */
   get meta(): SnapshotMeta {
     return {
       index: this.#index,
@@ -126,7 +127,7 @@ export class MachineHost<State> {
     };
   }
 
-  /** The state as it is now, whatever is applied while it is taken. To be released. */
+  /** A view of the present state, unaffected by entries applied later. Must be released. */
   view(): MachineView {
     const view = this.#machine.view?.(this.#state);
     if (view !== undefined) return view;
@@ -135,17 +136,17 @@ export class MachineHost<State> {
     return { pieces, live, release() {} };
   }
 
-  /** Reads a state of another member. */
+  /** A decoder for the state of another member. */
   decoder(): StateDecoder<State> {
     return decoderOf(this.#machine);
   }
 
-  /** Which entries are live in a state. */
+  /** The indexes of entries that are live in a state. */
   liveIn(state: State): Iterable<number> {
     return this.#machine.liveIndexes?.(state) ?? [];
   }
 
-  /** Another member's state takes the place of this one's. */
+  /** Replaces the state by another member's. */
   install(snapshot: SnapshotMeta, state: State): void {
     this.#state = state;
     this.#index = snapshot.index;
@@ -154,7 +155,7 @@ export class MachineHost<State> {
     this.#membership = snapshot.membership;
   }
 
-  /** Gives it the entry that follows the last one. */
+  /** Applies the next entry. */
   apply(entry: RaftEntry): void {
     const { index, term, body } = entry;
     this.#index = index;
@@ -190,14 +191,14 @@ export class MachineHost<State> {
     }
   }
 
-  /** Asks the machine something of this member alone, beside the log. */
+  /** Passes a request to this member's machine, outside the log. */
   aux(command: unknown): unknown {
     const answer = this.#machine.handleAux?.(command, this.#state);
     if (answer?.effects !== undefined) this.#perform(answer.effects);
     return answer?.reply;
   }
 
-  /** The member has become leader, or is none any more. */
+  /** The member has become leader or ceased to be. */
   roleChanged(leads: boolean): void {
     if (!leads) this.#forget();
     if (this.#isOver) return;
@@ -205,7 +206,7 @@ export class MachineHost<State> {
     if (effects !== undefined) this.#perform(effects);
   }
 
-  /** `node` is lost. */
+  /** The connection to `node` is lost. */
   nodeLost(node: string): void {
     const command = this.#monitors.get(node);
     if (command === undefined) return;
@@ -213,7 +214,10 @@ export class MachineHost<State> {
     this.#propose(command);
   }
 
-  /** Nobody else knows of it, so it is proposed until it is taken or another member leads, which begins anew. */
+  /**
+   * Retries until the command is accepted or another member leads, whose
+   * machine starts over: no other member knows of the command.
+   */
   #propose(command: Uint8Array<ArrayBuffer>): void {
     this.#world.propose(command, () => {
       if (!this.#world.leads()) return;
@@ -225,7 +229,7 @@ export class MachineHost<State> {
     });
   }
 
-  /** Calls `listener` for each `notify`, until the function it returns is called. */
+  /** Calls `listener` for each `notify`; returns a function that unsubscribes it. */
   listen(listener: MachineListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -286,7 +290,7 @@ export class MachineHost<State> {
     this.#monitors.delete(node);
     if (command === undefined) return;
     this.#monitors.set(node, command);
-    // Nobody tells of a loss that was before.
+    // A connection lost before is not reported again.
     if (!this.#world.isUp(node)) this.nodeLost(node);
   }
 
@@ -299,14 +303,14 @@ export class MachineHost<State> {
     this.#monitors.clear();
   }
 
-  /** Nothing of it is done any more. */
+  /** Stops timers and monitors and drops the listeners. */
   close(): void {
     this.#forget();
     this.#listeners.clear();
   }
 }
 
-/** Reads a state of `machine` piece by piece: all at the end, if that can do no better. */
+/** A decoder for states of `machine`; decodes everything at the end if the machine has no decoder. */
 export function decoderOf<State>(
   machine: RaftMachine<State>,
 ): StateDecoder<State> {

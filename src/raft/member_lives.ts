@@ -1,12 +1,12 @@
 /**
- * Which members this node has: makes them, starts them under one supervisor,
- * and removes them, those included that do not start.
+ * The lifecycle of this node's members: creates them, starts them under one
+ * supervisor and removes them, including those that fail to start.
  *
- *     raft_groups (simple_one_for_one)   one child a group, started again when it falls
+ *     raft_groups (simple_one_for_one)   one child per group, restarted when it fails
  *
- * What is said of a member names its uid, which no other life of it ever has.
- * So what comes late can only hit what it means, and a member that is no longer
- * wanted before it is made is not made.
+ * Requests name a member by its uid, which is unique to one incarnation. So a
+ * late request cannot hit another incarnation, and a member that was dropped
+ * before its creation is never created.
  *
  * @module
  */
@@ -21,21 +21,21 @@ import type { Member } from "./raft_entry.ts";
 import type { MemberAtRest, NewMember } from "./raft_member.ts";
 import type { RaftWorld } from "./raft_world.ts";
 
-/** Ends of members borne within ten seconds; more, and the logs themselves are taken to be what is wrong. */
+/** Restarts tolerated within ten seconds; beyond that, the logs themselves are considered broken. */
 export const GROUP_RESTARTS_MAX = 20;
-/** Members that are not to be made, remembered by a node; beyond, it forgets those that were told first. */
+/** Dropped uids that a node remembers; beyond that it forgets the oldest. */
 export const UNWANTED_MAX = 4_096;
 
-/** What the lives of members stand on. */
+/** What the lifecycle of members needs. */
 export interface MemberLivesOptions {
   readonly world: RaftWorld;
-  /** Starts the member of that number, whose log is on the disk. */
+  /** Starts the member with that uid, whose log is on the disk. */
   readonly start: (uid: number) => Promise<GroupChild>;
-  /** The disk refuses to be written. */
+  /** The disk cannot be written. */
   readonly diskFailed: (error: WhorlError) => void;
 }
 
-/** Stands for a member that was removed before it could be started again. */
+/** The child for a member that was removed before its restart. */
 class GoneChild extends ChildBase {
   readonly kind = "task";
 
@@ -53,25 +53,25 @@ class GoneChild extends ChildBase {
   }
 }
 
-/** The members of a node; see the module's text. */
+/** The members of a node; see the module comment. */
 export class MemberLives {
   /** The supervisor of the members. */
   readonly groups: DynamicSupervisor<[number], Promise<Child>>;
   readonly #world: RaftWorld;
   readonly #start: (uid: number) => Promise<GroupChild>;
   readonly #diskFailed: (error: WhorlError) => void;
-  /** Those that run. */
+  /** Running members. */
   readonly #children = new Map<number, GroupChild>();
-  /** Starts under way. */
+  /** Starts in progress. */
   readonly #starts = new Map<number, Promise<unknown>>();
-  /** Members being made, from before there is a log until they run. */
+  /** Members being created, from before there is a log until they run. */
   readonly #makings = new Map<number, Promise<void>>();
   readonly #removals = new Map<number, Promise<void>>();
-  /** Why members do not start. */
+  /** Why members failed to start. */
   readonly #failures = new Map<number, string>();
-  /** Uids under which members have begun anew, by those under which they are supervised. */
+  /** New uids of members that started over, by the uid known to the supervisor. */
   readonly #successors = new Map<number, number>();
-  /** Uids of members that are not to be made, oldest first. */
+  /** Uids of members that must not be created, oldest first. */
   readonly #unwanted = new Set<number>();
 
   constructor({ world, start, diskFailed }: MemberLivesOptions) {
@@ -91,24 +91,25 @@ export class MemberLives {
     });
   }
 
-  /** Starts the members that are on the disk. One that does not start keeps no other from it. */
+  /** Starts the members that are on the disk. One that fails does not stop the others. */
   async startAll(): Promise<void> {
     const { logs, log } = this.#world;
     for (const folder of logs.unreadable) {
-      log.error("What is left of a member cannot be read and is put aside", {
+      log.error("The remains of a member cannot be read and were put aside", {
         folder,
       });
     }
     await Promise.all(
       logs.groups.map(({ uid, groupId, name }) =>
-        // Its group was deleted, and this node fell before it was removed.
+        // Its group was deleted, and this node crashed before removing it.
         (logs.isDeleted(groupId) ? this.drop(uid) : this.groups.startChild(uid))
           .catch((error: unknown) => {
             log.error("A member of a group does not start", {
               group: name,
               reason: reasonOf(error),
             });
-            // The logs are opened anew, and the members with them, until the disk takes something again.
+            // The logs are reopened, and the members with them, until the disk
+            // can be written again.
             if (isDiskFailure(error)) this.#diskFailed(error);
           })
       ),
@@ -122,7 +123,7 @@ export class MemberLives {
     }
     const starting = this.#startOrAnew(supervised, uid);
     this.#starts.set(uid, starting);
-    // Not before its supervisor knows of it, which alone can stop it.
+    // Only once the supervisor knows the child, as only that can stop it.
     starting.catch(() => {}).then(() => this.#starts.delete(uid));
     return starting;
   }
@@ -152,7 +153,10 @@ export class MemberLives {
     return child;
   }
 
-  /** What is left of a member that has lost some of its log could do harm: it is put aside, and the member begins again under another uid. */
+  /**
+   * Starts a member over that has lost part of its log: what is left could do
+   * harm, so it is put aside, and the member gets a new uid.
+   */
   async #startAnew(
     supervised: number,
     lost: number,
@@ -162,20 +166,20 @@ export class MemberLives {
     const config = this.#configOf(lost) as GroupConfig;
     const members = reason.details["members"] as readonly Member[];
     if (members.every((member) => member.node === node)) throw reason;
-    log.error("A member of a group has lost part of its log and begins anew", {
+    log.error("A member of a group has lost part of its log and starts over", {
       group: config.name,
     });
     const isMade = logs.groups.some(({ uid, groupId }) =>
       groupId === config.groupId && uid !== lost
     );
     if (isMade) {
-      // By this very function, before a crash. It is started as all others are.
+      // By this function, before a crash. It is started like all others.
       await this.#putLostAside(lost);
       throw reason;
     }
     const next = this.#world.secretNumber();
-    // It asks to be taken back as it knows itself for a member; one that was
-    // added later may have lost the entry that said so.
+    // It asks to rejoin if its membership list contains it; a member added
+    // later may have lost the entry that added it.
     const known = members.some((member) => member.node === node)
       ? members
       : orderMembers([
@@ -209,15 +213,15 @@ export class MemberLives {
   }
 
   /**
-   * Makes a member and starts it.
+   * Creates a member and starts it.
    *
    * @throws {WhorlError} `already_exists`; `unknown_cluster` if the group was
-   * deleted; `cancelled` if the member was dropped before it was made.
+   * deleted; `cancelled` if the member was dropped before it was created.
    */
   async create(member: NewMember): Promise<void> {
     const { logs, node } = this.#world;
     const { group, groupId, uid } = member;
-    // What is on its way out is no obstacle.
+    // Members being removed are not in the way.
     const leaving = logs.groups.filter((other) =>
       other.name === group && this.#removals.has(other.uid)
     );
@@ -225,14 +229,14 @@ export class MemberLives {
     if (logs.isDeleted(groupId)) {
       throw new WhorlError(
         "unknown_cluster",
-        `Cannot make a member of ${group} as it was deleted`,
+        `Cannot create a member of ${group} as it was deleted`,
         { details: { cluster: group, node } },
       );
     }
     if (this.#unwanted.has(uid)) {
       throw new WhorlError(
         "cancelled",
-        `Cannot make a member of ${group} as it was taken back before`,
+        `Cannot create a member of ${group} as that was cancelled before`,
         { details: { cluster: group, node } },
       );
     }
@@ -242,7 +246,7 @@ export class MemberLives {
     if (there !== undefined) {
       throw new WhorlError(
         "already_exists",
-        `Cannot make a member of ${group} as ${node} has one`,
+        `Cannot create a member of ${group} as ${node} has one`,
         { details: { group, node } },
       );
     }
@@ -267,14 +271,14 @@ export class MemberLives {
     try {
       await this.#begin(uid, group);
     } catch (error) {
-      // Nothing of it was ever acknowledged.
+      // It never acknowledged anything.
       this.#failures.delete(uid);
       await this.#removeOnce(uid);
       throw error;
     }
   }
 
-  /** The member of `group`, of which none runs, as it is on the disk. */
+  /** The member of `group` as it is on the disk; none is running. */
   atRest(group: string): MemberAtRest | undefined {
     const config = this.#world.logs.groups.find(({ name, uid }) =>
       name === group && !this.#removals.has(uid)
@@ -284,12 +288,12 @@ export class MemberLives {
     return { uid, groupId, machine, reason: this.#failures.get(uid) };
   }
 
-  /** Stops the member of `group` and removes what it stored. @throws {WhorlError} `not_found`. */
+  /** Stops the member of `group` and removes its data. @throws {WhorlError} `not_found`. */
   async remove(group: string): Promise<void> {
     await this.#removeOnce(this.#configOfGroup(group).uid);
   }
 
-  /** Removes the member of that number; see `RaftSystem.dropMember`. */
+  /** Removes the member with that uid; see `RaftSystem.dropMember`. */
   async drop(uid: number): Promise<boolean> {
     this.#unwanted.delete(uid);
     this.#unwanted.add(uid);
@@ -298,14 +302,14 @@ export class MemberLives {
       this.#unwanted.delete(oldest);
     }
     await this.#makings.get(uid)?.catch(() => {
-      // Whoever wants it made is told.
+      // Reported to whoever creates it.
     });
     if (this.#configOf(uid) === undefined) return false;
     await this.#removeOnce(uid);
     return true;
   }
 
-  /** A group was deleted; see `RaftSystem.deleteGroup`. */
+  /** See `RaftSystem.deleteGroup`. */
   async deleteGroup(groupId: number): Promise<boolean> {
     const { logs } = this.#world;
     await logs.noteDeleted(groupId);
@@ -318,7 +322,7 @@ export class MemberLives {
   #removeOnce(uid: number): Promise<void> {
     const before = this.#removals.get(uid);
     if (before !== undefined) return before;
-    // From here on it is not started again.
+    // From here on it is not restarted.
     const removing = this.#remove(uid).finally(() =>
       this.#removals.delete(uid)
     );
@@ -328,17 +332,17 @@ export class MemberLives {
 
   async #remove(uid: number): Promise<void> {
     await this.#starts.get(uid)?.catch(() => {
-      // Then it does not run.
+      // Then it is not running.
     });
     await this.#stop(uid);
     const { logs, log } = this.#world;
     const config = this.#configOf(uid);
     const reason = this.#failures.get(uid);
-    // It may have begun anew meanwhile, under another number.
+    // It may have started over meanwhile, under another uid.
     if (config === undefined) return;
     if (reason === undefined) await logs.remove(uid);
     else {
-      log.warn("What is left of a member that does not start is put aside", {
+      log.warn("Putting aside the data of a member that does not start", {
         group: config.name,
         uid,
         reason,
@@ -358,16 +362,17 @@ export class MemberLives {
     if (child !== undefined) await this.groups.terminateChild(child);
   }
 
-  /** Starts the member of `group` that was stopped. @throws {WhorlError} `not_found`. */
+  /** Starts the stopped member of `group`. @throws {WhorlError} `not_found`. */
   async resume(group: string): Promise<void> {
     const { uid } = this.#configOfGroup(group);
     if (!this.#children.has(uid)) await this.#begin(uid, group);
   }
 
   /**
-   * Starts a member for somebody who waits for it.
+   * Starts a member for a caller that waits for it.
    *
-   * @throws {WhorlError} Why it did not start; `closed` if no member of this node is started any more.
+   * @throws {WhorlError} Why it did not start; `closed` if the members of this
+   * node are being shut down.
    */
   async #begin(uid: number, group: string): Promise<void> {
     try {
@@ -378,14 +383,14 @@ export class MemberLives {
       if (error.code !== "noproc") throw error;
       throw new WhorlError(
         "closed",
-        `Cannot start a member of ${group} as the Raft groups of ${this.#world.node} are being ended`,
+        `Cannot start a member of ${group} as ${this.#world.node} is stopping its Raft groups`,
         { details: { cluster: group, node: this.#world.node }, cause: error },
       );
     }
   }
 }
 
-/** There is no member of `group` on `node`. */
+/** The error for a missing member of `group` on `node`. */
 export function notFound(group: string, node: string): WhorlError {
   return new WhorlError(
     "not_found",
@@ -394,7 +399,7 @@ export function notFound(group: string, node: string): WhorlError {
   );
 }
 
-/** Whether `error`, or what a supervisor has made of it, is that the disk refuses to be written. */
+/** Whether `error`, or its cause, is that the disk cannot be written. */
 function isDiskFailure(error: unknown): error is WhorlError {
   const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
   return code === "store_full" || code === "store_unavailable" ||

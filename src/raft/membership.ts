@@ -1,8 +1,9 @@
 /**
- * The members of a group as a value, and how one of them changes.
+ * The members of a group as a value, and single-member changes of it.
  *
- * One at a time: any majority before a change and any majority after it have a
- * voter in common (thesis 4.1), as long as no more than one voter comes or goes.
+ * Members change one at a time: any majority before a change and any majority
+ * after it share a voter (thesis 4.1), as long as at most one voter is added or
+ * removed.
  *
  * @module
  */
@@ -19,7 +20,7 @@ import {
 } from "./raft_entry.ts";
 import type { MembershipChange, RaftRefusal } from "./raft_events.ts";
 
-/** The member on `node`, in whatever life. */
+/** The member on `node`, whatever its uid. */
 export function memberOn(
   membership: Membership,
   node: string,
@@ -30,7 +31,7 @@ export function memberOn(
   return undefined;
 }
 
-/** Whether this life of the member on `node` votes. */
+/** Whether this incarnation of the member on `node` votes. */
 export function isVoter(
   membership: Membership,
   node: string,
@@ -40,7 +41,7 @@ export function isVoter(
   return member?.kind === "voter" && member.uid === uid;
 }
 
-/** Whether this life of the member on `node` belongs to the group. */
+/** Whether this incarnation of the member on `node` belongs to the group. */
 export function isMember(
   membership: Membership,
   node: string,
@@ -49,12 +50,12 @@ export function isMember(
   return memberOn(membership, node)?.uid === uid;
 }
 
-/** Those that vote. */
+/** The voting members. */
 export function votersOf(membership: Membership): readonly Member[] {
   return membership.members.filter(({ kind }) => kind === "voter");
 }
 
-/** The members after `change`, which is to stand at `index`; or why there is no such change. */
+/** The members after `change`, whose entry will be at `index`; or why it is refused. */
 export function changeMembers(
   before: Membership,
   change: MembershipChange,
@@ -66,15 +67,15 @@ export function changeMembers(
   if (change.type === "add") {
     const { uid } = change;
     if (present?.uid === uid) return "already_member";
-    // Who lost its log has also lost what it has acknowledged: it votes again
-    // only when it has the log again.
+    // A member that lost its log has also lost what it acknowledged: it votes
+    // again only once it has the log again.
     const kind = present !== undefined && change.kind === "voter"
       ? "promotable"
       : change.kind;
     member = { node, uid, kind, target: kind === "promotable" ? index : 0 };
   } else if (present === undefined) return "not_member";
   const after = replaced(before, node, member, index);
-  // Nobody would be left who could ever agree to anything.
+  // Without voters the group could never commit anything again.
   return votersOf(after).length > 0 ? after : "cluster_change_not_permitted";
 }
 
@@ -99,12 +100,12 @@ function replaced(
   return { index, members: orderMembers(members) };
 }
 
-/** By node, as a membership lists them. */
+/** Sorts members by node, as in a membership. */
 export function orderMembers(members: readonly Member[]): readonly Member[] {
   return [...members].sort((a, b) => a.node < b.node ? -1 : 1);
 }
 
-/** The body of the entry that makes `membership` so. No machine sees it, so it tells no time. */
+/** The body of the entry for `membership`. No machine sees it, so it has no time. */
 export function membershipBody(
   membership: Membership,
 ): Uint8Array<ArrayBuffer> {
@@ -114,9 +115,9 @@ export function membershipBody(
 }
 
 /**
- * The members that an entry of that kind brings.
+ * The members in an entry of the kind `membership`.
  *
- * @throws {WhorlError} `protocol_error` if its data are none.
+ * @throws {WhorlError} `protocol_error` if its data are invalid.
  */
 export function membershipOf(entry: RaftEntry): Membership {
   const reader = new ByteReader(entry.body.subarray(ENTRY_HEADER_BYTES));

@@ -13,7 +13,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { Member, MemberKind, Membership } from "./raft_entry.ts";
 
 const FORMAT = 1;
-/** Place in the list is the number of the kind. */
+/** The position in the list is the number of the kind. */
 const KINDS: readonly MemberKind[] = ["voter", "promotable", "non_voter"];
 
 /** Appends `membership` to `into`. */
@@ -37,7 +37,7 @@ export function writeMembership(
  * Reads what {@linkcode writeMembership} wrote.
  *
  * @throws {WhorlError} `protocol_error` if it is cut short, of another format,
- * or names a kind that there is not, or a node twice.
+ * has an unknown kind, or names a node twice.
  */
 export function readMembership(from: ByteReader): Membership {
   const format = from.u8();

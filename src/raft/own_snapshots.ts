@@ -1,8 +1,9 @@
 /**
- * When a member stores the state of its machine. As a snapshot, so that its log
- * can let go of what that stands for: when it is told to, when the machine says
- * so, and by itself after many entries. As a checkpoint, so that a restart need
- * not apply so many entries: when the machine says so. One of each at a time.
+ * When a member stores the state of its machine. A snapshot lets its log drop
+ * the entries it covers: taken on request, when the machine releases entries,
+ * and automatically after many entries. A checkpoint lets a restart apply fewer
+ * entries: taken when the machine asks for it. At most one of each is taken at
+ * a time.
  *
  * @module
  */
@@ -12,19 +13,19 @@ import type { GroupLog } from "./log/raft_log.ts";
 import type { MachineHost } from "./machine_host.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 
-/** Entries that are applied between a snapshot or checkpoint and the next checkpoint, at least. */
+/** Least number of entries between a snapshot or checkpoint and the next checkpoint. */
 export const CHECKPOINT_ENTRIES_MIN = 16_384;
 
-/** What it stands on. */
+/** What it needs. */
 export interface SnapshotWorld {
   readonly log: Log;
-  /** Entries that are applied between one snapshot that is taken by itself and the next, at least. */
+  /** Entries after which a snapshot is taken automatically. */
   readonly snapshotEntriesMin: number;
-  /** The log begins behind this snapshot now. */
+  /** The log now begins behind this snapshot. */
   taken(snapshot: SnapshotMeta): void;
 }
 
-/** The snapshots of one member's machine; see the module's text. */
+/** The snapshots of one member's machine; see the module comment. */
 export class OwnSnapshots {
   readonly #log: GroupLog;
   readonly #machine: MachineHost<unknown>;
@@ -42,15 +43,16 @@ export class OwnSnapshots {
     this.#world = world;
   }
 
-  /** Stores the state as it is now. */
+  /** Takes a snapshot of the present state. */
   take(): Promise<void> {
     if (this.#taking !== undefined) return this.#taking;
     const { meta } = this.#machine;
-    // A state that is the end of its group is not to be recovered: the entry that says so is.
+    // After the end of its group no snapshot is taken: a restart must find the
+    // entry that ended it.
     if (meta.index <= this.#index || this.#machine.isOver) {
       return Promise.resolve();
     }
-    // The state of this very moment: it changes with the next entry.
+    // Taken now, since the next entry changes the state.
     const view = this.#machine.view();
     const taking = (async () => {
       try {
@@ -65,7 +67,7 @@ export class OwnSnapshots {
     return taking;
   }
 
-  /** The same for nobody who waits. */
+  /** The same in the background; failures are logged. */
   takeSoon(): void {
     this.take().catch((error) => this.#refused("snapshot", error));
   }
@@ -77,7 +79,7 @@ export class OwnSnapshots {
     });
   }
 
-  /** Stores the state as it is now as a checkpoint, unless there is one of not long ago. */
+  /** Takes a checkpoint of the present state, unless there is a recent one. */
   checkpointSoon(): void {
     if (this.#checkpointing !== undefined || this.#machine.isOver) return;
     const { meta } = this.#machine;
@@ -92,7 +94,7 @@ export class OwnSnapshots {
       });
   }
 
-  /** Entries up to `index` are needed no longer: lets the log go, up to a checkpoint if there is one. */
+  /** Entries up to `index` are no longer needed: promotes a checkpoint to a snapshot, or takes a new one. */
   release(index: number): void {
     if (this.#log.checkpoints.every((point) => point.index > index)) {
       return this.takeSoon();
@@ -110,7 +112,7 @@ export class OwnSnapshots {
     })();
   }
 
-  /** The machine has come further: takes one if it is time to. */
+  /** The machine has applied more: takes a snapshot if one is due. */
   applied(): void {
     if (
       this.#machine.index - this.#index >= this.#world.snapshotEntriesMin &&
@@ -118,7 +120,7 @@ export class OwnSnapshots {
     ) this.takeSoon();
   }
 
-  /** Resolves when none is under way. */
+  /** Resolves when none is being taken. */
   async settled(): Promise<void> {
     await this.#taking?.catch(() => {});
     await this.#checkpointing;

@@ -1,16 +1,16 @@
 /**
- * What a leader knows of one other member's log, and how it sends entries there
- * (etcd's Progress).
+ * What a leader knows about another member's log, and how it sends entries
+ * there (etcd's Progress).
  *
- *     probe ──── it has what stands before `next` ────► replicate
+ *     probe ──── it has the entry before `next` ──────► replicate
  *       ▲  ▲                                             │     │
  *       │  └── refused, or its node is lost ─────────────┘     │
  *       │                                                      │
  *       └── sent, or failed ── snapshot ◄── entries are gone ──┘ (also from probe)
  *
- * Probing, one message is out at a time: `next` is a guess. Replicating, `next`
- * runs ahead of what is acknowledged by up to `PIPELINE_ENTRIES_MAX` entries.
- * During a snapshot nothing is sent.
+ * In probe mode `next` is a guess, and one message is in flight at a time. In
+ * replicate mode `next` runs ahead of the acknowledgements by up to
+ * `PIPELINE_ENTRIES_MAX` entries. In snapshot mode no entries are sent.
  *
  * Invariant: `match < next`.
  *
@@ -18,33 +18,33 @@
  */
 import type { Member } from "./raft_entry.ts";
 
-/** Entries on their way to one member; more wait until some are acknowledged. */
+/** Most entries in flight to one member; more wait for acknowledgements. */
 export const PIPELINE_ENTRIES_MAX = 4096;
-/** Entries that go along with a probe: it may well be refused. */
+/** Most entries in a probe: it may well be refused. */
 export const PROBE_ENTRIES_MAX = 16;
 
-/** See the module's text; changes in place. */
+/** See the module comment; changes in place. */
 export interface Progress {
   readonly node: string;
-  /** Answers of another life of the member do not count. */
+  /** Answers of another incarnation of the member do not count. */
   readonly uid: number;
   member: Member;
   mode: "probe" | "replicate" | "snapshot";
-  /** Its log is the leader's up to here, durably. */
+  /** Its log is durably equal to the leader's up to here. */
   match: number;
-  /** The next entry it is to be sent. */
+  /** The next entry to send to it. */
   next: number;
-  /** Probing: one is out, and is neither answered nor given up. */
+  /** In probe mode: a probe is in flight and unanswered. */
   paused: boolean;
-  /** It has answered since the last `quorum_check`, or has not been asked for as long as that. */
+  /** It has answered since the last `quorum_check`, or is new since then. */
   heard: boolean;
-  /** The commit index it was told last. */
+  /** The last commit index sent to it. */
   commitSent: number;
-  /** The last round of confirmation that it has answered. */
+  /** The last confirmation round that it has answered. */
   confirmed: number;
 }
 
-/** What a new leader, or one with a new member, knows of it: nothing. */
+/** The progress of a member of which the leader knows nothing yet. */
 export function createProgress(member: Member, lastIndex: number): Progress {
   return {
     node: member.node,
@@ -60,7 +60,7 @@ export function createProgress(member: Member, lastIndex: number): Progress {
   };
 }
 
-/** Whether entries up to `lastIndex` are to be sent, and may be now. */
+/** The last entry that may be sent now, or -1 if nothing is to be sent. */
 export function lastToSend(peer: Progress, lastIndex: number): number {
   switch (peer.mode) {
     case "probe":
@@ -78,7 +78,7 @@ export function lastToSend(peer: Progress, lastIndex: number): number {
   }
 }
 
-/** It has what stands before `next` when that was sent, and all up to `index` durably. */
+/** It accepted an append, and durably has everything up to `index`. */
 export function acknowledged(peer: Progress, index: number): void {
   if (index > peer.match) peer.match = index;
   if (peer.next <= peer.match) peer.next = peer.match + 1;
@@ -89,12 +89,12 @@ export function acknowledged(peer: Progress, index: number): void {
 }
 
 /**
- * It lacks what stands before an entry that it was sent; the two logs can only
- * agree before `next`. False if that is old news.
+ * It refused an append; the two logs can only agree before `next`. False if the
+ * refusal is outdated.
  */
 export function refused(peer: Progress, next: number): boolean {
   if (peer.mode === "snapshot") return false;
-  // What it has acknowledged it still has: this was said before that.
+  // It still has what it acknowledged, so this refusal is older.
   if (next <= peer.match || next >= peer.next) return false;
   peer.next = next;
   peer.mode = "probe";
@@ -102,7 +102,7 @@ export function refused(peer: Progress, next: number): boolean {
   return true;
 }
 
-/** What was sent may not have come: begin again behind what is acknowledged. */
+/** What was sent may be lost: begins again behind what is acknowledged. */
 export function restartProbe(peer: Progress, paused: boolean): void {
   if (peer.mode === "replicate") peer.next = peer.match + 1;
   peer.mode = "probe";

@@ -1,8 +1,8 @@
 /**
- * Commands on their way into the log of a group, and who waits for what becomes
- * of them. All that come in one turn of the event loop are proposed together;
- * those of low priority go in small batches behind the others, so that they
- * delay nobody.
+ * Commands on their way into the log of a group, with the targets that wait for
+ * their results. Commands of one turn of the event loop are proposed together;
+ * those of low priority follow in small batches, so that they do not delay the
+ * others.
  *
  * @module
  */
@@ -17,15 +17,15 @@ import type {
   RaftTarget,
 } from "./raft_member.ts";
 
-/** Commands that may wait or be under way; one more is refused. */
+/** Commands that may be queued or unapplied; further ones are refused. */
 export const PENDING_MAX = 65_536;
-/** Commands of low priority that are proposed at a time. Source: ra. */
+/** Low-priority commands proposed at a time. Source: ra. */
 export const LOW_PRIORITY_BATCH = 16;
 
-/** Who waits for a command, and for what. */
+/** A target that waits for a command. */
 interface Waiting {
   readonly target: RaftTarget<AppliedCommand>;
-  /** When it is told that it is done. */
+  /** When the command counts as done. */
   readonly when: "appended" | "applied";
 }
 
@@ -39,38 +39,38 @@ interface Queued {
   readonly waiting: Waiting | undefined;
 }
 
-/** What it stands on. */
+/** What it needs. */
 export interface ProposalWorld {
   readonly runtime: Runtime;
   /** Milliseconds since 1970. */
   wallClock(): number;
-  /** Hands them to the core. */
+  /** Hands proposals to the core. */
   propose(proposals: readonly Proposal[]): void;
 }
 
-/** The commands of one member; see the module's text. */
+/** The commands of one member; see the module comment. */
 export class ProposalQueue {
   readonly #world: ProposalWorld;
   #proposals: Proposal[] = [];
   #waiting: (Waiting | undefined)[] = [];
   #low: Queued[] = [];
   #due = false;
-  /** Who waits for the proposals that the core is looking at, in order. */
+  /** Targets of the proposals that the core is handling, in order. */
   #offered: (Waiting | undefined)[] = [];
-  /** Who waits for entries to be applied, by index. */
+  /** Targets that wait for an entry to be applied, by index. */
   readonly #pending = new Map<number, Pending>();
 
   constructor(world: ProposalWorld) {
     this.#world = world;
   }
 
-  /** Whether one more is too many. */
+  /** Whether the queue is full. */
   get full(): boolean {
     return this.#pending.size + this.#proposals.length + this.#low.length >=
       PENDING_MAX;
   }
 
-  /** Takes a command, which is copied. */
+  /** Queues a command, which is copied. */
   add(
     command: Uint8Array,
     target: RaftTarget<AppliedCommand> | undefined,
@@ -102,7 +102,7 @@ export class ProposalQueue {
     }
     if (this.#low.length > 0) {
       this.#due = true;
-      // What comes in meanwhile overtakes them.
+      // Commands that come meanwhile overtake them.
       this.#world.runtime.setTimer(0, this.#proposeAll);
     }
     if (this.#proposals.length === 0) return;
@@ -111,13 +111,13 @@ export class ProposalQueue {
     this.#world.propose(proposals);
   };
 
-  /** The core is about to look at what was proposed last. */
+  /** The core is about to handle the last proposals. */
   offer(): void {
     this.#offered = this.#waiting;
     this.#waiting = [];
   }
 
-  /** The core has put them into the log, as `entries`; a leader's own entries come when nothing is offered. */
+  /** The core has appended the proposals as `entries`; entries of the leader's own come when nothing is offered. */
   appended(entries: readonly RaftEntry[], machineVersion: number): void {
     if (this.#offered.length === 0) return;
     const offered = this.#offered;
@@ -136,14 +136,14 @@ export class ProposalQueue {
     }
   }
 
-  /** The core does not take them. */
+  /** The core has refused the proposals. */
   refused(reason: RaftRefusal, leader: string | undefined): void {
     const offered = this.#offered;
     this.#offered = [];
     for (const waiting of offered) waiting?.target.failed(reason, leader);
   }
 
-  /** The entry that `meta` names has been applied. */
+  /** An entry has been applied. */
   applied(
     meta: ApplyMeta,
     reply: Uint8Array<ArrayBuffer> | undefined,
@@ -157,14 +157,14 @@ export class ProposalQueue {
     else pending.target.failed("leader_lost", leader);
   }
 
-  /** The member leads no more: nobody here will know what becomes of them. */
+  /** The member no longer leads: the fate of pending commands is unknown here. */
   lost(leader: string | undefined): void {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const { target } of pending) target.failed("leader_lost", leader);
   }
 
-  /** Takes back all who wait; nothing more is proposed. */
+  /** Removes and returns all waiting targets; drops what was queued. */
   clear(): RaftTarget<AppliedCommand>[] {
     const waiting = [
       ...this.#offered,

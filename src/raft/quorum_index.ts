@@ -1,17 +1,17 @@
 /**
- * How far a majority has come.
+ * Majorities.
  *
  * @module
  */
 
-/** How many of `voters` are a majority. */
+/** The size of a majority of `voters`. */
 export function majorityOf(voters: number): number {
   return Math.floor(voters / 2) + 1;
 }
 
 /**
- * The highest number that a majority of `reached` has reached: 0 if there is
- * none. Sorts the list, which is short: at most a handful of voters.
+ * The highest number that a majority of `reached` has reached; 0 for an empty
+ * list. Sorts the list in place; it is short, a handful of voters.
  */
 export function quorumIndex(reached: number[]): number {
   for (let i = 1; i < reached.length; i++) {

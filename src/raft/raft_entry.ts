@@ -1,21 +1,21 @@
 /**
- * An entry of a Raft log, and the members it is agreed upon by.
+ * Entries of a Raft log, and the members of a group.
  *
  * The body of an entry is encoded once, where it is proposed: the same bytes
- * travel to the other members and go to every disk.
+ * are sent to the other members and stored on every disk.
  *
  *     body   u8 kind · u48 time, milliseconds since 1970 · data
  *
  * @module
  */
 
-/** What an entry is. Numbers are part of the formats on the wire and on disk. */
+/** Kinds of entries. The numbers are part of the wire and disk formats. */
 export const EntryKind = {
-  /** A leader's first entry; its data is `u16`, the version of the machine from here on. */
+  /** A leader's first entry; its data is a `u16`, the version of the machine from here on. */
   noop: 1,
-  /** A command to the machine, which alone knows what its data mean. */
+  /** A command to the machine; its data are opaque to Raft. */
   command: 2,
-  /** The members from here on, as `membership_codec.ts` writes them. */
+  /** The members from here on, encoded by `membership_codec.ts`. */
   membership: 3,
 } as const;
 
@@ -25,17 +25,17 @@ export type EntryKind = typeof EntryKind[keyof typeof EntryKind];
 /** Bytes of a body before its data. */
 export const ENTRY_HEADER_BYTES = 7;
 
-/** A place in a log with what stands there. */
+/** An entry with its position in the log. */
 export interface RaftEntry {
   /** From 1. */
   readonly index: number;
   /** Term of the leader that proposed it. */
   readonly term: number;
-  /** See the module's text; never changed. */
+  /** See the module comment; never changed. */
   readonly body: Uint8Array<ArrayBuffer>;
 }
 
-/** What a member counts for. */
+/** A member's part in elections and majorities. */
 export type MemberKind =
   /** Votes, and counts towards majorities. */
   | "voter"
@@ -49,24 +49,25 @@ export interface Member {
   /** Name of its node; a node has at most one member of a group. */
   readonly node: string;
   /**
-   * Number of this life of the member, below 2^48. A member whose log is lost
-   * comes back under another number, and what it says does not count for the old one.
+   * Identifies this incarnation of the member; below 2^48. A member that lost
+   * its log comes back with another uid, and its messages do not count for the
+   * old one.
    */
   readonly uid: number;
-  /** What it counts for. */
+  /** Whether it votes. */
   readonly kind: MemberKind;
-  /** Of a `promotable` one: the index from which on it votes. Otherwise 0. */
+  /** For a `promotable` member, the log index at which it becomes a voter. Otherwise 0. */
   readonly target: number;
 }
 
 /** The members of a group, ordered by node. */
 export interface Membership {
-  /** Index of the entry that made it so; 0 for the members a group starts with. */
+  /** Index of its entry; 0 for the members a group starts with. */
   readonly index: number;
   readonly members: readonly Member[];
 }
 
-/** What stands for the log up to, and with, an index. */
+/** Describes a snapshot, which replaces the log up to and including `index`. */
 export interface SnapshotMeta {
   readonly index: number;
   readonly term: number;

@@ -1,6 +1,5 @@
 /**
- * The vocabulary of `raft_fsm.ts`: all that can happen to a member of a group,
- * and all that it can want done.
+ * The events and effects of `raft_fsm.ts`.
  *
  * @module
  */
@@ -15,16 +14,16 @@ import type {
 } from "./raft_entry.ts";
 import type { RaftMessage } from "./raft_message.ts";
 
-/** What a member is at the moment. */
+/** The role of a member. */
 export type RaftRole =
   | "follower"
   | "pre_candidate"
   | "candidate"
   | "leader"
-  /** Takes a snapshot from its leader. */
+  /** A follower that is receiving a snapshot from its leader. */
   | "receiving_snapshot";
 
-/** Something to be put into the log. */
+/** An entry to be appended to the log. */
 export interface Proposal {
   readonly kind: EntryKind;
   /** The whole body of the entry. */
@@ -33,7 +32,7 @@ export interface Proposal {
 
 /** One change of the members at a time (thesis 4.1). */
 export type MembershipChange =
-  /** A node that is no member becomes one. Also gives a member that lost its log another `uid`, as which it is promotable or a non-voter. */
+  /** Adds a node. Also gives a member that lost its log a new `uid`, with which it is promotable or a non-voter. */
   | {
     readonly type: "add";
     readonly node: string;
@@ -42,10 +41,10 @@ export type MembershipChange =
   }
   | { readonly type: "remove"; readonly node: string };
 
-/** Why something was not taken. */
+/** Why something was refused. */
 export type RaftRefusal =
   | "not_leader"
-  /** A change is under way, or the leader has not committed an entry of its term yet. */
+  /** A change is in progress, or the leader has not committed an entry of its term yet. */
   | "cluster_change_not_permitted"
   | "already_member"
   | "not_member"
@@ -55,25 +54,25 @@ export type RaftRefusal =
   | "not_up_to_date"
   /** Leadership is being transferred. */
   | "transferring"
-  /** So many entries are on their way to a majority that no more are taken. */
+  /** Too many entries are uncommitted. */
   | "overload";
 
-/** What happens to a member. */
+/** The inputs of a member. */
 export type RaftEvent =
-  /** The time asked for by `set_election_timer` is over. */
+  /** The timer set by `set_election_timer` has fired. */
   | { readonly type: "election_timeout" }
-  /** Leader: as long as the shortest election timeout has passed since the last one; step down unless a majority was heard from (thesis 6.2). */
+  /** Leader: due after every shortest election timeout; steps down unless a majority was heard from (thesis 6.2). */
   | { readonly type: "quorum_check" }
-  /** Leader: what `tell_commit_soon` asked for is due. */
+  /** Leader: requested by `tell_commit_soon`. */
   | { readonly type: "tell_commit" }
-  /** The node of `node` is known to be lost (its connection ended), or answers again. */
+  /** `node` is known to be lost (its connection ended), or is back. */
   | { readonly type: "node_lost"; readonly node: string }
   | { readonly type: "node_back"; readonly node: string }
-  /** Leader: `node` has answered the heartbeats of its node, and knows of no higher term in this group. */
+  /** Leader: `node` has answered our node's heartbeats, and knows of no higher term in this group. */
   | { readonly type: "heard_from"; readonly node: string }
-  /** The heartbeats of the leader's node no longer speak of this group. */
+  /** The heartbeats of the leader's node no longer list this group. */
   | { readonly type: "leader_silent" }
-  /** `uid` is that of the sender's life, for `append_reply`, votes and confirmations. */
+  /** `uid` is the sender's, checked for `append_reply`, votes and confirmations. */
   | {
     readonly type: "message";
     readonly from: string;
@@ -91,7 +90,7 @@ export type RaftEvent =
     readonly request: number;
     readonly to: string;
   }
-  /** Reads that came together; `round` is the shell's number and grows. */
+  /** A batch of reads; `round` is the shell's increasing number for it. */
   | { readonly type: "read"; readonly round: number }
   /** `persist_vote` is done. */
   | {
@@ -100,12 +99,12 @@ export type RaftEvent =
     readonly votedFor: string | undefined;
   }
   /**
-   * The log is durable up to the entry at `index` of `term`. Late ones, of
-   * entries that are gone, are recognised by the term; but the log must not report
-   * the write of an entry that was overwritten and then put in once more.
+   * The log is durable up to the entry at `index` of `term`. Late reports about
+   * overwritten entries are recognised by the term; but the log must not report
+   * an old write of an entry that was overwritten and then appended again.
    */
   | { readonly type: "written"; readonly index: number; readonly term: number }
-  /** The machine has seen the entry at `index`, and runs by `machineVersion`, if that is told. */
+  /** The machine has applied the entry at `index`, and runs version `machineVersion`, if given. */
   | {
     readonly type: "applied";
     readonly index: number;
@@ -113,7 +112,7 @@ export type RaftEvent =
   }
   /** The log now begins behind this snapshot of this member's own machine. */
   | { readonly type: "snapshot_taken"; readonly snapshot: SnapshotMeta }
-  /** Leader: entries that were to be sent are in the log no longer. */
+  /** Leader: entries that were to be sent are no longer in the log. */
   | { readonly type: "entries_missing"; readonly to: string }
   /** Leader: how a transfer begun by `send_snapshot` ended. */
   | {
@@ -122,40 +121,50 @@ export type RaftEvent =
     readonly index: number;
     readonly ok: boolean;
   }
-  /** Follower: how a transfer begun by `receive_snapshot` ended. When `ok`, it is durable and the machine and log stand on it. */
+  /**
+   * Follower: how a transfer begun by `receive_snapshot` ended. When `ok`, the
+   * snapshot is durable and installed in log and machine.
+   */
   | {
     readonly type: "snapshot_received";
     readonly snapshot: SnapshotMeta;
     readonly ok: boolean;
   }
-  /** This member cannot write its disk: let others lead. */
+  /** This member's disk fails: let others lead. */
   | { readonly type: "disk_failing" }
   /**
-   * A majority will never come back: these are the members from now on, for
-   * which this one stands. What only the others had is lost, and they must not
-   * come back as they were: they might be a majority of their own.
+   * A majority will never come back: `members` replace the present ones, and
+   * this member starts an election among them. What only the others had is
+   * lost, and they must not return with their old state, as they might form a
+   * majority of their own.
    */
   | { readonly type: "force_membership"; readonly members: readonly Member[] };
 
-/** What the shell is to do, in this order. */
+/** What the shell must do, in this order. */
 export type RaftEffect =
-  /** Replaces an earlier one. */
+  /** Replaces an earlier timer. */
   | { readonly type: "set_election_timer"; readonly afterMs: number }
   | { readonly type: "clear_election_timer" }
-  /** Make durable, then report `vote_persisted`. Nothing that depends on it is sent before. */
+  /** Make durable, then report `vote_persisted`. Messages that depend on it are held until then. */
   | {
     readonly type: "persist_vote";
     readonly term: number;
     readonly votedFor: string | undefined;
   }
-  /** Put into the log, over what stands there from the first one's index on, and report `written` when durable. Of proposals: in their order. */
+  /**
+   * Append to the log, overwriting what is there from the first entry's index
+   * on, and report `written` when durable. Proposals stay in their order.
+   */
   | { readonly type: "append"; readonly entries: readonly RaftEntry[] }
   | {
     readonly type: "send";
     readonly to: string;
     readonly message: RaftMessage;
   }
-  /** Send an `append` with the entries from `first` to `last`, in as many messages as their size demands; `last < first` for none. */
+  /**
+   * Send `append` messages with the entries from `first` to `last`, as many as
+   * their size requires; without entries if `last < first`.
+   */
   | {
     readonly type: "send_entries";
     readonly to: string;
@@ -171,7 +180,7 @@ export type RaftEffect =
     readonly to: string;
     readonly term: number;
   }
-  /** A leader offers a snapshot that is wanted: take it, and report `snapshot_received`. */
+  /** The leader offers a snapshot that is wanted: receive it, and report `snapshot_received`. */
   | {
     readonly type: "receive_snapshot";
     readonly from: string;
@@ -181,23 +190,23 @@ export type RaftEffect =
   | { readonly type: "abort_snapshot" }
   /** Entries up to `index` may be applied. */
   | { readonly type: "commit"; readonly index: number }
-  /** Deliver `tell_commit` in a moment. */
+  /** Deliver `tell_commit` after a short delay. */
   | { readonly type: "tell_commit_soon" }
-  /** The role, the term or the leader is another one now. Who waits for proposals of a leader that is none any more learns that their fate is unknown. */
+  /** Role, term or leader has changed. When a leader steps down, the fate of its pending proposals is unknown. */
   | {
     readonly type: "role_changed";
     readonly role: RaftRole;
     readonly term: number;
     readonly leader: string | undefined;
   }
-  /** The members in effect, which are those of the last entry of that kind, committed or not. */
+  /** The members in effect: those of the last membership entry, committed or not. */
   | { readonly type: "membership_changed"; readonly membership: Membership }
   | {
     readonly type: "proposals_refused";
     readonly proposals: readonly Proposal[];
     readonly reason: RaftRefusal;
   }
-  /** The change is in the log at `index`, and will hold once that is committed. */
+  /** The change has been appended at `index`, and is final once that is committed. */
   | {
     readonly type: "change_begun";
     readonly request: number;
@@ -209,13 +218,13 @@ export type RaftEffect =
     readonly request: number;
     readonly reason: RaftRefusal;
   }
-  /** The target leads now, or never will. */
+  /** The target leads, or the transfer has failed. */
   | {
     readonly type: "transfer_ended";
     readonly request: number;
     readonly ok: boolean;
   }
-  /** The reads of this round may be answered from a machine that has applied `index`. */
+  /** The reads of this round may be answered once the machine has applied `index`. */
   | {
     readonly type: "read_ready";
     readonly round: number;
@@ -227,25 +236,25 @@ export type RaftEffect =
     readonly reason: RaftRefusal;
   };
 
-/** What a member remembers when it starts. */
+/** The durable state of a member when it starts. */
 export interface RaftStart {
   readonly node: string;
-  /** Of this life of the member. */
+  /** Uid of this incarnation of the member. */
   readonly uid: number;
   readonly term: number;
   readonly votedFor: string | undefined;
   readonly snapshot: SnapshotMeta | undefined;
-  /** The members the group started with, used where there is no snapshot. */
+  /** The members that the group started with, used if there is no snapshot. */
   readonly initial: Membership;
-  /** What the log holds behind the snapshot: all of it is durable. */
+  /** Index of the last entry in the log; all of it is durable. */
   readonly lastIndex: number;
   /** Term of each entry behind the snapshot, as runs in order. */
   readonly terms: readonly { readonly first: number; readonly term: number }[];
-  /** Entries of the kind `membership` behind the snapshot, in order. */
+  /** The membership entries behind the snapshot, in order. */
   readonly memberships: readonly Membership[];
-  /** Up to where entries are known to be committed, when that is more than the snapshot. @default {0} */
+  /** Index up to which entries are known to be committed, if beyond the snapshot. @default {0} */
   readonly commitIndex?: number;
-  /** The version of the machine that this node can run. */
+  /** The machine version that this node can run. */
   readonly machineVersion: number;
   readonly chance: Chance;
 }

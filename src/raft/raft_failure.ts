@@ -1,5 +1,5 @@
 /**
- * Why a member of a Raft group has not done something, for callers.
+ * Failures of a member of a Raft group, for callers.
  *
  * @module
  */
@@ -11,28 +11,28 @@ const SENTENCES: Readonly<
 > = {
   not_leader: (group, node) => `${node} does not lead ${group}`,
   leader_lost: (group, node) =>
-    `Cannot tell whether it happened as ${node} has lost the lead of ${group}`,
+    `Cannot tell whether it happened as ${node} lost the leadership of ${group}`,
   deleted: (group) => `${group} was deleted`,
   closed: (group, node) => `The member of ${group} on ${node} is stopping`,
   cluster_change_not_permitted: (group) =>
-    `Cannot change the members of ${group} now: another change is under way, or its leader is new`,
+    `Cannot change the members of ${group} now: another change is in progress, or its leader is new`,
   already_member: (group) =>
-    `Cannot add a node to ${group} that is a member of it`,
+    `Cannot add a node to ${group} that is already a member`,
   not_member: (group) =>
-    `Cannot remove a node from ${group} that is no member of it`,
+    `Cannot remove a node from ${group} that is not a member`,
   already_leader: (group, node) => `${node} leads ${group} already`,
   unknown_member: (group) =>
-    `Cannot hand the lead of ${group} to a node that is no member of it`,
+    `Cannot transfer the leadership of ${group} to a node that is not a member`,
   non_voter: (group) =>
-    `Cannot hand the lead of ${group} to a member that does not vote`,
+    `Cannot transfer the leadership of ${group} to a member that does not vote`,
   not_up_to_date: (group) =>
-    `Cannot hand the lead of ${group} to a member whose log is behind`,
-  transferring: (group) => `The lead of ${group} is being handed over`,
+    `Cannot transfer the leadership of ${group} to a member whose log is behind`,
+  transferring: (group) => `The leadership of ${group} is being transferred`,
   overload: (group, node) =>
-    `${node} takes no more for ${group} now as too much is under way`,
+    `${node} is overloaded for ${group}: too many requests are in progress`,
 };
 
-/** The failure of the member of `group` on `node`, with the leader it knows in its details. */
+/** The error for a failure of the member of `group` on `node`; the known leader is in its details. */
 export function raftFailure(
   { group, node }: { readonly group: string; readonly node: string },
   reason: RaftFailure,

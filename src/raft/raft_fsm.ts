@@ -1,8 +1,8 @@
 /**
- * One member of a Raft group, as decisions only (Ongaro and Ousterhout, "In
+ * The decisions of one member of a Raft group (Ongaro and Ousterhout, "In
  * Search of an Understandable Consensus Algorithm", 2014: "paper"; Ongaro,
- * "Consensus: Bridging Theory and Practice", 2014: "thesis"). It knows no clock,
- * no network and no disk; `group_process.ts` does what it says.
+ * "Consensus: Bridging Theory and Practice", 2014: "thesis"). It uses no clock,
+ * network or disk; `group_process.ts` carries out its effects.
  *
  *                     silence, or the leader's node is lost
  *         ┌──────────┐ ─────────────────────► ┌───────────────┐
@@ -10,8 +10,8 @@
  *         │          │ ◄───────────────────── └───────┬───────┘
  *         └─┬──────▲─┘  refused; another leads        │ yes; or the leader asks to
  *           │      │                          ┌───────▼───────┐
- *   entries │      │ a higher term;           │   candidate   │ vote for me
- *  are gone │      │ no majority answers;     └───────┬───────┘
+ *   entries │      │ a higher term;           │   candidate   │ vote for me are
+ * gone │      │ no majority answers;     └───────┬───────┘
  *           │      │ removed; disk fails              │ majority
  *           │      │                          ┌───────▼───────┐
  *           │      └───────────────────────── │    leader     │
@@ -19,29 +19,29 @@
  *         │ receiving_snapshot │ ──► follower, whether it came or not
  *         └────────────────────┘
  *
- * What is durable when:
+ * What must be durable when:
  *
- * - A term and a vote are, before anything is said in that term. What is said
- *   meanwhile is held back here until `vote_persisted`.
- * - An entry is, before this member counts for it: a follower acknowledges, and
- *   a leader counts itself, by `written`. A leader sends entries before that, and
- *   commits without its own disk when a majority of others has them.
- * - A commit index is not: it is learnt again, or found again by committing.
+ * - Term and vote: before any message of that term is sent. Until
+ *   `vote_persisted`, messages are held back here.
+ * - An entry: before this member counts for it. A follower acknowledges, and a
+ *   leader counts itself, on `written`. A leader sends entries before that, and
+ *   commits them without its own disk once a majority of others has them.
+ * - The commit index: never. It is learnt again, or determined by committing.
  *
  * What the shell must do:
  *
- * - Perform effects in order, and report what they ask to be reported, once each.
- *   What a follower is told to `commit` may be applied later.
- *   Every `receive_snapshot` ends with `snapshot_received`, also after
- *   `abort_snapshot`; every `send_snapshot` with `snapshot_sent`.
- * - Report `written` only for entries that stand in the log: once some are
- *   overwritten, their being durable says nothing of what took their place.
- * - Drop what it was to send as the leader of a term when it is that no longer,
- *   and send to one member in order. It may lose messages.
- * - Begin an election by `election_timeout` where none should be waited for, as
- *   on one member of a new group.
+ * - Perform effects in order, and report each result that they ask for once. A
+ *   follower may apply committed entries later. Every `receive_snapshot` ends
+ *   with `snapshot_received`, also after `abort_snapshot`; every
+ *   `send_snapshot` with `snapshot_sent`.
+ * - Report `written` only for entries that are in the log: once entries are
+ *   overwritten, their writes say nothing about their replacements.
+ * - Drop what is still to be sent for a leader once it no longer leads in that
+ *   term, and send to each member in order. Messages may be lost.
+ * - Deliver `election_timeout` to start an election without waiting, as on one
+ *   member of a new group.
  * - Deliver the heartbeats of the leader's node as `heartbeat`, and answers to
- *   this node's as `heard_from`: this machine sends none by the clock.
+ *   this node's as `heard_from`: the core itself sends none on a timer.
  *
  * Where to read on, in this order: `election.ts`, `following.ts`,
  * `replication.ts`, `leadership.ts`, `reads.ts`; the values they work on are
@@ -125,7 +125,7 @@ export type {
 } from "./raft_events.ts";
 export type { RaftState } from "./raft_state.ts";
 
-/** A member as it starts: a follower that waits for a leader. Alone it stands at once. */
+/** A member that starts: a follower that waits for a leader, or a candidate at once if it is the only voter. */
 export function createRaft(start: RaftStart, effects: RaftEffect[]): RaftState {
   const state = startingState(start);
   if (!mayStand(state)) return state;
@@ -137,7 +137,7 @@ export function createRaft(start: RaftStart, effects: RaftEffect[]): RaftState {
   return state;
 }
 
-/** Advances the member by one event and appends what is to be done, in order, to `effects`. */
+/** Advances the member by one event and appends its effects, in order, to `effects`. */
 export function stepRaft(
   state: RaftState,
   event: RaftEvent,
@@ -158,7 +158,7 @@ export function stepRaft(
       return;
     case "applied":
       state.appliedIndex = Math.max(state.appliedIndex, event.index);
-      // After a restart the machine may be ahead of what this core was told.
+      // After a restart the machine may be ahead of the core.
       state.commitIndex = Math.max(state.commitIndex, event.index);
       if (event.machineVersion !== undefined) {
         state.log.noteVersion(event.index, event.machineVersion);
@@ -256,7 +256,8 @@ function receive(
 ): void {
   if (state.lostNodes.size > 0) state.lostNodes.delete(from);
   switch (message.type) {
-    // These two may come from whoever stands; a term is taken from them, or not, by their own rules.
+    // These two may come from any candidate; they have their own rules about
+    // terms.
     case "pre_vote":
       preVoteAsked(state, from, uid, message, effects);
       return;
@@ -275,7 +276,7 @@ function receive(
       return;
     case "pre_vote_reply":
       if (!isVoter(state.membership, from, uid)) return;
-      // A granted one bears the term that was asked for, which is nobody's yet.
+      // A granted one carries the proposed term, in which nobody is yet.
       if (!message.granted && isNewTerm(state, message.term, effects)) return;
       preVoteAnswered(state, from, message, effects);
       return;
@@ -298,7 +299,7 @@ function receive(
   }
 }
 
-/** What only a leader says. */
+/** Handles messages that only a leader sends. */
 function fromLeader(
   state: RaftState,
   from: string,
@@ -309,11 +310,11 @@ function fromLeader(
 ): void {
   const { term } = message;
   if (term < state.term) {
-    // It leads no more, and may not know.
+    // It no longer leads, and may not know it.
     say(state, from, { type: "heartbeat_reply", term: state.term }, effects);
     return;
   }
-  // There is one leader in a term, so this would be no message of a Raft member.
+  // A term has one leader, so no correct member sends this.
   if (term === state.term && state.leadership !== undefined) return;
   heardLeader(state, from, term, effects);
   switch (message.type) {
@@ -340,7 +341,7 @@ function fromLeader(
   }
 }
 
-/** What only a follower says, to its leader. */
+/** Handles messages that only a follower sends, to its leader. */
 function fromFollower(
   state: RaftState,
   from: string,
@@ -350,7 +351,8 @@ function fromFollower(
 ): void {
   const { leadership } = state;
   const peer = leadership?.peers.get(from);
-  // Another life of the member has another log: what it says is not about this one's.
+  // Another incarnation of the member has another log, so its answers do not
+  // count.
   if (leadership === undefined || peer?.uid !== uid) return;
   if (isOtherTerm(state, message.term, effects)) return;
   peer.heard = true;
@@ -373,14 +375,14 @@ function fromFollower(
   }
 }
 
-/** What waited for `peer` to come so far. */
+/** Continues what waited for the progress of `peer`. */
 function followUp(
   state: RaftState,
   leadership: Leadership,
   peer: Progress,
   effects: RaftEffect[],
 ): void {
-  // That it has come so far may have ended it.
+  // The commit may have ended the leadership.
   if (state.leadership !== leadership) return;
   if (leadership.peers.get(peer.node) !== peer) return;
   sendTo(state, peer, effects);
@@ -388,11 +390,11 @@ function followUp(
   else if (peer.member.kind === "promotable") {
     promoteOne(state, leadership, effects);
   }
-  // It may have come so far just now that it can follow.
+  // It may just have entered replicate mode.
   tellCommitSoon(state, leadership, effects);
 }
 
-/** Whether `term` is above this member's, which then follows whoever leads there. */
+/** Whether `term` is above this member's; if so, it becomes a follower in it. */
 function isNewTerm(
   state: RaftState,
   term: number,
@@ -403,7 +405,7 @@ function isNewTerm(
   return true;
 }
 
-/** Whether an answer is from another term, and so answers nothing that is asked now. */
+/** Whether an answer is from another term, and so no longer relevant. */
 function isOtherTerm(
   state: RaftState,
   term: number,

@@ -1,7 +1,7 @@
 /**
- * A member of a Raft group on this node, as seen by the store that is built on
- * it, and the system of all of them. `group_process.ts` and `raft_system.ts`
- * implement it.
+ * A member of a Raft group on this node, as seen by the store built on it, and
+ * the system of all members. `group_process.ts` and `raft_system.ts` implement
+ * them.
  *
  * @module
  */
@@ -10,17 +10,17 @@ import type { ApplyMeta } from "./machine.ts";
 import type { Member, MemberKind, Membership } from "./raft_entry.ts";
 import type { RaftRefusal, RaftRole } from "./raft_fsm.ts";
 
-/** Why there is no result. After `leader_lost` and `timeout` the command may yet be carried out, or have been. */
+/** Why there is no result. After `leader_lost` and `timeout` the command may still be carried out, or may have been. */
 export type RaftFailure =
   | RaftRefusal
-  /** It was the leader's when that stopped being the leader. */
+  /** The leader stepped down while the command was pending. */
   | "leader_lost"
-  /** The group is over: nothing more is carried out. */
+  /** The group was deleted: nothing more is carried out. */
   | "deleted"
   /** The member is being stopped, or its disk fails. */
   | "closed";
 
-/** Is told once what came of something. */
+/** Receives the result of a request, once. */
 export interface RaftTarget<Result> {
   done(result: Result): void;
   /** @param leader The leader, if this member knows one. */
@@ -35,9 +35,12 @@ export interface AppliedCommand {
 
 /** How a command is proposed. */
 export interface ProposeOptions {
-  /** Those of low priority go in small batches, behind what comes meanwhile. @default {"normal"} */
+  /** Low-priority commands go in small batches, after all others. @default {"normal"} */
   readonly priority?: "normal" | "low";
-  /** Whether its target is told when it is in the leader's log, without a reply, or when it is applied. Without a target nobody is told. @default {"applied"} */
+  /**
+   * When the target is called: once the command is in the leader's log, without
+   * a reply, or once it is applied. @default {"applied"}
+   */
   readonly reply?: "appended" | "applied";
 }
 
@@ -51,32 +54,32 @@ export interface RaftMember<State = unknown> {
   readonly term: number;
   /** Name of the leader's node. */
   readonly leader: string | undefined;
-  /** When it lost its leader, or began without one, on the clock of timers; undefined while it has one. */
+  /** When it lost its leader, or started without one, on the monotonic clock; undefined while it has one. */
   readonly leaderlessSinceMs: number | undefined;
   readonly membership: Membership;
   readonly commitIndex: number;
   readonly appliedIndex: number;
-  /** The machine's, as of `appliedIndex`. To be read, not changed. */
+  /** The machine's state as of `appliedIndex`. Read-only. */
   readonly state: State;
   readonly log: GroupLog;
 
-  /** Leader: takes a command, whose bytes it copies; `target` hears when it is applied here. Others refuse. */
+  /** Leader: proposes a command, whose bytes it copies; `target` is called when it is applied here. Other members refuse. */
   propose(
     command: Uint8Array,
     target: RaftTarget<AppliedCommand> | undefined,
     options?: ProposeOptions,
   ): void;
-  /** Asks this member's machine something, beside the log: its `handleAux`. */
+  /** Passes a request to the machine's `handleAux` on this member, outside the log. */
   aux(command: unknown): unknown;
   /**
-   * Calls `target` when `state` is at least as new as whatever was acknowledged
-   * before this call: then a read of it is linearizable. On a follower its leader
-   * is asked, and this member's own state is waited for.
+   * Calls `target` when `state` includes everything that was acknowledged
+   * before this call, so that reading it is linearizable. A follower asks its
+   * leader and waits until it has applied enough itself.
    */
   consistentRead(target: RaftTarget<void>): void;
   /** Calls `target` when the entry at `index` is applied here. */
   whenApplied(index: number, target: RaftTarget<void>): void;
-  /** Leader: adds or removes a member; done when the change is in the log, not yet agreed. */
+  /** Leader: adds or removes a member; done when the change is in the log, not yet committed. */
   changeMembership(
     change:
       | {
@@ -88,31 +91,31 @@ export interface RaftMember<State = unknown> {
       | { readonly type: "remove"; readonly node: string },
     target: RaftTarget<{ readonly index: number; readonly term: number }>,
   ): void;
-  /** Stands for election without waiting for silence, unless it knows a leader: a new group has its leader sooner. */
+  /** Starts an election at once, unless it knows a leader, so that a new group gets its leader sooner. */
   standNow(): void;
   transferLeadership(to: string, target: RaftTarget<void>): void;
-  /** Stores the machine's state as it is now and lets the log go up to there. */
+  /** Takes a snapshot of the present state and drops the log up to there. */
   takeSnapshot(): Promise<void>;
   compact(): Promise<void>;
   /** Makes this member the only one, for a majority that will never come back. What only the others had is lost. */
   forceShrink(): Promise<void>;
 }
 
-/** What a new member is. */
+/** Describes a member to create. */
 export interface NewMember {
   readonly group: string;
   readonly groupId: number;
   readonly uid: number;
-  /** Name of the kind of machine; the system knows those it was given. */
+  /** Name of the machine, one of those the system was given. */
   readonly machine: string;
   readonly initial: readonly Member[];
 }
 
-/** A member that is on the disk and does not run. */
+/** A member that is on the disk but not running. */
 export interface MemberAtRest {
   readonly uid: number;
   readonly groupId: number;
-  /** Name of its kind of machine. */
+  /** Name of its machine. */
   readonly machine: string;
   /** Why it does not start; undefined if it was stopped, or is about to start. */
   readonly reason: string | undefined;
@@ -123,27 +126,27 @@ export interface RaftSystem {
   readonly node: string;
   member(group: string): RaftMember | undefined;
   members(): readonly RaftMember[];
-  /** Whether it has a member of `group` that does not run just now. */
+  /** Whether it has a member of `group` that is not running. */
   isDown(group: string): boolean;
-  /** Makes a member and starts it. @throws {WhorlError} `already_exists`. */
+  /** Creates a member and starts it. @throws {WhorlError} `already_exists`. */
   createMember(member: NewMember): Promise<RaftMember>;
-  /** The member of a group that is on the disk and does not run; undefined if there is none, or it runs. */
+  /** The member of a group that is on the disk but not running; undefined if there is none. */
   memberAtRest(group: string): MemberAtRest | undefined;
-  /** Stops a member and removes what it stored. */
+  /** Stops a member and removes its data. */
   removeMember(group: string): Promise<void>;
   /**
-   * Removes the member of that number, whether it runs or not, and none else;
-   * one that is still to be made under that number is not. What does not start
-   * is put aside.
+   * Removes exactly the member with that uid, whether it runs or not, and
+   * prevents its creation if it does not exist yet. The data of a member that
+   * fails to start is put aside.
    *
    * @returns Whether there was such a member.
    */
   dropMember(uid: number): Promise<boolean>;
   /** Whether a group was deleted, as far as this node remembers. */
   isDeleted(groupId: number): boolean;
-  /** A group was deleted: remembers that, durably, and removes its member here. @returns Whether there was one. */
+  /** Durably records that a group was deleted and removes its member here. @returns Whether there was one. */
   deleteGroup(groupId: number): Promise<boolean>;
-  /** Stops a member; it is there again after `startMember` or a restart of the node. */
+  /** Stops a member until `startMember` or a restart of the node. */
   stopMember(group: string): Promise<void>;
   startMember(group: string): Promise<RaftMember>;
 }

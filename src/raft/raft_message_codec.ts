@@ -1,6 +1,6 @@
 /**
- * Messages of a Raft group as they travel. All numbers but flags, counts and
- * the version of a machine are `u48`:
+ * The encoding of a Raft group's messages. All numbers but flags, counts and
+ * machine versions are `u48`:
  *
  *     message             u8 type · term · rest, by type
  *      1 pre_vote         lastIndex · lastTerm · u16 machineVersion
@@ -20,10 +20,10 @@
  *
  *     run                 term · u32 entries · that many (u32 bytes · body)
  *
- * Entries of one term that follow each other are a run, and their indexes go
- * without saying. Runs stand in the order of their terms up to the end of the
- * message. What no member would say is refused here, so that the core only
- * meets messages that make sense by themselves.
+ * Consecutive entries of one term form a run; their indexes are implied. Runs
+ * are in the order of their terms and extend to the end of the message.
+ * Messages that no correct member sends are refused here, so that the core only
+ * meets consistent ones.
  *
  * @module
  */
@@ -60,7 +60,7 @@ const INDEX_MAX = 2 ** 48 - 1;
 
 /** Bytes of an `append` without entries. */
 export const APPEND_HEADER_BYTES = 25;
-/** Most bytes that an entry takes in an `append` besides its body. */
+/** Most bytes that an entry adds to an `append` besides its body. */
 export const APPEND_ENTRY_BYTES = 14;
 
 /** Appends `message`. */
@@ -115,7 +115,7 @@ export function writeRaftMessage(into: ByteWriter, message: RaftMessage): void {
   }
 }
 
-/** Appends an `append` message with `entries`, which begin at `prevIndex + 1`, without making the message first. */
+/** Appends an `append` message with `entries`, which begin at `prevIndex + 1`, without making a message object. */
 export function writeAppend(
   into: ByteWriter,
   term: number,
@@ -146,10 +146,10 @@ export function writeAppend(
 }
 
 /**
- * Reads the message that `from` stands at, up to its end. Nothing of it is a
- * view into what is read: the bodies of entries are views into one copy.
+ * Reads the message at the position of `from`, which must end with it. The
+ * bodies of its entries are views into one copy of the input.
  *
- * @throws {WhorlError} `protocol_error` if it is no message.
+ * @throws {WhorlError} `protocol_error` if it is not a valid message.
  */
 export function readRaftMessage(from: ByteReader): RaftMessage {
   const number = from.u8();
@@ -242,14 +242,16 @@ function readRuns(
   from: ByteReader,
   entries: RaftEntry[],
 ): void {
-  // The frame's bytes are only there during the call, entries stay: one copy for all of them.
+  // The frame's bytes are only valid during the call, but entries are kept: one
+  // copy for all of them.
   const bytes = briefCopy(from.rest());
   const runs = new ByteReader(bytes);
   let index = prevIndex;
   let lastTerm = prevTerm;
   while (runs.remaining > 0) {
     const runTerm = runs.u48();
-    // A leader has no entries of later terms than its own, and in a log terms never go back (paper, 5.3).
+    // A leader has no entries of later terms than its own, and terms never
+    // decrease along a log (paper, 5.3).
     const descends = entries.length > 0
       ? runTerm <= lastTerm
       : runTerm < lastTerm;

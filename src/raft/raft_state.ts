@@ -1,5 +1,5 @@
 /**
- * What one member of a Raft group knows. `raft_fsm.ts` says how it changes.
+ * The state of one member of a Raft group. `raft_fsm.ts` changes it.
  *
  * @module
  */
@@ -18,104 +18,104 @@ import type {
 import type { RaftMessage } from "./raft_message.ts";
 import type { ReadRounds } from "./read_rounds.ts";
 
-/** Messages that wait for a vote to be durable; those beyond are lost, as any message may be. */
+/** Most messages held until a vote is durable; further ones are dropped, as any message may be. */
 const HELD_MESSAGES_MAX = 256;
 
-/** One member of a group; see `raft_fsm.ts`. Changes in place, has one owner, and others only read it. */
+/** One member of a group; see `raft_fsm.ts`. Changes in place; only its owner may change it. */
 export interface RaftState {
   readonly node: string;
   readonly uid: number;
   readonly chance: Chance;
-  /** The version of the machine that this node can run. */
+  /** The machine version that this node can run. */
   readonly ownMachineVersion: number;
   role: RaftRole;
   term: number;
   votedFor: string | undefined;
-  /** Node of the leader that this member believes alive: it refuses votes to others. */
+  /** Node of the leader that this member believes to be alive; it refuses votes to others. */
   leader: string | undefined;
   readonly log: KnownLog;
-  /** Index of the last entry; durable or not. */
+  /** Index of the last entry, durable or not. */
   readonly lastIndex: number;
   /** The members in effect, committed or not. */
   readonly membership: Membership;
   commitIndex: number;
   appliedIndex: number;
-  /** The role, term and leader that the shell was told last. */
+  /** The last role, term and leader reported to the shell. */
   told: Extract<RaftEffect, { readonly type: "role_changed" }>;
 
-  /** The term and vote that are durable. While they are others than the present ones nothing is said. */
+  /** The durable term and vote. While they differ from the present ones, no messages are sent. */
   savedTerm: number;
   savedVote: string | undefined;
-  /** What is said when they are. */
+  /** Messages to send once they are durable. */
   readonly held: Extract<RaftEffect, { readonly type: "send" }>[];
-  /** Its disk fails: it stands no more. */
+  /** Its disk fails: it starts no more elections. */
   diskFailing: boolean;
 
-  /** Attempts to get elected since there was a leader. */
+  /** Failed elections since there was a leader. */
   attempts: number;
   /** Nodes whose connection has ended. */
   readonly lostNodes: Set<string>;
-  /** The voters that have answered this round of votes or pre-votes, and how. */
+  /** Answers of voters in this round of votes or pre-votes. */
   readonly votes: Map<string, boolean>;
-  /** It stands because its leader has asked it to. */
+  /** Whether its leader asked it to start this election. */
   standsByRequest: boolean;
-  /** Members it was given by force and has not put into its log yet. */
+  /** Forced members that are not in its log yet. */
   forced: Membership | undefined;
 
-  /** The timer of a follower, started anew with each word of its leader. */
+  /** The election timer of a follower, restarted by each message of its leader. */
   silence: Extract<RaftEffect, { readonly type: "set_election_timer" }>;
-  /** Follower: its log is the leader's up to here. */
+  /** Follower: its log is known to equal the leader's up to here. */
   verifiedIndex: number;
-  /** Follower: the index it has acknowledged last to this leader. */
+  /** Follower: the last index acknowledged to this leader. */
   repliedIndex: number;
-  /** Follower: reads it has passed on to its leader, the oldest first. */
+  /** Follower: reads forwarded to its leader, oldest first. */
   readonly forwardedReads: ForwardedRead[];
   /**
-   * The number of the last of them. Numbers begin anywhere, as the leader may
-   * still answer what another life of this process has asked.
+   * The number of the last of them. Numbers begin at a random point, as the
+   * leader may still answer requests of an earlier run of this process.
    */
   lastForwarded: number;
-  /** A snapshot that was begun and whose end was not reported yet. */
+  /** A snapshot being received, until its end is reported. */
   receipt: { readonly snapshot: SnapshotMeta } | undefined;
 
-  /** What only a leader has. */
+  /** The state of a leader. */
   leadership: Leadership | undefined;
-  /** A transfer of leadership that this member has begun, as the leader. */
+  /** A transfer of leadership that this member began as the leader. */
   transfer: Transfer | undefined;
 }
 
-/** Reads that a follower has passed on. */
+/** Reads that a follower has forwarded. */
 export interface ForwardedRead {
-  /** As it is called between the two members. */
+  /** Their number between the two members. */
   readonly number: number;
-  /** As the shell calls it. */
+  /** Their number in the shell. */
   readonly round: number;
 }
 
-/** What a member knows as a leader. */
+/** The state that a member has only while it leads. */
 export interface Leadership {
-  /** Of its first entry: only when that is committed is it known what else is (paper, 5.4.2 and 8). */
+  /** Index of its first entry: only once that is committed does the leader know what is committed (paper, 5.4.2 and 8). */
   readonly noopIndex: number;
   readonly peers: Map<string, Progress>;
   readonly reads: ReadRounds;
-  /** Whether `tell_commit` is about to come. */
+  /** Whether a `tell_commit` is scheduled. */
   isTellingSoon: boolean;
-  /** A list to count in. */
+  /** Reused for counting. */
   readonly scratch: number[];
 }
 
-/** Leadership on its way to another member (thesis 3.10). */
+/** A transfer of leadership to another member (thesis 3.10). */
 export interface Transfer {
   readonly to: string;
-  /** The shell's number; `undefined` if nobody asked for it. */
+  /** The shell's number for the request; `undefined` if nobody asked for the transfer. */
   readonly request: number | undefined;
-  /** The target was asked to stand. */
+  /** Whether the target was asked to start an election. */
   asked: boolean;
-  /** `quorum_check`s that were seen since. */
+  /** Number of `quorum_check`s since it began. */
   checks: number;
 }
 
-/** A member as it starts; nothing is done yet. */
+/** The state of a member that starts. */
 export function startingState(start: RaftStart): RaftState {
   const log = new KnownLog(start);
   const snapshotIndex = start.snapshot?.index ?? 0;
@@ -167,8 +167,8 @@ export function startingState(start: RaftStart): RaftState {
 
 /**
  * Whether this member may become leader: a voter may, and so may one whose
- * removal is in its log and may be in no other one's, since then only it can
- * bring that to an end (thesis 4.2.2).
+ * removal is uncommitted in its log, since perhaps no other log has it and only
+ * this member can complete it (thesis 4.2.2).
  */
 export function mayStand(state: RaftState): boolean {
   const { membership, log, node, uid } = state;
@@ -183,12 +183,15 @@ export function otherVoters(state: RaftState): readonly Member[] {
   return votersOf(state.membership).filter(({ node }) => node !== state.node);
 }
 
-/** Whether what is said in this term and with this vote may be said: both are durable. */
+/** Whether the present term and vote are durable, so that messages may be sent. */
 export function isSaved(state: RaftState): boolean {
   return state.savedTerm === state.term && state.savedVote === state.votedFor;
 }
 
-/** Sends `message` as soon as this term and vote are durable: after a crash nobody may know more of them than this member. */
+/**
+ * Sends `message` as soon as the present term and vote are durable: after a
+ * crash, this member must know everything that others have learnt from it.
+ */
 export function say(
   state: RaftState,
   to: string,
@@ -201,21 +204,21 @@ export function say(
   }
 }
 
-/** Takes `term`, and gives this member's vote in it to `votedFor`. */
+/** Adopts `term`, and records the vote for `votedFor` in it. */
 export function saveVote(
   state: RaftState,
   term: number,
   votedFor: string | undefined,
   effects: RaftEffect[],
 ): void {
-  // What was to be said in an older term is of no use to anybody.
+  // Held messages of an older term are obsolete.
   if (term !== state.term) state.held.length = 0;
   state.term = term;
   state.votedFor = votedFor;
   effects.push({ type: "persist_vote", term, votedFor });
 }
 
-/** Says that something was not taken. */
+/** Refuses a request. */
 export function refuseRequest(
   request: number,
   reason: RaftRefusal,

@@ -1,9 +1,8 @@
 /**
- * The Raft groups of a node: brings their members what arrives, and says for
- * them what all have to say together. Which members there are is up to
- * `member_lives.ts`.
+ * The Raft groups of a node: routes incoming frames to their members and sends
+ * heartbeats for all of them. `member_lives.ts` manages which members exist.
  *
- * Groups that are idle say nothing themselves: see `heartbeats.ts`.
+ * Idle groups send nothing themselves: see `heartbeats.ts`.
  *
  * @module
  */
@@ -39,10 +38,10 @@ import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
 import { StandingProcess, type StandingRequest } from "./standing_process.ts";
 
-/** Time for leaders to give way when the disk fails or the node is stopped, in milliseconds. */
+/** Time for leaders to transfer leadership when the disk fails or the node stops, in milliseconds. */
 const GIVE_WAY_MS = 500;
 const GIVE_WAY_POLL_MS = 5;
-/** All groups of a node; see the module's text. */
+/** All groups of a node; see the module comment. */
 export class RaftSystemProcess implements RaftSystem {
   readonly node: string;
   readonly #world: RaftWorld;
@@ -85,7 +84,7 @@ export class RaftSystemProcess implements RaftSystem {
     return this.#lives.groups;
   }
 
-  /** Starts the members that are on the disk. One that does not start keeps no other from it. */
+  /** Starts the members that are on the disk. One that fails does not stop the others. */
   async start(): Promise<void> {
     await this.#lives.startAll();
     this.#heartbeats.start();
@@ -143,7 +142,7 @@ export class RaftSystemProcess implements RaftSystem {
     return child;
   }
 
-  /** What is left of a member that its group has removed meanwhile goes as well. */
+  /** Removes the data of a member that its group has removed. */
   async #wasRemoved({ group, uid }: GroupProcess): Promise<void> {
     const { log } = this.#world;
     log.info("A member that its group has removed is gone", { group });
@@ -157,14 +156,15 @@ export class RaftSystemProcess implements RaftSystem {
     }
   }
 
-  /** The members of a group have agreed that it is over. */
+  /** The members of a group have agreed to end it. */
   async #groupIsOver(groupId: number, group: string): Promise<void> {
     const { log } = this.#world;
     log.info("A group was deleted, and its member here is gone", { group });
     try {
       await this.#lives.deleteGroup(groupId);
     } catch (error) {
-      // It is tried again when the member is started next, or is told once more.
+      // Tried again at the next start of the member, or when it is told once
+      // more.
       log.warn("Cannot remove a member whose group was deleted", {
         group,
         reason: reasonOf(error),
@@ -214,7 +214,7 @@ export class RaftSystemProcess implements RaftSystem {
     };
   }
 
-  /** Leaders have a moment to give way to others before everything here is opened anew. */
+  /** Gives leaders a moment to transfer leadership before all groups are reopened. */
   #diskFailed(error: WhorlError): void {
     if (this.#givingWay !== undefined || this.#closed) return;
     this.#givingWay = this.#world.runtime.setTimer(
@@ -227,7 +227,10 @@ export class RaftSystemProcess implements RaftSystem {
     for (const subscriber of this.#subscribers) subscriber(group);
   }
 
-  /** Calls `subscriber` after each change of a member's role, leader or membership, until the function it returns is called. */
+  /**
+   * Calls `subscriber` after each change of a member's role, leader or
+   * membership; returns a function that unsubscribes it.
+   */
   subscribe(subscriber: (group: string) => void): () => void {
     this.#subscribers.add(subscriber);
     return () => this.#subscribers.delete(subscriber);
@@ -287,8 +290,8 @@ export class RaftSystemProcess implements RaftSystem {
   }
 
   /**
-   * A member that has lost its log asks this node, which must lead, to take it
-   * back (`rejoin_process.ts`).
+   * Takes back a member that lost its log and asks this node, which must lead
+   * (`rejoin_process.ts`).
    *
    * @throws {WhorlError} `not_found`, or `not_leader` and the like.
    */
@@ -307,7 +310,7 @@ export class RaftSystemProcess implements RaftSystem {
       throw notAnyMore(group, node);
     }
     const member = this.#present(group);
-    // An older version does not say which group of that name it means.
+    // Older versions do not send the group id.
     if (groupId !== undefined && groupId !== member.groupId) {
       throw notFound(group, this.node);
     }
@@ -332,8 +335,8 @@ export class RaftSystemProcess implements RaftSystem {
   }
 
   /**
-   * Whether the member `uid` of a group is one, as a majority confirms to this
-   * node, which must lead (`standing_process.ts`).
+   * Whether `uid` is a member of a group, as confirmed by a majority; this node
+   * must lead (`standing_process.ts`).
    *
    * @throws {WhorlError} `not_found`, or `not_leader` and the like.
    */
@@ -350,7 +353,8 @@ export class RaftSystemProcess implements RaftSystem {
     }
     if (this.isDeleted(groupId as number)) return false;
     const member = this.#present(group);
-    // Of another group of that name it is none, and of its own nobody here knows.
+    // It belongs to another group of that name, about which nothing is known
+    // here.
     if (member.groupId !== groupId) {
       throw raftFailure(member, "not_member", undefined);
     }
@@ -366,7 +370,7 @@ export class RaftSystemProcess implements RaftSystem {
       membership.members.some((other) => other.uid === uid);
   }
 
-  /** A frame of one of the types of Raft from the node `from`; `bytes[start, end)` is valid during the call only. */
+  /** Handles a Raft frame from the node `from`; `bytes[start, end)` is valid only during the call. */
   handleFrame(
     from: string,
     type: number,
@@ -391,7 +395,7 @@ export class RaftSystemProcess implements RaftSystem {
     }
   }
 
-  /** There is a connection to `node` now. */
+  /** A connection to `node` is up. */
   peerUp(node: string): void {
     this.#tellOf(node, "node_back");
   }
@@ -402,7 +406,7 @@ export class RaftSystemProcess implements RaftSystem {
     this.#tellOf(node, "node_lost");
   }
 
-  /** Also those that have no member there: a machine may watch over any node. */
+  /** Tells all members, as a machine may monitor any node. */
   #tellOf(node: string, type: "node_back" | "node_lost"): void {
     for (const member of this.#byName.values()) member.deliver({ type, node });
   }
@@ -428,7 +432,7 @@ export class RaftSystemProcess implements RaftSystem {
     }
   }
 
-  /** Performs a call of `snapshot_calls.ts` from the node `from`. @throws {WhorlError} What becomes its answer. */
+  /** Handles a call of `snapshot_calls.ts` from the node `from`. @throws {WhorlError} The failure to answer with. */
   snapshotCall(
     connection: object,
     from: string,
@@ -438,15 +442,15 @@ export class RaftSystemProcess implements RaftSystem {
     return this.#receivers.call(connection, from, method, args);
   }
 
-  /** A connection that snapshots may have come over has ended. */
+  /** A connection that may carry snapshots has ended. */
   connectionEnded(connection: object): void {
     this.#receivers.connectionEnded(connection);
   }
 
   /**
-   * Nothing more is said or received, once others lead what this node led: so a
-   * node that is stopped in order is missed by nobody. The members are their
-   * supervisor's to end.
+   * Transfers leadership away, then stops sending and receiving, so that an
+   * orderly stop of a node does not interrupt its groups. The members are
+   * stopped by their supervisor.
    */
   async close(): Promise<void> {
     const { runtime } = this.#world;
@@ -476,7 +480,7 @@ export class RaftSystemProcess implements RaftSystem {
 function notAnyMore(group: string, node: string): WhorlError {
   return new WhorlError(
     "not_member",
-    `Cannot take ${node} back into ${group} as it is no member of it any more`,
+    `Cannot take ${node} back into ${group} as it is no longer a member`,
     { details: { cluster: group, node } },
   );
 }

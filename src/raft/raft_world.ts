@@ -1,5 +1,5 @@
 /**
- * What the Raft groups of a node stand on.
+ * What the Raft groups of a node need from it.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import type { Log } from "../environment/log.ts";
 import type { RaftLogs } from "./log/raft_log.ts";
 import type { RaftMachine } from "./machine.ts";
 
-/** A connection that snapshots travel on. */
+/** A connection for sending snapshots. */
 export interface SnapshotConnection {
-  /** Asks the other end for something. @throws {WhorlError} What it answers, or `connection_closed`. */
+  /** Calls a method of the other end. @throws {WhorlError} The failure it answers, or `connection_closed`. */
   call(method: string, args: unknown): Promise<unknown>;
   close(): void;
 }
 
-/** A node, as all its groups see it. */
+/** A node as seen by its groups. */
 export interface RaftWorld {
   /** Name of this node. */
   readonly node: string;
@@ -29,24 +29,24 @@ export interface RaftWorld {
   readonly chance: Chance;
   readonly log: Log;
   readonly logs: RaftLogs;
-  /** A member stores its state by itself after so many entries. */
+  /** Entries after which a member takes a snapshot on its own. */
   readonly snapshotEntriesMin: number;
-  /** The kinds of machine that groups may have, by name. */
+  /** The machines that groups may use, by name. */
   readonly machines: ReadonlyMap<string, RaftMachine>;
-  /** Begins a frame to `node`; `undefined` if it cannot leave now. */
+  /** Begins a frame to `node`; `undefined` if it cannot be sent now. */
   begin(node: string, frameType: number): ByteWriter | undefined;
-  /** Ends it. */
+  /** Ends the frame. */
   end(): void;
   /** Whether there is a connection to `node`. */
   isUp(node: string): boolean;
-  /** A number that nobody can guess, from 1 to 2^48 - 1. */
+  /** A cryptographically secure random number from 1 to 2^48 - 1. */
   secretNumber(): number;
-  /** Asks the node `to` something. @throws {WhorlError} What it answers, or why it does not. */
+  /** Calls a method of the node `to`. @throws {WhorlError} The failure it answers, or why there is no answer. */
   call(to: string, method: string, args: unknown): Promise<unknown>;
   /** Opens a connection for a snapshot. @throws {WhorlError} `not_reachable`. */
   connect(node: string): Promise<SnapshotConnection>;
-  /** Told of starts and ends of members. */
+  /** Receives reports on starts and ends of members. */
   onReport(report: SupervisorReport): void;
-  /** The disk refuses to take the logs: all of them are to be opened anew. */
+  /** The logs cannot be written: all of them must be reopened. */
   failed(error: WhorlError): void;
 }

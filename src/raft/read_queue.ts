@@ -1,6 +1,6 @@
 /**
- * Reads of a group that wait: for a majority to confirm the leader, then for the
- * machine to be as new as that. Those that come in one turn share a round.
+ * Pending reads of a group: they wait for a majority to confirm the leader,
+ * then for the machine to catch up. Reads of one turn share a round.
  *
  * @module
  */
@@ -12,15 +12,15 @@ interface Waiter {
   readonly target: RaftTarget<void>;
 }
 
-/** What it stands on. */
+/** What it needs. */
 export interface ReadWorld {
-  /** Calls `callback` when this turn's work is done. */
+  /** Calls `callback` when the current turn's work is done. */
   defer(callback: () => void): void;
   /** Hands a round to the core. */
   read(round: number): void;
 }
 
-/** The reads of one member; see the module's text. */
+/** The reads of one member; see the module comment. */
 export class ReadQueue {
   readonly #world: ReadWorld;
   #readers: RaftTarget<void>[] = [];
@@ -33,7 +33,7 @@ export class ReadQueue {
     this.#world = world;
   }
 
-  /** Takes a read. */
+  /** Queues a read. */
   add(target: RaftTarget<void>): void {
     this.#readers.push(target);
     if (this.#due) return;
@@ -58,7 +58,7 @@ export class ReadQueue {
     for (const target of readers ?? []) this.wait(index, target, appliedIndex);
   }
 
-  /** They may not. */
+  /** The reads of `round` are refused. */
   refused(
     round: number,
     reason: RaftRefusal,
@@ -69,13 +69,13 @@ export class ReadQueue {
     for (const target of readers ?? []) target.failed(reason, leader);
   }
 
-  /** Tells `target` once `index` is applied. */
+  /** Calls `target` once `index` is applied. */
   wait(index: number, target: RaftTarget<void>, appliedIndex: number): void {
     if (index <= appliedIndex) target.done();
     else this.#waiters.push({ index, target });
   }
 
-  /** The machine has come so far. */
+  /** The machine has applied entries up to `appliedIndex`. */
   applied(appliedIndex: number): void {
     if (this.#waiters.length === 0) return;
     const waiters = this.#waiters;
@@ -86,7 +86,7 @@ export class ReadQueue {
     }
   }
 
-  /** Takes back all who wait. */
+  /** Removes and returns all waiting targets. */
   clear(): RaftTarget<void>[] {
     const waiting = [
       ...this.#readers,

@@ -1,24 +1,24 @@
 /**
- * Linearizable reads on a leader (thesis 6.4). A leader cannot know by itself
- * whether it still is one, so it asks in rounds; when a majority has answered a
- * round, it was the leader when that began, and the commit index of that moment
- * is as new as anything acknowledged until then.
+ * Linearizable reads on a leader (thesis 6.4). A leader cannot know on its own
+ * whether it still leads, so it asks in rounds. When a majority has answered a
+ * round, it was the leader when that round began, and its commit index at that
+ * moment covers everything acknowledged before.
  *
- * Reads that come while `ROUNDS_MAX` rounds are out share the next one.
+ * Reads that arrive while `ROUNDS_MAX` rounds are in flight share the next one.
  *
  * @module
  */
 
-/** Rounds that are out at a time. */
+/** Rounds in flight at a time. */
 export const ROUNDS_MAX = 2;
-/** Reads that may wait on a leader, of all members; more are refused. */
+/** Read requests of all members that may wait on a leader; further ones are refused. */
 export const READS_WAITING_MAX = 16_384;
 
-/** Reads that came together. */
+/** A batch of reads. */
 export interface ReadRequest {
-  /** The follower that passes them on; `undefined` for this member's own. */
+  /** The follower that forwards them; `undefined` for this member's own. */
   readonly from: string | undefined;
-  /** The number that `from`, or this member's shell, has for them. */
+  /** The number that `from`, or this member's shell, uses for them. */
   readonly round: number;
 }
 
@@ -35,17 +35,17 @@ export class ReadRounds {
   readonly #out: Round[] = [];
   #count = 0;
 
-  /** Number of the latest round; they grow. */
+  /** Number of the latest round; numbers increase. */
   get last(): number {
     return this.#last;
   }
 
-  /** Whether a round is out. */
+  /** Whether a round is in flight. */
   get isAsking(): boolean {
     return this.#out.length > 0;
   }
 
-  /** Reads of one request wait for a round. False if there are too many. */
+  /** Queues reads for the next round. False if there are too many. */
   add(read: ReadRequest): boolean {
     if (this.#count >= READS_WAITING_MAX) return false;
     this.#count++;
@@ -53,19 +53,19 @@ export class ReadRounds {
     return true;
   }
 
-  /** Whether `begin` is due. */
+  /** Whether the next round may begin. */
   get mayBegin(): boolean {
     return this.#waiting.length > 0 && this.#out.length < ROUNDS_MAX;
   }
 
-  /** Begins a round for all that wait, at `index`. */
+  /** Begins a round for all waiting reads, at `index`. */
   begin(index: number): number {
     this.#out.push({ number: ++this.#last, index, reads: this.#waiting });
     this.#waiting = [];
     return this.#last;
   }
 
-  /** Rounds up to `number` are confirmed: `ready` is called for each of their reads, the oldest first. */
+  /** Rounds up to `number` are confirmed: calls `ready` for each of their reads, oldest first. */
   confirm(
     number: number,
     ready: (read: ReadRequest, index: number) => void,
@@ -77,7 +77,7 @@ export class ReadRounds {
     }
   }
 
-  /** All that is not confirmed, the oldest first. Nothing is left of it. */
+  /** Removes and returns all unconfirmed reads, oldest first. */
   drop(): ReadRequest[] {
     const dropped = this.#out.flatMap(({ reads }) => reads);
     dropped.push(...this.#waiting);

@@ -1,6 +1,6 @@
 /**
- * Linearizable reads (thesis 6.4): a leader confirms that it still is one, a
- * follower asks its leader. No clock is relied upon.
+ * Linearizable reads (thesis 6.4): a leader confirms that it still leads, a
+ * follower asks its leader. They do not rely on clocks.
  *
  * @module
  */
@@ -18,10 +18,10 @@ import {
 } from "./raft_state.ts";
 import type { ReadRequest } from "./read_rounds.ts";
 
-/** Reads that a follower has passed on and not been answered; more are refused. */
+/** Read rounds that a follower may have forwarded and unanswered; further ones are refused. */
 const FORWARDED_READS_MAX = 1024;
 
-/** Reads of this member's own. */
+/** Begins reads of this member's own. */
 export function read(
   state: RaftState,
   round: number,
@@ -45,7 +45,7 @@ export function read(
   }
 }
 
-/** A follower passes on reads of its own. */
+/** A follower has forwarded reads. */
 export function readIndexAsked(
   state: RaftState,
   from: string,
@@ -57,7 +57,7 @@ export function readIndexAsked(
   else askMajority(state, leadership, { from, round }, effects);
 }
 
-/** The leader has answered reads that were passed on to it. */
+/** The leader has answered forwarded reads. */
 export function readIndexAnswered(
   state: RaftState,
   reply: MessageOf<"read_index_reply">,
@@ -70,11 +70,11 @@ export function readIndexAnswered(
   if (place < 0) return;
   const answered = forwardedReads.splice(0, place + 1);
   const { round } = answered.pop() as ForwardedRead;
-  // Rounds are answered in order: what was passed on before was lost on its way.
+  // Rounds are answered in order: earlier ones without an answer were lost.
   for (const { round } of answered) {
     effects.push({ type: "read_refused", round, reason: "not_leader" });
   }
-  // Up to there the leader had committed; nobody may have told so yet.
+  // The leader had committed up to there; this member may not know that yet.
   commitUpTo(state, reply.index, effects);
   answer(state, { from: undefined, round }, reply.index, effects);
 }
@@ -97,9 +97,9 @@ function askMajority(
 }
 
 /**
- * Begins the rounds that are due. None is before an entry of this term is
- * committed: until then the commit index may be behind what another leader has
- * acknowledged.
+ * Begins the rounds that are due. None may begin before an entry of this term
+ * is committed: until then the commit index may be behind what another leader
+ * has acknowledged.
  */
 export function beginRounds(
   state: RaftState,
@@ -112,11 +112,11 @@ export function beginRounds(
   for (const peer of peers.values()) {
     if (peer.member.kind === "voter") confirm(state, peer, round, effects);
   }
-  // A group of one needs nobody's answer.
+  // A group with one voter needs no answers.
   roundsConfirmed(state, leadership, effects);
 }
 
-/** Asks `peer` again, as it is alive and the last time may have been lost. */
+/** Asks `peer` again: it is alive, and the last request may have been lost. */
 export function ensureAsked(
   state: RaftState,
   { reads }: Leadership,
@@ -142,7 +142,7 @@ function confirm(
   });
 }
 
-/** `peer` has followed this leader when `round` came to it. */
+/** `peer` still followed this leader when it received `round`. */
 export function confirmed(
   state: RaftState,
   leadership: Leadership,
@@ -155,7 +155,7 @@ export function confirmed(
   roundsConfirmed(state, leadership, effects);
 }
 
-/** Answers the rounds that a majority has confirmed, and begins those that waited for that. */
+/** Answers the rounds that a majority has confirmed, and begins the next. */
 export function roundsConfirmed(
   state: RaftState,
   leadership: Leadership,

@@ -1,7 +1,8 @@
 /**
- * A member that has lost part of what it acknowledged, on its way back: under a
- * new uid, so that nothing it said before counts, it asks the leader to give it
- * the log anew. Until it has all of it, it neither votes nor counts.
+ * Brings back a member that lost part of what it acknowledged. Under a new uid,
+ * so that its old acknowledgements do not count, it asks the leader to add it
+ * again and send it the log. Until it has caught up, it neither votes nor
+ * counts.
  *
  * @module
  */
@@ -10,20 +11,20 @@ import { isWhorlError, reasonOf } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { RaftMember } from "./raft_member.ts";
 
-/** Time between one round of asking and the next, in milliseconds. */
+/** Interval between requests, in milliseconds. */
 export const REJOIN_ASK_MS = 1_000;
 
-/** What it stands on. */
+/** What it needs. */
 export interface RejoinWorld {
   readonly runtime: Runtime;
   readonly log: Log;
-  /** Asks the node `to` something. @throws {WhorlError} What it answers, or why it does not. */
+  /** Calls a method of the node `to`. @throws {WhorlError} The failure it answers, or why there is no answer. */
   call(to: string, method: string, args: unknown): Promise<unknown>;
-  /** The group has removed its node meanwhile. */
+  /** The group has removed this node's member meanwhile. */
   removed(): void;
 }
 
-/** What `raft_rejoin` asks for. */
+/** Arguments of `raft_rejoin`. */
 export interface RejoinRequest {
   readonly group: string;
   /** Older versions leave it out. */
@@ -37,15 +38,16 @@ function isAmong({ uid, membership }: RaftMember): boolean {
 }
 
 /**
- * Whether it is known to be agreed that `member` is one. An entry that says so
- * can be in its log alone, from a leader that is one no more: the next leader
- * does not know of it, and sends it nothing that would cut it off.
+ * Whether the membership of `member` is known to be committed. The entry that
+ * added it may exist only in its own log, from a leader that has since stepped
+ * down: the next leader does not know this member, and so never overwrites that
+ * entry.
  */
 export function isAgreedMember(member: RaftMember): boolean {
   return isAmong(member) && member.membership.index <= member.commitIndex;
 }
 
-/** Asks until it is agreed that it is a member again. */
+/** Asks until its membership is committed again. */
 export class RejoinProcess {
   readonly #world: RejoinWorld;
   readonly #member: RaftMember;
@@ -55,7 +57,8 @@ export class RejoinProcess {
   constructor(world: RejoinWorld, member: RaftMember) {
     this.#world = world;
     this.#member = member;
-    // If its own log says so, the leader will say soon that it is agreed, or never.
+    // If its own log has the entry, the leader will soon report it committed,
+    // or never.
     if (isAmong(member)) this.#askLater();
     else this.#ask();
   }
@@ -67,7 +70,7 @@ export class RejoinProcess {
   async #ask(): Promise<void> {
     const { group, groupId, node, uid, membership, leader } = this.#member;
     const request: RejoinRequest = { group, groupId, node, uid };
-    // The leader may be one that came after what it knows of the members.
+    // The leader may have been added after the members that this log knows.
     const others = new Set(membership.members.map((member) => member.node));
     if (leader !== undefined) others.add(leader);
     others.delete(node);
@@ -91,7 +94,7 @@ export class RejoinProcess {
         });
       }
     }
-    // That it was promised is not that it came about.
+    // An accepted request is not committed yet.
     this.#askLater();
   }
 
@@ -103,7 +106,7 @@ export class RejoinProcess {
     );
   }
 
-  /** Asks no more. */
+  /** Stops asking. */
   close(): void {
     this.#closed = true;
     if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);

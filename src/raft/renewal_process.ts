@@ -1,9 +1,9 @@
 /**
- * A member that has found part of its log damaged while it serves. It cannot
- * tell what it cannot read, so another member is to lead, and it begins anew, as
- * one that finds its log damaged when it starts: it gets the log from the others
- * again. Until these can do without it, it goes on with what it has; the
- * damaged part is answered by nobody then, and never wrongly.
+ * Renews a member that has found part of its log damaged while serving. Another
+ * member takes over leadership, and this one starts over like a member that
+ * finds its log damaged at start: it gets the log from the others again. While
+ * the others have no majority without it, it continues with what it has;
+ * requests that need the damaged part fail, and never get wrong answers.
  *
  * @module
  */
@@ -13,27 +13,27 @@ import type { Log } from "../environment/log.ts";
 import type { GroupProcess } from "./group_process.ts";
 import { votersOf } from "./membership.ts";
 
-/** Time between one look at the others and the next, in milliseconds. */
+/** Interval between checks of the others, in milliseconds. */
 export const RENEWAL_LOOK_MS = 1_000;
-/** Time for another member to take the lead, in milliseconds. */
+/** Time for another member to take over leadership, in milliseconds. */
 const GIVE_WAY_MS = 500;
 
-/** What it stands on. */
+/** What it needs. */
 export interface RenewalWorld {
   readonly runtime: Runtime;
   readonly log: Log;
   isUp(node: string): boolean;
-  /** Ends the member, which is started again with a log that is known to be damaged. */
+  /** Ends the member; its restart finds the log marked as damaged. */
   renew(error: WhorlError): void;
 }
 
-/** What it does with its member. */
+/** What it uses of its member. */
 type RottenMember = Pick<
   GroupProcess,
   "group" | "node" | "membership" | "giveWay"
 >;
 
-/** Watches over one member. */
+/** Renews one member when that is safe. */
 export class RenewalProcess {
   readonly #world: RenewalWorld;
   readonly #member: RottenMember;
@@ -45,16 +45,16 @@ export class RenewalProcess {
     this.#member = member;
   }
 
-  /** The log has been found damaged, as `error` says. */
+  /** The log has been found damaged. */
   begin(error: WhorlError): void {
     this.#world.log.error(
-      "Part of the log of a group is damaged, and its member is to begin anew",
+      "Part of the log of a group is damaged, and its member will start over",
       { group: this.#member.group, reason: reasonOf(error) },
     );
     this.#look(error);
   }
 
-  /** Whether the other voters can commit what takes this member back. */
+  /** Whether the other voters can commit without this member, as they must to take it back. */
   get #areOthersEnough(): boolean {
     const { membership, node } = this.#member;
     const others = votersOf(membership).filter((voter) => voter.node !== node);
@@ -75,7 +75,7 @@ export class RenewalProcess {
     this.#timer = this.#world.runtime.setTimer(ms, then);
   }
 
-  /** Nothing more is done. */
+  /** Stops. */
   close(): void {
     this.#closed = true;
     if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);

@@ -1,6 +1,6 @@
 /**
- * How a leader brings its log to the other members (paper, 5.3), and when what
- * it brought is committed (paper, 5.4.2).
+ * How a leader replicates its log to the other members (paper, 5.3), and which
+ * of it a majority has (paper, 5.4.2).
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { isVoter } from "./membership.ts";
 import type { Leadership, RaftState } from "./raft_state.ts";
 import { tellMembership } from "./roles.ts";
 
-/** Puts entries of the leader's own behind its log and on their way to all others. */
+/** Appends entries to the leader's log and sends them to all others. */
 export function appendOwn(
   state: RaftState,
   leadership: Leadership,
@@ -34,7 +34,7 @@ export function appendOwn(
   }
 }
 
-/** The members in effect are others: those who come begin at nothing, those who go are sent nothing more. */
+/** The members in effect have changed: starts replicating to new ones and stops for removed ones. */
 export function membersChanged(
   state: RaftState,
   leadership: Leadership,
@@ -54,7 +54,7 @@ export function membersChanged(
   tellMembership(state, effects);
 }
 
-/** Sends `peer` what it may be sent now, if anything. */
+/** Sends `peer` the entries that may be sent now, if any. */
 export function sendTo(
   state: RaftState,
   peer: Progress,
@@ -67,7 +67,7 @@ export function sendTo(
   else peer.next = last + 1;
 }
 
-/** Sends the entries from `next` to `last`, or a snapshot if some are gone. */
+/** Sends the entries from `next` to `last`, or a snapshot if some are no longer in the log. */
 function sendRange(
   state: RaftState,
   peer: Progress,
@@ -101,7 +101,7 @@ function sendSnapshot(
   effects.push({ type: "send_snapshot", to: peer.node, term: state.term });
 }
 
-/** `peer` has answered an append. False if that is no news; otherwise it may be due something. */
+/** `peer` has answered an append. False if that changes nothing; otherwise more may have to be sent. */
 export function appendAnswered(
   state: RaftState,
   peer: Progress,
@@ -110,7 +110,7 @@ export function appendAnswered(
   const { terms } = state.log;
   if (reply.index > terms.lastIndex) return false;
   if (reply.success) {
-    // It may have got there without the snapshot that is on its way.
+    // It may have caught up without the snapshot in progress.
     if (peer.mode === "snapshot" && reply.index >= terms.startIndex) {
       restartProbe(peer, false);
     }
@@ -121,9 +121,8 @@ export function appendAnswered(
 }
 
 /**
- * `peer` is alive, and may still have missed something: a message that was lost
- * is noticed by what comes after it, but nothing may come. Its answer to an
- * empty append tells.
+ * `peer` is alive, but may have missed a message. A loss is noticed by the next
+ * message, but there may be none. So an empty append asks for its state.
  */
 export function ensureSent(
   state: RaftState,
@@ -147,7 +146,7 @@ export function ensureSent(
   }
 }
 
-/** `peer` does not know how much of its log is the leader's: what it is sent next, or an empty append, tells. */
+/** `peer` does not know how much of its log equals the leader's: the next entries, or an empty append, will tell. */
 export function sayWhereItStands(
   state: RaftState,
   peer: Progress,
@@ -157,7 +156,7 @@ export function sayWhereItStands(
   else sendRange(state, peer, peer.next - 1, effects);
 }
 
-/** The entries that `peer` was to be sent are not in the log any more. */
+/** The entries to be sent to `peer` are no longer in the log. */
 export function entriesMissing(
   state: RaftState,
   peer: Progress,
@@ -166,7 +165,7 @@ export function entriesMissing(
   if (peer.mode !== "snapshot") sendSnapshot(state, peer, effects);
 }
 
-/** The snapshot that `peer` was sent is there, or the attempt has ended. */
+/** Sending a snapshot to `peer` has succeeded or failed. */
 export function snapshotSent(
   state: RaftState,
   peer: Progress,
@@ -175,7 +174,7 @@ export function snapshotSent(
   effects: RaftEffect[],
 ): void {
   if (peer.mode !== "snapshot") return;
-  // After a failure it is tried again when it next answers: that is often enough.
+  // After a failure it is tried again when `peer` next answers.
   restartProbe(peer, !ok);
   if (!ok) return;
   peer.mode = "replicate";
@@ -183,15 +182,15 @@ export function snapshotSent(
   sendTo(state, peer, effects);
 }
 
-/** The connection to `peer` has ended: what was on its way may not have come. */
+/** The connection to `peer` has ended: messages in flight may be lost. */
 export function connectionLost(peer: Progress): void {
   // A snapshot has a connection of its own, whose end is reported.
   if (peer.mode !== "snapshot") restartProbe(peer, true);
 }
 
 /**
- * The index up to which the log is durable on a majority of voters: the leader
- * is one of them, if it votes at all (thesis 4.2.2), as far as its own disk has it.
+ * The index up to which the log is durable on a majority of voters. The leader
+ * counts by what its own disk has, if it is a voter at all (thesis 4.2.2).
  */
 export function majorityIndex(
   state: RaftState,

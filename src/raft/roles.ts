@@ -1,7 +1,7 @@
 /**
- * How a member becomes a follower, of a leader it knows or of none, and what
- * ends with that: its own leadership, the reads that wait for a leader that is
- * none any more, a round of votes.
+ * How a member becomes a follower, with or without a known leader, and what
+ * that ends: its own leadership, reads that wait for a former leader, a round
+ * of votes.
  *
  * @module
  */
@@ -12,8 +12,8 @@ import { mayStand, type RaftState, saveVote } from "./raft_state.ts";
 const CLEAR_TIMER: RaftEffect = Object.freeze({ type: "clear_election_timer" });
 
 /**
- * The leader of `term`, which is not below this member's own, has spoken.
- * The usual case costs nothing but its timer's restart.
+ * A message of the leader of `term`, which is not below this member's own.
+ * Usually it only restarts the timer.
  */
 export function heardLeader(
   state: RaftState,
@@ -38,7 +38,7 @@ export function becomeFollower(
   if (term > state.term) saveVote(state, term, undefined, effects);
   if (leader !== undefined) {
     state.attempts = 0;
-    // Others do have a leader: nothing is to be forced.
+    // The others do have a leader, so forcing members is unnecessary.
     if (state.forced !== undefined) {
       state.forced = undefined;
       tellMembership(state, effects);
@@ -66,12 +66,12 @@ export function becomeFollower(
   }
 }
 
-/** The leader is lost: somebody must stand, perhaps this member. */
+/** The leader is lost: some member must start an election, perhaps this one. */
 export function loseLeader(state: RaftState, effects: RaftEffect[]): void {
   becomeFollower(state, state.term, undefined, effects);
 }
 
-/** Becomes what `role` says, in the term it has, and ends what belonged to another role, term or leader. */
+/** Takes on `role` in the present term, and ends what belonged to another role, term or leader. */
 export function changeRole(
   state: RaftState,
   role: RaftRole,
@@ -85,7 +85,8 @@ export function changeRole(
   const { told } = state;
   state.role = role;
   state.leader = leader;
-  // What is committed stands in every leader's log; of the rest this one has not spoken yet.
+  // Committed entries are in every leader's log; this leader has not confirmed
+  // the rest yet.
   state.verifiedIndex = state.commitIndex;
   state.repliedIndex = 0;
   if (
@@ -97,12 +98,12 @@ export function changeRole(
   if (leader !== undefined) endTransfer(state, leader, effects);
 }
 
-/** Nothing is waited for. */
+/** Clears the election timer. */
 export function clearTimer(effects: RaftEffect[]): void {
   effects.push(CLEAR_TIMER);
 }
 
-/** Tells the members in effect. */
+/** Reports the members in effect. */
 export function tellMembership(
   state: RaftState,
   effects: RaftEffect[],
@@ -110,7 +111,7 @@ export function tellMembership(
   effects.push({ type: "membership_changed", membership: state.membership });
 }
 
-/** `leader` leads, or nobody does and there is nothing to wait for: a transfer has come to that. */
+/** Ends a transfer: `leader` leads, or there is no leader and nothing to wait for. */
 export function endTransfer(
   state: RaftState,
   leader: string | undefined,
@@ -127,8 +128,8 @@ export function endTransfer(
 }
 
 /**
- * Whoever reads must begin again. What a leader was asked by others it forgets:
- * they are followers of somebody else now, or give up themselves.
+ * Refuses pending reads, which must be started again. Those forwarded by others
+ * are dropped: their members follow another leader now, or time out.
  */
 function refuseReads(state: RaftState, effects: RaftEffect[]): void {
   for (const { round } of state.forwardedReads) refuseRead(round, effects);

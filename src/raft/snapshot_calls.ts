@@ -1,14 +1,14 @@
 /**
- * How a snapshot travels, in calls over a connection of its own so that it
- * delays nothing:
+ * How a snapshot is transferred, in calls over a connection of its own so that
+ * it delays nothing else:
  *
- *     raft_snapshot_begin   offers it; the other member says up to where it has applied
- *     raft_snapshot_live    entries above that which are live, in order
+ *     raft_snapshot_begin   offers it; answered with the receiver's applied index
+ *     raft_snapshot_live    live entries above that index, in order
  *     raft_snapshot_state   a piece of the machine's state
- *     raft_snapshot_end     it is whole: answered when it is durable and in use
+ *     raft_snapshot_end     it is complete; answered once it is durable and installed
  *
- * Each is answered before the next is sent, so the slower end sets the pace and
- * little of it is in memory anywhere.
+ * Each call is answered before the next is sent, so the slower end sets the
+ * pace and neither end holds much in memory.
  *
  * @module
  */
@@ -18,13 +18,13 @@ import { WhorlError } from "../base/errors.ts";
 import { readMembership, writeMembership } from "./membership_codec.ts";
 import type { RaftEntry, SnapshotMeta } from "./raft_entry.ts";
 
-/** Bytes in one call, about. */
+/** Approximate bytes in one call. */
 export const SNAPSHOT_PIECE_BYTES = 1024 * 1024;
 
-/** What `raft_snapshot_begin` says. */
+/** Arguments of `raft_snapshot_begin`. */
 export interface SnapshotOffer {
   readonly group: string;
-  /** As a group that was deleted may be followed by another of its name. Older versions leave it out. */
+  /** Sent because another group may reuse the name of a deleted one. Older versions leave it out. */
   readonly groupId?: number | undefined;
   /** Uid of the leader's member. */
   readonly uid: number;
@@ -33,7 +33,7 @@ export interface SnapshotOffer {
   readonly snapshot: SnapshotMeta;
 }
 
-/** As it travels. */
+/** Encodes an offer. */
 export function writeOffer(offer: SnapshotOffer): Record<string, unknown> {
   const members = new ByteWriter(256);
   writeMembership(members, offer.snapshot.membership);
@@ -75,7 +75,7 @@ export function readOffer(args: unknown): SnapshotOffer {
   };
 }
 
-/** What the other three say. */
+/** Arguments of the other three calls. */
 export interface SnapshotPiece {
   readonly group: string;
   readonly transfer: number;
@@ -89,11 +89,12 @@ export function readPiece(args: unknown): SnapshotPiece {
   if (typeof group !== "string" || !(bytes instanceof Uint8Array)) {
     throw notUnderstood();
   }
-  // It is a view into the message, which is gone when the call is answered.
+  // Copied, as it is a view into the message, valid only until the call is
+  // answered.
   return { group, transfer: number(transfer), bytes: bytes.slice() };
 }
 
-/** Entries as they travel: `u48 index · u48 term · u32 bytes · body` each. */
+/** Encodes entries, each as `u48 index · u48 term · u32 bytes · body`. */
 export function writeEntries(
   entries: Iterable<RaftEntry>,
 ): Uint8Array<ArrayBuffer> {

@@ -1,5 +1,5 @@
 /**
- * Snapshots that are on their way to members of this node: at most one a group.
+ * Snapshots being received by members of this node, at most one per group.
  *
  * @module
  */
@@ -11,29 +11,29 @@ import type { StateDecoder } from "./machine.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 import { readEntries, readOffer, readPiece } from "./snapshot_calls.ts";
 
-/** A transfer that is silent for so long is given up, in milliseconds. */
+/** Silence after which a transfer is aborted, in milliseconds. */
 export const SNAPSHOT_IDLE_MS = 30_000;
 
 interface Receiving {
   readonly transfer: number;
-  /** What it comes over. */
+  /** The connection it arrives on. */
   readonly connection: object;
   readonly snapshot: SnapshotMeta;
   readonly receiver: SnapshotReceiver;
   readonly decoder: StateDecoder<unknown>;
-  /** What the other end was told that the member has applied. */
+  /** The applied index that the sender was told. */
   readonly appliedIndex: number;
   timer: TimerHandle | undefined;
 }
 
-/** Receives; see the module's text. */
+/** Receives snapshots; see the module comment. */
 export class SnapshotReceivers {
   readonly #runtime: Runtime;
   readonly #member: (group: string) => GroupProcess | undefined;
-  /** What the core of a group has said it wants. */
+  /** Transfers that the core of a group wants. */
   readonly #expected = new Map<string, number>();
   readonly #receiving = new Map<string, Receiving>();
-  /** Transfers that are waiting for the disk to begin. */
+  /** Transfers that wait for the disk before they begin. */
   readonly #beginning = new Map<string, number>();
 
   constructor(
@@ -44,12 +44,12 @@ export class SnapshotReceivers {
     this.#member = member;
   }
 
-  /** The member of `group` wants the snapshot it is offered. */
+  /** The member of `group` wants the offered snapshot. */
   expect(group: string, transfer: number): void {
     this.#expected.set(group, transfer);
   }
 
-  /** It does not want it any more. Its core is told when that has an end, as it waits for that. */
+  /** The member no longer wants the snapshot. Its core is told when the transfer has ended, as it waits for that. */
   forget(group: string): void {
     this.#expected.delete(group);
     this.#beginning.delete(group);
@@ -58,11 +58,12 @@ export class SnapshotReceivers {
   }
 
   /**
-   * Performs a call of `snapshot_calls.ts` that came over `connection` from the
+   * Handles a call of `snapshot_calls.ts` that came over `connection` from the
    * node `from`.
    *
-   * @throws {WhorlError} `not_found` if there is no such member, `snapshot_refused` if the
-   * snapshot is not wanted, `protocol_error`, or what the disk says.
+   * @throws {WhorlError} `not_found` if there is no such member,
+   * `snapshot_refused` if the snapshot is not wanted, `protocol_error`, or a
+   * failure of the disk.
    */
   async call(
     connection: object,
@@ -86,7 +87,7 @@ export class SnapshotReceivers {
           await receiving.receiver.writeLive(readEntries(bytes));
           return null;
         case "raft_snapshot_state":
-          // As it comes: all at the end would keep others waiting.
+          // Decoded as it arrives: all at the end would block the node.
           receiving.decoder.add(bytes);
           await receiving.receiver.writeState(bytes);
           return null;
@@ -162,7 +163,7 @@ export class SnapshotReceivers {
     if (member === undefined) throw notWanted(group);
     const { snapshot, receiver, decoder, appliedIndex } = receiving;
     this.#forgetTimer(receiving);
-    // From here on it is the log's: nobody gives it up any more.
+    // From here on it belongs to the log and can no longer be aborted.
     this.#receiving.delete(group);
     try {
       await member.installSnapshot(
@@ -204,18 +205,18 @@ export class SnapshotReceivers {
     if (receiving === undefined) return;
     this.#receiving.delete(group);
     this.#forgetTimer(receiving);
-    // What could not be cleared away is cleared away when the log is opened next.
+    // Files that cannot be removed now are removed when the log is opened next.
     receiving.receiver.abort().catch(() => {});
   }
 
-  /** What came over `connection` is given up, as it has ended. */
+  /** Aborts the transfers over `connection`, which has ended. */
   connectionEnded(connection: object): void {
     for (const [group, receiving] of [...this.#receiving]) {
       if (receiving.connection === connection) this.#abort(group, receiving);
     }
   }
 
-  /** Gives up all. */
+  /** Aborts all transfers. */
   close(): void {
     for (const group of [...this.#receiving.keys()]) this.#drop(group);
     this.#expected.clear();
@@ -226,6 +227,6 @@ export class SnapshotReceivers {
 function notWanted(group: string): WhorlError {
   return new WhorlError(
     "snapshot_refused",
-    `Cannot take a snapshot of ${group} as it is not wanted, or not any more`,
+    `Cannot take a snapshot of ${group} as it is not wanted, or no longer`,
   );
 }

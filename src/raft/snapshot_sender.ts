@@ -1,5 +1,5 @@
 /**
- * Brings a snapshot of this node's member to a member that needs it.
+ * Sends a snapshot of this node's member to another member.
  *
  * @module
  */
@@ -13,26 +13,26 @@ import {
   writeOffer,
 } from "./snapshot_calls.ts";
 
-/** Live entries that are read at a time. */
+/** Live entries read at a time. */
 const LIVE_ENTRIES_AT_ONCE = 256;
 
-/** What is sent, and of whom. */
+/** The snapshot to send. */
 export interface SnapshotToSend {
   readonly group: string;
   readonly groupId: number;
   readonly uid: number;
   readonly term: number;
-  /** The sender's number for it. */
+  /** The sender's number for the transfer. */
   readonly transfer: number;
   readonly log: GroupLog;
 }
 
 /**
  * Sends the latest snapshot of a group over `connection`, and resolves to its
- * index when the other member stands on it.
+ * index once the other member has installed it.
  *
- * @throws {WhorlError} `not_found` if there is none; what the other end answers;
- * what reading it here fails with, as when a newer one has taken its place.
+ * @throws {WhorlError} `not_found` if there is none; the failure that the other
+ * end answers; or why reading it here failed, as when a newer one replaced it.
  */
 export async function sendSnapshot(
   { group, groupId, uid, term, transfer, log }: SnapshotToSend,
@@ -90,7 +90,7 @@ export async function sendSnapshot(
   return meta.index;
 }
 
-/** Those of `indexes` behind `has`, some at a time. */
+/** The indexes behind `has`, in batches. */
 function* inRows(
   indexes: Iterable<number>,
   has: number,

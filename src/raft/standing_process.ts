@@ -1,12 +1,12 @@
 /**
- * A member that has heard of no leader for long asks whether it still is a
- * member: its removal, or the end of its group, may have been agreed upon while
- * it could not be reached, and nobody sends it anything since. Then it goes, with
- * what it stored. So does one that was to be added and never was, as when whoever
- * added it could not take it back.
+ * A member that has had no leader for a while asks whether it still is a
+ * member: its removal, or the end of its group, may have been committed while
+ * it was unreachable, and nothing is sent to it since. If so, it is removed
+ * with its data. The same holds for a member that was created but never added,
+ * when whoever created it could not remove it again.
  *
- * Until then it would stand for election for ever (which disturbs nobody, thesis
- * 4.2.3) and its node would take it for the way to the group.
+ * Otherwise it would try elections for ever (harmless, thesis 4.2.3), and its
+ * node would route requests for the group to it.
  *
  * @module
  */
@@ -14,32 +14,32 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { isWhorlError } from "../base/errors.ts";
 import type { RaftMember } from "./raft_member.ts";
 
-/** Time without a leader after which it asks, and between two times of asking, in milliseconds. */
+/** Time without a leader after which it asks, and interval of asking, in milliseconds. */
 export const STANDING_ASK_MS = 3_000;
 
-/** Time after which one that was to be added asks, in milliseconds: longer than an attempt to add it lasts. */
+/** Time after which a member that was never added asks, in milliseconds: longer than an attempt to add it takes. */
 export const COMING_ASK_MS = 120_000;
 
-/** Moments to look at are multiples of this, in milliseconds. */
+/** Checks happen at multiples of this, in milliseconds. */
 const GRID_MS = 1_000;
 
-/** What it stands on. */
+/** What it needs. */
 export interface StandingWorld {
   readonly runtime: Runtime;
-  /** Asks the node `to` something. @throws {WhorlError} What it answers, or why it does not. */
+  /** Calls a method of the node `to`. @throws {WhorlError} The failure it answers, or why there is no answer. */
   call(to: string, method: string, args: unknown): Promise<unknown>;
-  /** The group has agreed that this is no member of it, or that it is over. */
+  /** The group has committed this member's removal, or its own end. */
   removed(): void;
 }
 
-/** What `raft_standing` asks for. */
+/** Arguments of `raft_standing`. */
 export interface StandingRequest {
   readonly group: string;
   readonly groupId: number;
   readonly uid: number;
 }
 
-/** Asks for one member, until it is closed or the answer is no. */
+/** Asks about one member, until closed or the answer is no. */
 export class StandingProcess {
   readonly #world: StandingWorld;
   readonly #member: RaftMember;
@@ -58,13 +58,14 @@ export class StandingProcess {
   #again(): void {
     if (this.#closed) return;
     const { runtime } = this.#world;
-    // All groups of a node look at the same moments, as each wakes its process.
+    // All groups of a node check at the same moments, so that the process wakes
+    // up less often.
     const nowMs = runtime.now();
     const atMs = Math.ceil((nowMs + STANDING_ASK_MS) / GRID_MS) * GRID_MS;
     this.#timer = runtime.setTimer(atMs - nowMs, () => this.#look());
   }
 
-  /** Whether it has no leader though it has been a member, or should be one by now: one that is to be added has no log yet. */
+  /** Whether it has no leader although it has been a member, or should be one by now: a member to be added has no log yet. */
   get #isLonely(): boolean {
     const { leader, membership, uid, log } = this.#member;
     return leader === undefined &&
@@ -75,7 +76,7 @@ export class StandingProcess {
 
   async #look(): Promise<void> {
     const lonely = this.#isLonely;
-    // Twice in a row: an election may be under way.
+    // Twice in a row, as an election may be in progress.
     if (lonely && this.#wasLonely && await this.#isRemoved()) {
       if (!this.#closed) this.#world.removed();
       return;
@@ -103,7 +104,7 @@ export class StandingProcess {
     return false;
   }
 
-  /** Asks no more. */
+  /** Stops asking. */
   close(): void {
     this.#closed = true;
     if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);

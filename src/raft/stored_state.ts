@@ -1,5 +1,5 @@
 /**
- * The state that a member's machine begins with when its node starts.
+ * The stored state that a member's machine starts from.
  *
  * @module
  */
@@ -9,16 +9,16 @@ import type { RaftMachine } from "./machine.ts";
 import { decoderOf } from "./machine_host.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 
-/** Bytes of a state that take about as long as an entry does. */
+/** Bytes of a state that take about as long to decode as an entry to apply. */
 const ENTRY_BYTES = 64;
 
-/** A state of a machine that was stored, and what it is of. */
+/** A stored state of a machine, with its checkpoint or snapshot. */
 export interface StoredState<State> {
   readonly point: SnapshotMeta | undefined;
   readonly state: State;
 }
 
-/** That of the newest checkpoint or snapshot. */
+/** Reads the state of the newest checkpoint or snapshot. */
 export async function storedState<State>(
   log: GroupLog,
   machine: RaftMachine<State>,

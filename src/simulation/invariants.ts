@@ -33,8 +33,6 @@ import { dotsOf } from "./kv_replicas.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
 import type { StoreWatch } from "./disk/watched_store.ts";
 
-/** How often queues are looked at, in virtual milliseconds. */
-const SAMPLE_EVERY_MS = 100;
 /** Different rings put to the laws of merging; each triple of them is merged. */
 const RINGS_MAX = 6;
 
@@ -62,7 +60,8 @@ export class Invariants implements StoreWatch {
   readonly #written = new Set<string>();
   readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
-  readonly #queues: QueueSample[] = [];
+  /** When each queue was longest, by its name. */
+  readonly #queues = new Map<string, QueueSample>();
   readonly #rings = new RingWatch();
   readonly #deletions: Violation[] = [];
   /** A ring of the newest generation that was seen of each cluster, by its seed. */
@@ -171,17 +170,9 @@ export class Invariants implements StoreWatch {
       .map(([, store]) => store);
   }
 
-  /** Looks at queues and rings from now on. */
+  /** Looks at queues from now on, after each event. */
   watch(cluster: SimulatedCluster): void {
-    let over = false;
-    const look = (): void => {
-      if (over) return;
-      this.#look(cluster);
-      cluster.time.schedule(SAMPLE_EVERY_MS, look);
-    };
-    look();
-    const stop = (): void => void (over = true);
-    this.#stop = stop;
+    this.#stop = cluster.time.observe(() => this.#look(cluster));
   }
 
   /** Ends looking. */
@@ -189,18 +180,16 @@ export class Invariants implements StoreWatch {
     this.#stop();
   }
 
-  #look(cluster: SimulatedCluster): void {
-    for (const { host, node } of cluster.machines) {
-      if (node === undefined) continue;
-      const { requests, config } = node.parts;
-      if (requests !== undefined) {
-        this.#queues.push({
-          queue: `requests of ${host}`,
-          length: requests.size,
-          bound: config.requestsMax,
-          atMs: this.#now(),
-        });
-      }
+  #look({ machines }: SimulatedCluster): void {
+    for (const { host, node } of machines) {
+      const { requests, config } = node?.parts ?? {};
+      if (requests === undefined || config === undefined) continue;
+      const { size: length } = requests;
+      if (length === 0) continue;
+      const queue = `requests of ${host}`;
+      if (length <= (this.#queues.get(queue)?.length ?? 0)) continue;
+      const { requestsMax: bound } = config;
+      this.#queues.set(queue, { queue, length, bound, atMs: this.#now() });
     }
   }
 
@@ -213,7 +202,7 @@ export class Invariants implements StoreWatch {
         this.#supervisors,
         (supervisor) => this.#limits[supervisor],
       ),
-      ...checkBounds(this.#queues),
+      ...checkBounds(this.#queues.values()),
       ...this.#rings.violations,
       ...this.#deletions,
       ...checkRingMergeLaws(this.#rings.rings, { ringsMax: RINGS_MAX }),

@@ -4,12 +4,19 @@
  * timers, the network, the disk, other threads) throws, and is remembered by
  * name, so that code which swallows the error is found all the same.
  *
+ * What code has taken before the simulation began (`const { now } = Date` at the
+ * top of a module) or imports by name from a module of Node (`node:fs`) cannot
+ * be closed, but for timers and sockets.
+ *
  * The guard belongs to a thread. While a simulation runs there, anything else
  * that wants the real world (a progress bar, a signal handler) lives in another.
  *
  * @module
  */
 
+import net from "node:net";
+import process from "node:process";
+import timers from "node:timers";
 import { invariant } from "../base/invariant.ts";
 
 /** Simulated code has reached for the real world. */
@@ -28,92 +35,122 @@ export class RealWorldError extends Error {
   }
 }
 
-/** Functions that are closed, by the name of the object they belong to. */
-const CLOSED: readonly (readonly [string, object, readonly string[]])[] = [
-  ["", globalThis, [
-    "setTimeout",
-    "setInterval",
-    "setImmediate",
-    "fetch",
-    "WebSocket",
-    "Worker",
-    "MessageChannel",
-    "BroadcastChannel",
-    "EventSource",
-  ]],
-  ["Math.", Math, ["random"]],
-  ["performance.", performance, ["now", "mark", "measure"]],
-  ["crypto.", Object.getPrototypeOf(crypto), ["getRandomValues", "randomUUID"]],
-  ["crypto.subtle.", Object.getPrototypeOf(crypto.subtle), [
-    "digest",
-    "sign",
-    "verify",
-    "encrypt",
-    "decrypt",
-    "generateKey",
-    "importKey",
-    "deriveBits",
-    "deriveKey",
-  ]],
-  ["AbortSignal.", AbortSignal, ["timeout"]],
-  ["Deno.", Deno, [
-    "connect",
-    "connectTls",
-    "listen",
-    "listenTls",
-    "listenDatagram",
-    "resolveDns",
-    "serve",
-    "openKv",
-    "open",
-    "openSync",
-    "create",
-    "createSync",
-    "readFile",
-    "readFileSync",
-    "readTextFile",
-    "readTextFileSync",
-    "writeFile",
-    "writeFileSync",
-    "writeTextFile",
-    "writeTextFileSync",
-    "readDir",
-    "readDirSync",
-    "stat",
-    "statSync",
-    "lstat",
-    "lstatSync",
-    "mkdir",
-    "mkdirSync",
-    "rename",
-    "renameSync",
-    "remove",
-    "removeSync",
-    "makeTempDir",
-    "makeTempFile",
-    "Command",
-    "memoryUsage",
-    "hostname",
-    "loadavg",
-  ]],
-];
+/** Of what Deno offers, what does nothing to the world and tells nothing of it. */
+const OPEN_IN_DENO: ReadonlySet<string> = new Set([
+  "inspect",
+  "AtomicOperation",
+  "KvU64",
+  "args",
+  "mainModule",
+  "noColor",
+]);
 
-/** A function and the one that stands in its place while a guard is up. */
+/** Functions that are closed, by the name of the object they belong to. */
+function closedFunctions(): readonly (readonly [
+  string,
+  object,
+  readonly string[],
+])[] {
+  return [
+    ["", globalThis, [
+      "setTimeout",
+      "setInterval",
+      "setImmediate",
+      "fetch",
+      "prompt",
+      "confirm",
+      "alert",
+      "WebSocket",
+      "WebSocketStream",
+      "WebTransport",
+      "Worker",
+      "MessageChannel",
+      "BroadcastChannel",
+      "EventSource",
+      // What is collected when is the engine's business.
+      "WeakRef",
+      "FinalizationRegistry",
+    ]],
+    ["Math.", Math, ["random"]],
+    ["performance.", performance, ["now", "mark", "measure", "toJSON"]],
+    ["Temporal.Now.", Temporal.Now, functionsOf(Temporal.Now)],
+    ["Atomics.", Atomics, ["wait", "waitAsync"]],
+    ["crypto.", Crypto.prototype, ["getRandomValues", "randomUUID"]],
+    [
+      "crypto.subtle.",
+      SubtleCrypto.prototype,
+      functionsOf(SubtleCrypto.prototype),
+    ],
+    ["Blob.", Blob.prototype, ["arrayBuffer", "bytes", "stream", "text"]],
+    ["WebAssembly.", WebAssembly, [
+      "compile",
+      "compileStreaming",
+      "instantiate",
+      "instantiateStreaming",
+    ]],
+    ["AbortSignal.", AbortSignal, ["timeout"]],
+    ["process.", process, [
+      "abort",
+      "chdir",
+      "cpuUsage",
+      "cwd",
+      "exit",
+      "hrtime",
+      "kill",
+      "memoryUsage",
+      "resourceUsage",
+      "uptime",
+    ]],
+    ["Deno.", Deno, functionsOf(Deno)],
+    ["Deno.env.", Deno.env, functionsOf(Deno.env)],
+    ["Deno.stdin.", Object.getPrototypeOf(Deno.stdin), ["read", "readSync"]],
+  ];
+}
+
+/** The functions of `holder`, but for those that are only made when they are asked for. */
+function functionsOf(holder: object): string[] {
+  return Object.entries(Object.getOwnPropertyDescriptors(holder))
+    .filter(([name, { value }]) =>
+      typeof value === "function" && name !== "constructor" &&
+      !(holder === Deno && OPEN_IN_DENO.has(name))
+    )
+    .map(([name]) => name);
+}
+
+/** What is closed already to whoever asks what it is. */
+function closedValues(): readonly (readonly [
+  string,
+  object,
+  readonly string[],
+])[] {
+  const ofDeno = Object.entries(Object.getOwnPropertyDescriptors(Deno))
+    .filter(([name, { configurable, value }]) =>
+      configurable && value === undefined && !OPEN_IN_DENO.has(name)
+    )
+    .map(([name]) => name);
+  return [
+    ["", globalThis, ["localStorage", "sessionStorage", "caches"]],
+    ["performance.", Performance.prototype, ["timeOrigin"]],
+    ["navigator.", Object.getPrototypeOf(navigator), ["hardwareConcurrency"]],
+    ["Deno.", Deno, ofDeno],
+  ];
+}
+
+/** Something of the real world, and what stands in its place while a guard is up. */
 interface Door {
   readonly holder: object;
-  readonly name: string;
+  readonly name: PropertyKey;
   /** What the holder itself has under the name; undefined if that is inherited. */
   readonly own: PropertyDescriptor | undefined;
-  readonly original: unknown;
   readonly closed: PropertyDescriptor;
 }
 
 /** The guard that is up. */
 let current: RealWorldGuard | undefined;
-/** Made once: sixty proxies a seed would be dear. */
+/** Made once: two hundred proxies a seed would be dear. */
 let doors: Door[] = [];
 
-function doorOf(call: string, holder: object, name: string): Door {
+function functionDoor(call: string, holder: object, name: string): Door {
   const own = Object.getOwnPropertyDescriptor(holder, name);
   const original = Reflect.get(holder, name) as (...args: unknown[]) => unknown;
   const guarded = new Proxy(original, {
@@ -132,7 +169,60 @@ function doorOf(call: string, holder: object, name: string): Door {
     configurable: true,
     enumerable: own?.enumerable ?? true,
   };
-  return { holder, name, own, original, closed };
+  return { holder, name, own, closed };
+}
+
+function valueDoor(call: string, holder: object, name: string): Door[] {
+  const own = Object.getOwnPropertyDescriptor(holder, name);
+  if (own?.get === undefined) return [];
+  const { get } = own;
+  const closed: PropertyDescriptor = {
+    ...own,
+    get() {
+      current?.refuse(call);
+      return Reflect.apply(get, this, []);
+    },
+  };
+  return [{ holder, name, own, closed }];
+}
+
+/**
+ * What a module of Node exports is imported by name, so nobody can stand in its
+ * place; but timers and sockets are objects that begin with a method.
+ */
+function nodeDoors(): Door[] {
+  const timeout = timers.setTimeout(() => {}, 0);
+  timers.clearTimeout(timeout);
+  const immediate = timers.setImmediate(() => {});
+  timers.clearImmediate(immediate);
+  const ofTimeout: object = Object.getPrototypeOf(timeout);
+  const begin = Object.getOwnPropertySymbols(ofTimeout)
+    .find(({ description }) => description === "createTimer");
+  return [
+    ...(begin === undefined
+      ? []
+      : [methodDoor("node:timers setTimeout", ofTimeout, begin)]),
+    methodDoor(
+      "node:timers setImmediate",
+      Object.getPrototypeOf(immediate),
+      "ref",
+    ),
+    methodDoor("node:net connect", net.Socket.prototype, "connect"),
+    methodDoor("node:net listen", net.Server.prototype, "listen"),
+  ];
+}
+
+function methodDoor(call: string, holder: object, name: PropertyKey): Door {
+  const own = Object.getOwnPropertyDescriptor(holder, name);
+  const original = Reflect.get(holder, name) as (...args: unknown[]) => unknown;
+  const closed = {
+    ...own,
+    value(this: unknown, ...args: unknown[]): unknown {
+      current?.refuse(call);
+      return Reflect.apply(original, this, args);
+    },
+  };
+  return { holder, name, own, closed };
 }
 
 /** A date of given numbers is a value; only the one of now is the real world's. */
@@ -165,9 +255,15 @@ function guardedDate(RealDate: DateConstructor): DateConstructor {
 
 function allDoors(): Door[] {
   const made: Door[] = [];
-  for (const [prefix, holder, names] of CLOSED) {
+  for (const [prefix, holder, names] of closedFunctions()) {
     for (const name of names) {
-      if (name in holder) made.push(doorOf(prefix + name, holder, name));
+      if (!(name in holder)) continue;
+      made.push(functionDoor(prefix + name, holder, name));
+    }
+  }
+  for (const [prefix, holder, names] of closedValues()) {
+    for (const name of names) {
+      made.push(...valueDoor(prefix + name, holder, name));
     }
   }
   const own = Object.getOwnPropertyDescriptor(globalThis, "Date");
@@ -176,15 +272,27 @@ function allDoors(): Door[] {
     holder: globalThis,
     name: "Date",
     own,
-    original,
     closed: { ...own, value: guardedDate(original) },
   });
-  return made;
+  return [...made, ...nodeDoors()];
 }
 
 /** Whether somebody has put something else in the place of what a door closes. */
-function isStale({ holder, name, original }: Door): boolean {
-  return Reflect.get(holder, name) !== original;
+function isStale({ holder, name, own }: Door): boolean {
+  const now = Object.getOwnPropertyDescriptor(holder, name);
+  return now?.value !== own?.value || now?.get !== own?.get;
+}
+
+/** Puts `to` in the place of `from`. */
+function put(
+  holder: object,
+  name: PropertyKey,
+  from: PropertyDescriptor | undefined,
+  to: PropertyDescriptor,
+): void {
+  // Which most of them allow, at half the price.
+  if (from?.writable && to.writable) Reflect.set(holder, name, to.value);
+  else Object.defineProperty(holder, name, to);
 }
 
 /** Closes the real world to one simulation. One at a time in a thread. */
@@ -203,8 +311,8 @@ export class RealWorldGuard implements Disposable {
     invariant(current === undefined, "one guard is up at a time");
     if (doors.length === 0 || doors.some(isStale)) doors = allDoors();
     current = this;
-    for (const { holder, name, closed } of doors) {
-      Object.defineProperty(holder, name, closed);
+    for (const { holder, name, own, closed } of doors) {
+      put(holder, name, own, closed);
     }
   }
 
@@ -219,9 +327,9 @@ export class RealWorldGuard implements Disposable {
   [Symbol.dispose](): void {
     if (current !== this) return;
     current = undefined;
-    for (const { holder, name, own } of doors) {
+    for (const { holder, name, own, closed } of doors) {
       if (own === undefined) Reflect.deleteProperty(holder, name);
-      else Object.defineProperty(holder, name, own);
+      else put(holder, name, closed, own);
     }
   }
 }

@@ -1,18 +1,49 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
+import process from "node:process";
+import { setImmediate, setInterval, setTimeout } from "node:timers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { RealWorldError, RealWorldGuard } from "./real_world_guard.ts";
 
+const bytes = new Uint8Array(1);
 const calls: Record<string, () => unknown> = {
+  "Date": () => Date(),
   "Date.now": () => Date.now(),
   "new Date": () => new Date(),
-  "Math.random": () => Math.random(),
+  "Temporal.Now.instant": () => Temporal.Now.instant(),
   "performance.now": () => performance.now(),
-  "setTimeout": () => setTimeout(() => {}, 1),
-  "fetch": () => fetch("http://127.0.0.1:1/"),
+  "performance.timeOrigin": () => performance.timeOrigin,
+  "process.hrtime": () => process.hrtime(),
+  "Math.random": () => Math.random(),
   "crypto.randomUUID": () => crypto.randomUUID(),
-  "crypto.getRandomValues": () => crypto.getRandomValues(new Uint8Array(1)),
-  "Deno.readTextFile": () => Deno.readTextFile("/dev/null"),
-  "Deno.Command": () => new Deno.Command("true"),
+  "crypto.getRandomValues": () => crypto.getRandomValues(bytes),
+  "crypto.subtle.digest": () => crypto.subtle.digest("SHA-256", bytes),
+  "setTimeout": () => globalThis.setTimeout(() => {}, 1),
+  "setInterval": () => globalThis.setInterval(() => {}, 1),
+  "setImmediate": () => globalThis.setImmediate(() => {}),
+  "node:timers setImmediate": () => setImmediate(() => {}),
   "AbortSignal.timeout": () => AbortSignal.timeout(1),
+  "Atomics.wait": () =>
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1),
+  "fetch": () => fetch("http://127.0.0.1:1/"),
+  "WebSocket": () => new WebSocket("ws://127.0.0.1:1/"),
+  "EventSource": () => new EventSource("http://127.0.0.1:1/"),
+  "node:net connect": () => connect(1),
+  "Worker": () => new Worker("data:text/javascript,", { type: "module" }),
+  "MessageChannel": () => new MessageChannel(),
+  "BroadcastChannel": () => new BroadcastChannel("news"),
+  "Blob.text": () => new Blob(["late"]).text(),
+  "localStorage": () => Reflect.get(globalThis, "localStorage"),
+  "caches": () => caches,
+  "WeakRef": () => new WeakRef({}),
+  "FinalizationRegistry": () => new FinalizationRegistry(() => {}),
+  "navigator.hardwareConcurrency": () => navigator.hardwareConcurrency,
+  "Deno.Command": () => new Deno.Command("true"),
+  "Deno.env.get": () => Deno.env.get("HOME"),
+  "Deno.exit": () => Deno.exit(),
+  "Deno.pid": () => Deno.pid,
+  "Deno.readTextFile": () => Deno.readTextFile("/dev/null"),
 };
 
 for (const [name, call] of Object.entries(calls)) {
@@ -26,8 +57,66 @@ for (const [name, call] of Object.entries(calls)) {
   });
 }
 
+const others: Record<string, [call: string, act: () => unknown]> = {
+  "a timer of node:timers": [
+    "node:timers setTimeout",
+    () => setTimeout(() => {}, 1),
+  ],
+  "an interval of node:timers": [
+    "node:timers setTimeout",
+    () => setInterval(() => {}, 1),
+  ],
+  "a timer of node:timers/promises": [
+    "node:timers setTimeout",
+    () => sleep(1),
+  ],
+  "random bytes of node:crypto": [
+    "crypto.getRandomValues",
+    () => randomBytes(1),
+  ],
+};
+
+for (const [name, [call, act]] of Object.entries(others)) {
+  Deno.test(`RealWorldGuard refuses ${name} as ${call}`, () => {
+    using guard = new RealWorldGuard();
+    guard.inside = true;
+    assertThrows(act, RealWorldError);
+    guard.inside = false;
+    assertEquals([...guard.refused.keys()], [call]);
+  });
+}
+
+Deno.test("RealWorldGuard refuses every function of Deno but those that tell nothing of the world", () => {
+  const names = Object.entries(Object.getOwnPropertyDescriptors(Deno))
+    .filter(([, { value }]) => typeof value === "function")
+    .map(([name]) => name);
+  using guard = new RealWorldGuard();
+  guard.inside = true;
+  const open = names.filter((name) => {
+    if (["inspect", "AtomicOperation", "KvU64"].includes(name)) return false;
+    try {
+      Reflect.apply(Reflect.get(Deno, name), Deno, []);
+    } catch (error) {
+      return !(error instanceof RealWorldError);
+    }
+    return true;
+  });
+  guard.inside = false;
+  assertEquals(open, []);
+  assertEquals(guard.refused.get("Deno.copyFile"), 1);
+});
+
 Deno.test("RealWorldGuard leaves alone what runs while no simulation does, and everything once it is gone", () => {
-  const before = [Date, Math.random, setTimeout, Deno.readTextFile];
+  const taken = () => [
+    Date,
+    Math.random,
+    globalThis.setTimeout,
+    Deno.readTextFile,
+    Object.getOwnPropertyDescriptor(Deno, "pid")?.get,
+    Object.getOwnPropertyDescriptor(globalThis, "localStorage")?.get,
+    Object.getOwnPropertyDescriptor(Crypto.prototype, "randomUUID")?.value,
+  ];
+  const before = taken();
   {
     using guard = new RealWorldGuard();
     assert(Date.now() > 0 && Math.random() < 1);
@@ -36,8 +125,5 @@ Deno.test("RealWorldGuard leaves alone what runs while no simulation does, and e
     assert(new Date(5) instanceof Date);
     assertEquals([...guard.refused], []);
   }
-  assertEquals(
-    [Date, Math.random, setTimeout, Deno.readTextFile],
-    before,
-  );
+  assertEquals(taken(), before);
 });

@@ -150,7 +150,7 @@ export class VirtualTime {
         if (this.#events >= last) return "too_many_events";
         this.#call(event);
         return undefined;
-      });
+      }, this.#watch);
     } finally {
       this.#watch.inside = false;
       this.#running = false;
@@ -230,9 +230,15 @@ function isBefore(one: ScheduledEvent, other: ScheduledEvent): boolean {
  * Calls `act` again and again, each time when no promise is left that could go
  * on by itself, until it returns something or throws.
  */
-function whenever<T>(act: () => T | undefined): Promise<T> {
+function whenever<T>(act: () => T | undefined, watch: TurnWatch): Promise<T> {
   return new Promise((resolve, reject) => {
     let left = EVENTS_A_TURN;
+    // The only one whom a simulation lets wait for the real event loop.
+    const giveTurn = (): void => {
+      watch.inside = false;
+      setImmediate(turn);
+      watch.inside = true;
+    };
     const turn = (): void => {
       try {
         const result = act();
@@ -243,9 +249,9 @@ function whenever<T>(act: () => T | undefined): Promise<T> {
       // Ticks come before what promises have ready, unless those ask for them.
       if (--left > 0) return queueMicrotask(next);
       left = EVENTS_A_TURN;
-      setImmediate(turn);
+      giveTurn();
     };
     const next = (): void => process.nextTick(turn);
-    setImmediate(turn);
+    giveTurn();
   });
 }

@@ -7,9 +7,9 @@
 import { WhorlError } from "../base/errors.ts";
 import type { Address } from "../environment/transport.ts";
 
-/** An address taken apart. */
+/** The parts of an address. */
 export interface HostPort {
-  /** Name or number of the host, IPv6 without its brackets. */
+  /** Name or IP address of the host, IPv6 without its brackets. */
   readonly host: string;
   /** 0 to 65535; 0 asks for any free port when listening. */
   readonly port: number;
@@ -19,7 +19,7 @@ const ADDRESS =
   /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^\s:/\[\]]+)):(\d{1,5})$/;
 
 /**
- * Takes `address` apart.
+ * Splits `address` into its parts.
  *
  * @throws {WhorlError} `invalid_argument` if it is not `host:port`.
  */
@@ -36,7 +36,7 @@ export function parseAddress(address: Address): HostPort {
   return { host: (match[1] ?? match[2]) as string, port };
 }
 
-/** Puts an address together; the opposite of {@linkcode parseAddress}. */
+/** Builds an address; the inverse of {@linkcode parseAddress}. */
 export function formatAddress(host: string, port: number): Address {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,8 +1,8 @@
 /**
- * Whether a node takes a link with an end that has shown the cookie: who may
- * bear a name, which of two processes of one node counts, and which of two
- * links between the same two nodes stays when both connected at once. Both
- * nodes decide by the same rules, so both keep the same one.
+ * Whether a node accepts a link from an end that knows the cookie: whether it
+ * may use its name, which of two processes of one node is the current one, and
+ * which of two links stays when two nodes connect to each other at once. Both
+ * nodes apply the same rules, so both keep the same link.
  *
  * @module
  */
@@ -10,21 +10,21 @@ import type { RefusalReason } from "./handshake_codec.ts";
 import type { Candidate } from "./handshake_fsm.ts";
 import type { LinkIdentity, LinkPeer } from "./link_peer.ts";
 
-/** What a node has on record of a name. */
+/** What a node has on record about a name. */
 export interface KnownIdentity {
   readonly nodeId: string;
-  /** The newest that was seen, if any was. */
+  /** The newest incarnation seen, if any. */
   readonly incarnation?: number;
 }
 
-/** What a node knows of a candidate's name when it decides. */
+/** What a node knows about a candidate's name when it decides. */
 export interface AdmissionView {
   readonly self: LinkIdentity;
   /** On record, from the ring or the disk. */
   readonly known: KnownIdentity | undefined;
-  /** At the other end of the link that is up. */
+  /** The other end of the link that is up. */
   readonly up: LinkPeer | undefined;
-  /** At the other end of a connection of our own that waits for its welcome. */
+  /** The other end of our own connection that waits for its welcome. */
   readonly dialing: LinkIdentity | undefined;
 }
 
@@ -47,7 +47,7 @@ export function decideAdmission(
     return refuse(
       candidate.incarnation === self.incarnation
         ? "self_connection"
-        // A process that was started on the data of this one.
+        // Another process was started on this one's data.
         : "name_taken",
     );
   }
@@ -61,7 +61,7 @@ export function decideAdmission(
       return refuse("stale_incarnation");
     }
   }
-  // Any number of bulk links may stand between two nodes.
+  // Two nodes may have any number of bulk links.
   if (candidate.kind === "bulk") return ACCEPT;
   if (up !== undefined) return decideAgainstLink(candidate, up);
   if (dialing === undefined || candidate.openedBy === "this_node") {
@@ -73,15 +73,15 @@ export function decideAdmission(
 function decideAgainstLink(candidate: Candidate, up: LinkPeer): Admission {
   if (candidate.incarnation > up.incarnation) return REPLACE;
   if (candidate.openedBy === "this_node") return refuse("duplicate_link");
-  // A node opens a link only while it has none, so it has lost the one we
-  // still hold: it opened that one itself, or says that it has had it. If it
-  // has never seen ours, both connected at once and it is about to see it.
+  // A node opens a link only while it has none. So it has lost the link we
+  // still hold if it opened that one itself or names it as its last. If it has
+  // never seen ours, both connected at once and it is about to see it.
   return up.openedBy === "other_node" || candidate.lastLinkId === up.linkId
     ? REPLACE
     : refuse("duplicate_link");
 }
 
-/** Both have sent their proofs: the connection of the smaller name stays. */
+/** Both have sent their proofs: the connection opened by the node with the smaller name stays. */
 function decideAgainstDial(
   candidate: Candidate,
   dialing: LinkIdentity,

@@ -1,6 +1,6 @@
 /**
  * A client's link to a node: opened with the cookie under a random name, and
- * watched, so that a node that fell silent is noticed and another can be asked.
+ * watched, so that the client notices a silent node and can ask another.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { LinkWatch } from "./link_watch.ts";
 
 /** Milliseconds between a client's pings. */
 export const CLIENT_PING_INTERVAL_MS = 500;
-/** Milliseconds of silence after which a client gives a node up. */
+/** Milliseconds of silence after which a client gives up on a node. */
 export const CLIENT_SILENCE_MS_MAX = 3_000;
 
 /** What a client's link needs. */
@@ -24,19 +24,19 @@ export interface ClientLinkOptions {
   readonly runtime: Runtime;
   readonly log: Log;
   readonly transport: Transport;
-  /** Bytes nobody can guess. */
+  /** Returns cryptographically secure random bytes. */
   readonly secretBytes: (count: number) => Uint8Array;
   readonly address: Address;
   readonly cookie: Cookie;
   /** The cluster the node must belong to. @default {any} */
   readonly cluster?: string;
-  /** Who gets the frames, and is told of the end. */
+  /** Receives the frames and the end of the link. */
   readonly handler: Pick<LinkHandler, "onFrame" | "onClosed">;
   readonly linkLimits?: LinkLimits;
-  /** Milliseconds for connecting and shaking hands, each. @default {3000} */
+  /** Milliseconds for connecting and for the handshake, each. @default {3000} */
   readonly handshakeDeadlineMs?: number;
   readonly versions?: VersionRange;
-  /** Gives up connecting. */
+  /** Aborts connecting. */
   readonly signal?: AbortSignal;
 }
 

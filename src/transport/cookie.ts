@@ -1,7 +1,7 @@
 /**
  * The cluster's cookie: the secret that all nodes and clients of a cluster
- * share. It is only ever used as the key of a MAC and cannot be read back, so
- * that it does not find its way into a log.
+ * share. It is only used as the key of a MAC and cannot be read back, so it
+ * cannot end up in a log.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export class Cookie {
     this.#key = createHash("sha256").update(bytes).digest();
   }
 
-  /** HMAC-SHA-256 over `parts`, each with its length before it. */
+  /** HMAC-SHA-256 over `parts`, each prefixed with its length. */
   mac(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
     const hmac = createHmac("sha256", this.#key);
     const length = Buffer.alloc(4);
@@ -43,7 +43,7 @@ export class Cookie {
     return new Uint8Array(hmac.digest());
   }
 
-  /** Whether `mac` is the one of `parts`; takes the same time wherever they differ. */
+  /** Whether `mac` is the MAC of `parts`; compares in constant time. */
   verifies(mac: Uint8Array, ...parts: readonly Uint8Array[]): boolean {
     return mac.length === MAC_BYTES &&
       timingSafeEqual(mac, this.mac(...parts));

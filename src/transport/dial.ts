@@ -1,7 +1,7 @@
 /**
- * Opening a connection: to connect and to shake hands, each with a deadline, so
- * that neither an address where nobody answers nor a process that was stopped
- * holds anybody up.
+ * Opens a connection: connecting and the handshake each have a deadline, so
+ * that neither an address that does not answer nor a stopped process blocks the
+ * caller.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface DialOptions extends Omit<ShakeHandsOptions, "role"> {
 }
 
 /**
- * Connects to an address and shakes hands with whoever answers.
+ * Connects to an address and runs the handshake.
  *
  * @throws {WhorlError} `not_reachable`, or as {@linkcode shakeHands}.
  */

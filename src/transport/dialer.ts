@@ -1,7 +1,7 @@
 /**
- * Opens a node's links: to each peer it wants, by itself and again and again
- * with growing waits, and to others when it is asked to. It makes sure that the
- * one who answers is the one that was meant, and leaves the link to others.
+ * Opens a node's links: to each wanted peer on its own, retrying with backoff,
+ * and others on request. It makes sure that the intended node answers; what
+ * happens on the link is not its concern.
  *
  * @module
  */
@@ -40,15 +40,15 @@ export interface DialerOptions {
   readonly reconnect: Backoff;
   /** Milliseconds to wait for a link that the peer is opening. */
   readonly untilUpMs: number;
-  /** Whether the node is stopping, so that nothing is begun any more. */
+  /** Whether the node is stopping, so that no new attempt may begin. */
   readonly stopping: () => boolean;
-  /** A handshake succeeded: makes a link of it, or throws. */
+  /** Called when a handshake has succeeded: returns the link, or throws. */
   readonly enter: (stream: ByteStream, established: Established) => Link;
-  /** Told of each attempt, so that a stop can wait for it. */
+  /** Registers each attempt, so that stopping can wait for it. */
   readonly track: <T>(task: Promise<T>) => Promise<T>;
 }
 
-/** Opens links; see the module's text. */
+/** Opens links; see the module comment. */
 export class Dialer {
   readonly #options: DialerOptions;
   readonly #book: PeerBook;
@@ -58,7 +58,7 @@ export class Dialer {
     this.#book = options.book;
   }
 
-  /** Begins to reach a peer whose address is known, and does not give up while it has one. */
+  /** Starts connecting to a peer whose address is known, and retries as long as it is. */
   reach(record: PeerRecord): void {
     const address = this.#book.addressOf(record.name) as Address;
     const dial = record.dial = this.#begin("peer");
@@ -75,7 +75,7 @@ export class Dialer {
     this.#options.track(attempt);
   }
 
-  /** Reaches for a peer again after a while, if it is wanted and nothing else does. */
+  /** Schedules another attempt for a peer that is wanted and has neither a link nor an attempt. */
   retryLater(record: PeerRecord): void {
     const { runtime, reconnect, stopping } = this.#options;
     if (
@@ -94,7 +94,7 @@ export class Dialer {
     });
   }
 
-  /** Reaches for a peer no longer. */
+  /** Stops trying to connect to a peer. */
   stopTrying(record: PeerRecord): void {
     record.stopRetrying();
     const dial = record.dial;
@@ -102,7 +102,7 @@ export class Dialer {
     dial?.stop.abort(superseded());
   }
 
-  /** Both nodes connected at once, and the peer's connection stays. */
+  /** Both nodes connected to each other at once, and the peer's connection stays. */
   giveWay(record: PeerRecord): void {
     this.stopTrying(record);
     this.#book.dials.awaiting(record.name)?.stop.abort(superseded());
@@ -118,7 +118,7 @@ export class Dialer {
     try {
       return await track(this.#open(dial, address, undefined));
     } catch (error) {
-      // Connected already, or about to be: the peer connected to us meanwhile.
+      // The peer has connected to us meanwhile, or is about to.
       const { name } = dial;
       if (name === undefined || !isWhorlError(error, "connection_closed")) {
         throw error;
@@ -151,7 +151,7 @@ export class Dialer {
     }
   }
 
-  /** Gives up everything that is under way or waits. */
+  /** Stops all attempts, running and scheduled. */
   stopAll(): void {
     for (const record of this.#book.records()) this.stopTrying(record);
     this.#book.dials.stopAll(nodeStopping);
@@ -159,7 +159,7 @@ export class Dialer {
 
   #failed(record: PeerRecord, address: Address, error: unknown): void {
     const failure = isWhorlError(error) ? error.code : reasonOf(error);
-    // The first of a kind is news; the hundredth is not.
+    // Only the first failure of a kind is logged loudly.
     const news = failure !== record.lastFailure &&
       failure !== "connection_closed";
     const loud = record.hasStopped ? "info" : "warn";
@@ -194,7 +194,7 @@ export class Dialer {
     return enter(stream, established);
   }
 
-  /** The other end says who it is and has proved nothing yet: is it who we want? */
+  /** Checks who the other end says it is, before it has proved anything. */
   #consider(
     candidate: Candidate,
     dial: Dial,
@@ -205,7 +205,7 @@ export class Dialer {
     }
     dial.name = candidate.name;
     const { dials } = this.#book;
-    // Another attempt of ours is further than this one.
+    // Another attempt of ours is further along.
     if (
       dial.kind === "peer" && dials.awaiting(candidate.name) !== undefined
     ) {
@@ -223,7 +223,7 @@ export class Dialer {
   }
 }
 
-/** Why nothing is opened any more. */
+/** The failure of attempts while the node is stopping. */
 export function nodeStopping(): WhorlError {
   return new WhorlError("closed", "Cannot connect as this node is stopping");
 }

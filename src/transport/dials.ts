@@ -1,5 +1,5 @@
 /**
- * The attempts to open a link that are under way, so that a node knows which
+ * The attempts to open links that are in progress, so that a node knows which
  * peers it is about to be connected to.
  *
  * @module
@@ -9,11 +9,11 @@ import type { LinkIdentity, LinkKind } from "./link_peer.ts";
 /** An attempt to open a link. */
 export interface Dial {
   readonly kind: LinkKind;
-  /** Gives it up. */
+  /** Aborts it. */
   readonly stop: AbortController;
-  /** Name of the one who answered. */
+  /** Name of the node that answered. */
   name: string | undefined;
-  /** The one who answered, once we have sent our proof and wait for the welcome. */
+  /** The node that answered, once we have sent our proof and wait for its welcome. */
   awaiting: LinkIdentity | undefined;
 }
 
@@ -21,7 +21,7 @@ export interface Dial {
 export class Dials {
   readonly #dials: Set<Dial> = new Set();
 
-  /** A new attempt, which `signal` gives up as well. */
+  /** A new attempt, which `signal` aborts as well. */
   begin(kind: LinkKind, signal?: AbortSignal): Dial {
     const dial: Dial = {
       kind,
@@ -41,12 +41,13 @@ export class Dials {
   /** The attempt is over, one way or the other. */
   end(dial: Dial): void {
     this.#dials.delete(dial);
-    // Lets go of the caller's signal; the connection no longer listens to ours.
-    // With a reason, as the one that is made up otherwise costs more than the rest.
+    // Detaches from the caller's signal; the connection no longer listens to
+    // ours. With a reason, since the default one is an exception and costs more
+    // than all the rest.
     dial.stop.abort("the attempt is over");
   }
 
-  /** The attempt at a peer link that waits for the welcome of `name`. */
+  /** The attempt to open a peer link that waits for the welcome of `name`. */
   awaiting(name: string): Dial | undefined {
     for (const dial of this.#dials) {
       if (
@@ -57,7 +58,7 @@ export class Dials {
     return undefined;
   }
 
-  /** Gives up all of them; `why` is asked if there are any. */
+  /** Aborts all of them; `why` is called only if there are any. */
   stopAll(why: () => unknown): void {
     if (this.#dials.size === 0) return;
     const reason = why();

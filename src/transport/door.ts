@@ -1,7 +1,7 @@
 /**
- * The accepting side: lets streams in, has them shake hands, and bounds how
- * many may stand there without having proved anything, in total and from one
- * host, so that strangers cannot use up the node's file descriptors or memory.
+ * The accepting side: runs the handshake of incoming streams, and bounds how
+ * many may be unauthenticated at a time, in total and per host, so that
+ * strangers cannot exhaust the node's file descriptors or memory.
  *
  * @module
  */
@@ -16,13 +16,13 @@ import { type Established, shakeHands } from "./handshake.ts";
 import type { ShakeHandsOptions } from "./handshake.ts";
 import { encodeRefused, PROTOCOL_VERSIONS } from "./handshake_codec.ts";
 
-/** Refusals that are warned of in each period; further ones are logged for debugging only. */
+/** Refusals logged as warnings in each period; further ones are logged at debug level. */
 const WARNINGS_MAX = 20;
 const WARNINGS_PERIOD_MS = 60_000;
 
-/** How many may wait at the door. */
+/** Bounds on connections that have not authenticated. */
 export interface DoorLimits {
-  /** Connections that have not proved themselves, from everywhere. @default {256} */
+  /** Unauthenticated connections in total. @default {256} */
   readonly unauthenticatedMax?: number;
   /** The same from one host. @default {128} */
   readonly unauthenticatedPerHostMax?: number;
@@ -32,13 +32,13 @@ export interface DoorLimits {
 export interface DoorOptions extends DoorLimits {
   readonly handshake: Omit<ShakeHandsOptions, "role" | "signal">;
   readonly log: Log;
-  /** An end that was let in. Called synchronously with its handshake's end. */
+  /** Called for each end that was let in, synchronously when its handshake ends. */
   readonly enter: (stream: ByteStream, established: Established) => void;
-  /** An end that was admitted and then did not make it. */
+  /** Called for an end that was admitted and then failed. */
   readonly lost: (linkId: string) => void;
 }
 
-/** Streams that are shaking hands. */
+/** Runs the handshakes of incoming streams. */
 export class Door {
   readonly #options: DoorOptions;
   readonly #waiting: Map<Promise<void>, string> = new Map();
@@ -52,12 +52,12 @@ export class Door {
     this.#options = options;
   }
 
-  /** Connections at the door now. */
+  /** Unauthenticated connections now. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
-  /** Takes a stream in, or turns it away. */
+  /** Starts a stream's handshake, or turns the stream away. */
   knock(stream: ByteStream): void {
     if (this.#closed) return stream.close();
     const { unauthenticatedMax = 256, unauthenticatedPerHostMax = 128 } =
@@ -102,7 +102,7 @@ export class Door {
     } catch (error) {
       if (admitted !== undefined) lost(admitted);
       if (isWhorlError(error)) return this.#tell(stream, error);
-      // Not the other end's doing, so it must not pass as that.
+      // Not the other end's fault, so it must not look like that.
       log.error("Accepting a connection failed", {
         address: stream.remoteAddress,
         error,
@@ -111,7 +111,7 @@ export class Door {
   }
 
   #tell(stream: ByteStream, error: WhorlError): void {
-    // Connections that end early are everyday: port scans, races, stops.
+    // Connections that end early are common: port scans, races, stops.
     const everyday = error.code === "connection_closed" ||
       error.code === "handshake_failed" || error.code === "closed";
     const loud = !everyday && this.#mayWarn();
@@ -132,7 +132,7 @@ export class Door {
     return ++this.#warnings <= WARNINGS_MAX;
   }
 
-  /** Gives up every handshake; resolves when nothing of them is left. */
+  /** Aborts every handshake; resolves when all have ended. */
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#waiting.size > 0) this.#shut.abort();
@@ -140,7 +140,7 @@ export class Door {
   }
 }
 
-/** Says why in one small write, which a fresh stream takes at once, and hangs up. */
+/** Sends the reason in one small write, which a new stream takes at once, and closes. */
 function turnAway(stream: ByteStream): void {
   const frame = new ByteWriter(64);
   writeFrame(

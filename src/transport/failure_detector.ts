@@ -1,27 +1,27 @@
 /**
- * Suspects a peer that no longer answers pings: the phi-accrual failure
+ * Suspects a peer that no longer answers pings, with the phi-accrual failure
  * detector (Hayashibara, Défago, Yared, Katayama, "The φ Accrual Failure
- * Detector", SRDS 2004). It learns how regularly answers come and asks how
+ * Detector", SRDS 2004). It learns how regularly answers come and computes how
  * unlikely the present silence is: φ = -log10 P(an answer still comes later).
  *
  * Two things are added. An acceptable pause is granted on top of the usual
  * interval, because a garbage collector stops a peer now and then. And the
- * silence at which a peer is suspected is kept between two bounds, so that
- * neither a very regular nor a very jittery past moves it out of what is
- * promised: a pause of one second is no failure, silence of three seconds is.
+ * silence at which a peer is suspected is kept between two bounds, so that the
+ * guarantee holds after a very regular and after a very jittery past: a pause
+ * of one second is not a failure, silence of three seconds is.
  *
- * Only answers count, and what says that ours have come. A peer's own traffic
- * shows that it can reach us, not that we can reach it; and a stopped process
- * goes on receiving.
+ * Only pongs count, and pings that say that ours have arrived. A peer's other
+ * traffic shows that it can reach us, not that we can reach it; and the kernel
+ * goes on receiving for a stopped process.
  *
  * @module
  */
 
 /** When silence becomes suspicion. */
 export interface FailureDetectorOptions {
-  /** Milliseconds between pings, the first guess of the interval of answers. @default {250} */
+  /** Milliseconds between pings; also the first estimate of the interval between answers. @default {250} */
   readonly pingIntervalMs?: number;
-  /** φ from which a peer is suspected; 8 is one wrong suspicion in 10^8 intervals. @default {8} */
+  /** Least φ at which a peer is suspected; 8 means one wrong suspicion in 10^8 intervals. @default {8} */
   readonly threshold?: number;
   /** Milliseconds of pause granted beyond the mean interval. @default {1000} */
   readonly acceptablePauseMs?: number;
@@ -29,9 +29,9 @@ export interface FailureDetectorOptions {
   readonly deviationMsMin?: number;
   /** Intervals remembered. @default {64} */
   readonly sampleCount?: number;
-  /** Silence in milliseconds that is never suspect. @default {1500} */
+  /** Shorter silence, in milliseconds, is never suspect. @default {1500} */
   readonly suspectAfterMsMin?: number;
-  /** Silence in milliseconds that always is. @default {2500} */
+  /** Silence of this many milliseconds always is. @default {2500} */
   readonly suspectAfterMsMax?: number;
 }
 
@@ -67,7 +67,8 @@ export function createFailureDetector(
   const all = { ...FAILURE_DETECTOR_DEFAULTS, ...options };
   return {
     options: all,
-    // Two guesses around the ping interval, as the mean needs something to start from.
+    // Two values around the ping interval, as mean and deviation need something
+    // to start from.
     intervals: [all.pingIntervalMs * 0.75, all.pingIntervalMs * 1.25],
     next: 2,
     lastAnswerMs: nowMs,
@@ -103,7 +104,7 @@ export function checkSilence(
   return "suspect";
 }
 
-/** This process itself stood still for `pausedMs`: that was not the peer's silence. */
+/** This process itself was paused for `pausedMs`, which must not count as the peer's silence. */
 export function forgivePause(
   detector: FailureDetectorState,
   pausedMs: number,
@@ -139,8 +140,8 @@ export function phi(detector: FailureDetectorState, nowMs: number): number {
 
 /**
  * log10 of the normal distribution's upper tail, by the logistic approximation
- * that other phi detectors use too. Five deviations out it is about one too
- * low, which suspects a little sooner; and it stays finite where the
+ * that other phi detectors use too. At five deviations it is about one too low,
+ * so that suspicion comes a little sooner; and it stays finite where the
  * probability itself underflows.
  */
 function log10OfTail(z: number): number {

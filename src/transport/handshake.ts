@@ -1,7 +1,7 @@
 /**
- * Runs a handshake over a stream: reads and writes its frames, keeps its
- * deadline, and closes the stream unless it succeeds. What is decided is
- * decided by `handshake_fsm.ts`.
+ * Runs a handshake over a stream: reads and writes its frames, enforces the
+ * deadline, and closes the stream unless it succeeds. `handshake_fsm.ts` makes
+ * the decisions.
  *
  * @module
  */
@@ -27,12 +27,12 @@ import {
 import type { LinkIdentity, LinkKind, LinkPeer } from "./link_peer.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 
-/** Milliseconds in which a handshake must be done. */
+/** Milliseconds in which a handshake must complete. */
 export const HANDSHAKE_DEADLINE_MS = 3_000;
-/** Milliseconds a refused end gets to read why. */
+/** Milliseconds that a refused end has to read the reason. */
 const REFUSED_LINGER_MS = 250;
 
-/** The node's answer to whether it wants a link. */
+/** Whether the node wants a link. */
 export type Consideration =
   | { readonly admit: true; readonly lastLinkId?: string }
   | { readonly admit: false; readonly reason: RefusalReason };
@@ -40,37 +40,37 @@ export type Consideration =
 /** What a handshake needs. */
 export interface ShakeHandsOptions {
   readonly role: "opener" | "accepter";
-  /** What the opener opens the link for. @default {"peer"} */
+  /** The kind of link to open, for the opener. @default {"peer"} */
   readonly kind?: LinkKind;
   readonly identity: LinkIdentity;
   readonly cookie: Cookie;
   readonly runtime: Runtime;
-  /** Bytes nobody can guess. */
+  /** Returns cryptographically secure random bytes. */
   readonly secretBytes: (count: number) => Uint8Array;
-  /** Asked synchronously: by the opener before it proves itself, by the accepter once the other end has. */
+  /** Called synchronously: on the opener before it sends its proof, on the accepter after it has verified the other end's. */
   readonly consider: (candidate: Candidate) => Consideration;
   /** @default {3000} */
   readonly deadlineMs?: number;
-  /** What this end speaks. @default {2 to 2} */
+  /** Protocol versions that this end speaks. @default {2 to 2} */
   readonly versions?: VersionRange;
-  /** Gives the handshake up. */
+  /** Aborts the handshake. */
   readonly signal?: AbortSignal;
 }
 
 /** A handshake that succeeded. */
 export interface Established {
   readonly peer: LinkPeer;
-  /** Bytes that came behind it and belong to the link. */
+  /** Bytes that followed the handshake and belong to the link. */
   readonly leftover: Uint8Array;
 }
 
 /**
- * Shakes hands over `stream`.
+ * Runs the handshake over `stream`.
  *
  * @throws {WhorlError} Why it failed: `handshake_failed`, `wrong_cookie`,
  * `wrong_cluster`, `wrong_version`, `self_connection`, `name_taken`,
  * `too_many_connections`, `protocol_error` or `connection_closed`. The stream
- * is closed then.
+ * is then closed.
  */
 export async function shakeHands(
   stream: ByteStream,
@@ -99,7 +99,7 @@ class Handshake {
   readonly #onAbort = (): void => {
     const reason: unknown = this.#options.signal?.reason;
     this.#step({ type: "stream_ended", reason: reasonOf(reason) });
-    // Whoever gave it up knows best why.
+    // The reason for the abort is the best explanation.
     if (this.#failure !== undefined && isWhorlError(reason)) {
       this.#failure = { error: reason, told: false };
     }
@@ -127,7 +127,8 @@ class Handshake {
     signal?.addEventListener("abort", this.#onAbort);
     this.#clock = runtime.setTimer(deadlineMs, () => {
       this.#step({ type: "deadline" });
-      // Not even a write that hangs outlives the deadline, so nothing is told.
+      // A write may be hanging, so the other end is not told and the stream is
+      // just closed.
       this.#stream.close();
     });
     this.#step({ type: "start" });
@@ -162,7 +163,7 @@ class Handshake {
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
   }
 
-  /** Steps on with one frame if it is here already, or else with more bytes. */
+  /** Handles one frame if it has arrived, and reads more bytes otherwise. */
   async #receive(): Promise<void> {
     try {
       const taken = this.#received.takeOne(
@@ -231,8 +232,8 @@ class Handshake {
     try {
       await this.#stream.write(bytes);
     } catch (error) {
-      // The other end may have refused and hung up before it read this: its
-      // reason is still there to be read, and reading tells if it is not.
+      // The other end may have refused and closed before it read this. Its
+      // reason can still be read; if there is none, the next read fails.
       if (
         this.#options.role === "accepter" ||
         !isWhorlError(error, "connection_closed")
@@ -240,7 +241,7 @@ class Handshake {
     }
   }
 
-  /** Closing with unread bytes would reset the connection and could lose the refusal on its way. */
+  /** Closing with unread bytes would reset the connection, and the refusal could be lost. */
   async #linger(): Promise<void> {
     const { runtime } = this.#options;
     if (this.#options.role === "opener") return;
@@ -253,7 +254,7 @@ class Handshake {
       while (await this.#stream.read(scratch) !== null);
     } catch (error) {
       if (!isWhorlError(error, "connection_closed")) throw error;
-      // The other end hung up, or the time is over: either way it is done.
+      // The other end closed, or the time is up: done either way.
     } finally {
       runtime.clearTimer(timer);
     }

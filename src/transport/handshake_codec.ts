@@ -1,7 +1,7 @@
 /**
  * The messages of the handshake as payloads of frames 1 to 5. The layout is
- * described in docs/wire_format.md. Everything here is read before the other
- * end has proved anything, so every field has a bound.
+ * described in docs/wire_format.md. All of it is read before the other end has
+ * authenticated, so every field is bounded.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { WhorlError } from "../base/errors.ts";
 import { MAC_BYTES } from "./cookie.ts";
 import type { LinkIdentity, LinkKind } from "./link_peer.ts";
 
-/** First bytes of a hello: "WHRL". What begins otherwise is not one of ours. */
+/** First bytes of a hello: "WHRL". */
 export const MAGIC = 0x5748524c;
 /** Bytes of a nonce. */
 export const NONCE_BYTES = 32;
@@ -26,13 +26,13 @@ export interface VersionRange {
   readonly max: number;
 }
 
-/** What this program speaks. Version 1 had no records: changed bytes were believed. */
+/** The versions this program speaks. Version 1 had no records, so corruption went unnoticed. */
 export const PROTOCOL_VERSIONS: VersionRange = { min: 2, max: 2 };
 
 /** Opens the handshake. */
 export interface Hello {
   readonly versions: VersionRange;
-  /** Undefined if no version is shared: the rest may have a layout of its own then. */
+  /** Undefined if no version is shared, as the rest may then have another layout. */
   readonly body:
     | {
       readonly kind: LinkKind;
@@ -71,7 +71,7 @@ export const REFUSALS = {
   /** The two nodes connected to each other at once, and the other connection stays. */
   duplicate_link: 9,
   timeout: 10,
-  /** Another node answers than the one that was asked for. */
+  /** The node that answered is not the one that was asked for. */
   wrong_name: 11,
 } as const;
 
@@ -85,7 +85,7 @@ const REASONS: ReadonlyMap<number, RefusalReason> = new Map(
     reason as RefusalReason,
   ]),
 );
-// Control characters have no place in a name, and would make a mess of a log.
+// Control characters in a name would corrupt logs and terminals.
 // deno-lint-ignore no-control-regex
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f]/;
 
@@ -139,7 +139,7 @@ function readVersions(reader: ByteReader): VersionRange {
   return { min, max };
 }
 
-/** A newer program may add fields behind those of a version we share; nobody else may. */
+/** Only a newer program may append fields to those of the shared version. */
 function checkEnd(reader: ByteReader, theirs: number, ours: number): void {
   if (reader.remaining > 0 && theirs <= ours) {
     throw new WhorlError(
@@ -149,7 +149,7 @@ function checkEnd(reader: ByteReader, theirs: number, ours: number): void {
   }
 }
 
-/** The highest version both speak, or undefined. */
+/** The highest version that both speak, or undefined. */
 export function sharedVersion(
   one: VersionRange,
   other: VersionRange,
@@ -175,7 +175,7 @@ export function encodeHello(
   return into.copy();
 }
 
-/** @throws {WhorlError} `protocol_error` if it is no hello. */
+/** @throws {WhorlError} `protocol_error` if it is not a hello. */
 export function decodeHello(payload: Uint8Array, ours: VersionRange): Hello {
   const reader = new ByteReader(payload);
   if (reader.u32() !== MAGIC) {
@@ -212,7 +212,7 @@ export function encodeChallenge(
   return into.copy();
 }
 
-/** @throws {WhorlError} `protocol_error` if it is no challenge. */
+/** @throws {WhorlError} `protocol_error` if it is not a challenge. */
 export function decodeChallenge(
   payload: Uint8Array,
   ours: VersionRange,
@@ -236,7 +236,7 @@ export function encodeProof(
   return into.copy();
 }
 
-/** @throws {WhorlError} `protocol_error` if it is no proof. */
+/** @throws {WhorlError} `protocol_error` if it is not a proof. */
 export function decodeProof(payload: Uint8Array): Proof {
   const reader = new ByteReader(payload);
   const lastLinkBytes = reader.raw(LINK_ID_BYTES).slice();
@@ -245,7 +245,7 @@ export function decodeProof(payload: Uint8Array): Proof {
   return { lastLinkId: lastLinkBytes.toHex(), lastLinkBytes, mac };
 }
 
-/** @throws {WhorlError} `protocol_error` if it is no welcome. */
+/** @throws {WhorlError} `protocol_error` if it is not a welcome. */
 export function decodeWelcome(payload: Uint8Array): Uint8Array {
   const reader = new ByteReader(payload);
   const mac = reader.raw(MAC_BYTES).slice();
@@ -265,7 +265,7 @@ export function encodeRefused(
   return into.copy();
 }
 
-/** An unknown number is `undefined`: a newer program has more reasons. @throws {WhorlError} `protocol_error`. */
+/** `undefined` for an unknown number, as a newer program may have more reasons. @throws {WhorlError} `protocol_error`. */
 export function decodeRefused(
   payload: Uint8Array,
 ): { reason: RefusalReason | undefined; versions: VersionRange } {

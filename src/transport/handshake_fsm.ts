@@ -1,7 +1,7 @@
 /**
- * How two ends of a fresh connection prove to each other that they know the
+ * Mutual authentication of a new connection: both ends prove that they know the
  * cluster's cookie, and learn who the other is. This file only decides;
- * `handshake.ts` reads, writes and keeps the deadline.
+ * `handshake.ts` reads, writes and enforces the deadline.
  *
  *     opener                                accepter
  *       hello(versions, kind, who, nonce) ──►
@@ -11,11 +11,11 @@
  *
  * Each MAC is HMAC-SHA-256 under the cookie over the sender's role and every
  * byte of hello and challenge. The nonces are fresh, so a recorded handshake
- * proves nothing later; the roles differ, so neither does one that is sent back
- * to where it came from; versions and names are covered, so nobody in between
- * changes them. The opener proves itself first: a stranger who connects gets no
- * MAC to guess cookies against. What depends on the state of the node (names,
- * identities) is told only to those who know the cookie.
+ * cannot be replayed; the roles differ, so a MAC cannot be reflected to its
+ * sender; versions and names are covered, so they cannot be changed on the way.
+ * The opener proves itself first: a stranger who connects gets no MAC to test
+ * guessed cookies against. Refusals that depend on the node's state (names,
+ * identities) go only to those who know the cookie.
  *
  * @module
  */
@@ -40,47 +40,47 @@ import {
 } from "./handshake_codec.ts";
 import type { LinkIdentity, LinkKind, LinkPeer } from "./link_peer.ts";
 
-/** What happens to a handshake. */
+/** Inputs of a handshake. */
 export type HandshakeEvent =
   | { type: "start" }
   | { type: "frame"; frameType: number; payload: Uint8Array }
-  /** Bytes came that are no frame. */
+  /** Bytes came that are not a frame. */
   | { type: "garbage"; error: WhorlError }
-  /** The answer to `consider`; `lastLinkId` is asked of the opener. */
+  /** The answer to `consider`; the opener gives its `lastLinkId`. */
   | { type: "admitted"; lastLinkId?: string }
   | { type: "rejected"; reason: RefusalReason }
   | { type: "deadline" }
   | { type: "stream_ended"; reason: string };
 
-/** What a handshake wants done. */
+/** What a handshake asks its shell to do. */
 export type HandshakeEffect =
   | { type: "send"; frameType: number; payload: Uint8Array<ArrayBuffer> }
-  /** Ask the node whether it wants a link with this end; for the opener before the other end has proved anything. */
+  /** Ask the node whether it wants a link with this end; on the opener, before the other end has proved anything. */
   | { type: "consider"; candidate: Candidate }
   | { type: "succeed"; peer: LinkPeer }
   | { type: "fail"; error: WhorlError; told: boolean };
 
 /** An end that would become a peer. */
 export interface Candidate extends LinkPeer {
-  /** Of an end that connected to us: the link it last had with this node. 32 hex digits, zeros for none. */
+  /** For an end that connected to us: its last link with this node. 32 hex digits, zeros for none. */
   readonly lastLinkId: string;
 }
 
-/** What a handshake starts from. */
+/** Inputs that are fixed for a handshake. */
 export interface HandshakeOptions {
   readonly role: "opener" | "accepter";
-  /** What the opener opens the link for; the accepter takes what comes. */
+  /** The kind of link to open, for the opener; the accepter takes any. */
   readonly kind?: LinkKind;
   readonly identity: LinkIdentity;
   readonly cookie: Cookie;
   readonly versions: VersionRange;
   /** 32 fresh secret bytes, used for this handshake only. */
   readonly nonce: Uint8Array;
-  /** The other end's, for messages. */
+  /** The other end's address, for messages. */
   readonly address: Address;
 }
 
-/** A handshake under way. */
+/** A handshake in progress. */
 export interface HandshakeState {
   readonly options: HandshakeOptions;
   phase:
@@ -127,7 +127,8 @@ export function stepHandshake(
       try {
         return onFrame(state, event.frameType, event.payload);
       } catch (error) {
-        // Only what the decoders throw about bytes from outside.
+        // The decoders throw this for invalid input; anything else is our own
+        // bug.
         if (!(error instanceof WhorlError)) throw error;
         return refuse(state, "protocol_error", reasonOf(error));
       }
@@ -235,7 +236,7 @@ function onChallenge(
   return [{ type: "consider", candidate: state.candidate }];
 }
 
-/** A client may leave the cluster's name to the node it asks. */
+/** A client need not name its cluster. */
 function clustersMatch(
   accepter: LinkIdentity,
   opener: LinkIdentity,
@@ -339,7 +340,7 @@ function send(
   return { type: "send", frameType, payload };
 }
 
-/** Tells the other end why, and ends. An opener that gives up just hangs up. */
+/** Ends the handshake, and as the accepter tells the other end why. An opener just closes. */
 function refuse(
   state: HandshakeState,
   reason: RefusalReason,
@@ -379,7 +380,7 @@ function fail(
   }];
 }
 
-/** A refusal as an error's code and the end of its message. `theirs` is the other end's range. */
+/** A refusal as the code and the end of the message of an error. `theirs` is the other end's version range. */
 function explain(
   state: HandshakeState,
   reason: RefusalReason | undefined,
@@ -412,7 +413,7 @@ function explain(
     case "wrong_name":
       return ["handshake_failed", "the node there has another name"];
     case "timeout":
-      return ["handshake_failed", "the handshake was not done in time"];
+      return ["handshake_failed", "the handshake did not finish in time"];
     case "protocol_error":
       return [reason, "the other end does not speak this protocol"];
     case undefined:

@@ -1,16 +1,16 @@
 /**
- * An authenticated connection. Frames that are written in one turn of the event
- * loop leave in one write; while a write is under way the next one gathers, so
- * that a busy link sends few large pieces instead of many small ones. Each write
- * is a record with a checksum of its own (`src/wire/record.ts`). Frames that
- * arrive are handed on synchronously, without copying.
+ * An authenticated connection. Frames written in one turn of the event loop are
+ * sent in one write; while a write is in progress, further frames are gathered
+ * for the next, so a busy link makes few large writes instead of many small
+ * ones. Each write is a record with a checksum (`src/wire/record.ts`). Received
+ * frames are handed on synchronously, without copying.
  *
- * Pings and pongs do not stand in line behind megabytes: they leave between two
- * frames, so that a link with much to send is not taken for a silent one.
+ * Pings and pongs do not queue behind megabytes: they are sent between two
+ * frames, so that a busy link is not taken for a silent one.
  *
- * A link defends this node: what waits to leave is bounded, a write must finish,
- * a frame that has begun must go on, and bytes that were changed on the way or
- * are no frames end the link, never the node.
+ * A link protects its node: the bytes that wait to be sent are bounded, writes
+ * and partly received frames have deadlines, and corrupted or invalid bytes end
+ * the link, never the node.
  *
  * @module
  */
@@ -41,11 +41,11 @@ import { ReceiveBuffer } from "./receive_buffer.ts";
 
 /** Bounds of a link. */
 export interface LinkLimits {
-  /** Bytes that may wait to leave before the link is closed as overloaded. @default {67108864} */
+  /** Bytes that may wait to be sent before the link is closed as overloaded. @default {67108864} */
   readonly bufferedBytesMax?: number;
-  /** Milliseconds in which the stream must take each record, of at most 256 KiB. @default {5000} */
+  /** Milliseconds in which the stream must take each record (at most 256 KiB). @default {5000} */
   readonly writeDeadlineMs?: number;
-  /** Milliseconds without a byte after which a record or frame that has begun is given up. @default {5000} */
+  /** Milliseconds without a byte after which the link gives up on a partly received record or frame. @default {5000} */
   readonly partialFrameDeadlineMs?: number;
   /** Milliseconds a closed link waits for its goodbye to arrive. @default {500} */
   readonly lingerMs?: number;
@@ -59,18 +59,18 @@ export const LINK_LIMITS: Required<LinkLimits> = {
   lingerMs: 500,
 };
 
-/** Space of a writer to begin with: most links carry little at a time. */
+/** Initial size of a writer: most links carry little at a time. */
 const WRITER_BYTES = 1024;
 /** A write up to this size counts as small. */
 const SMALL_WRITE_BYTES = 64 * 1024;
-/** A writer that has grown beyond this is given back after so many small writes. */
+/** A writer that has grown beyond this is released after `SMALL_WRITES_BEFORE_SHRINKING` small writes. */
 const WRITER_BYTES_KEPT = 1024 * 1024;
 const SMALL_WRITES_BEFORE_SHRINKING = 64;
-/** How often a link that is writing, or in the middle of a frame, looks at its deadlines. */
+/** How often a link that is writing, or in the middle of a frame, checks its deadlines. */
 const WATCH_INTERVAL_MS = 250;
-/** Flag of a ping: a pong has come since the ping before, so whoever reads this has been heard. */
+/** Flag of a ping: a pong has arrived since the last ping, so the receiver of this ping has been heard. */
 const PING_HEARD = 1;
-/** Longest reason in a goodbye that is believed, in characters. */
+/** A longer reason in a goodbye is cut to this many characters. */
 const REASON_LENGTH_MAX = 200;
 
 /** Why a link ended. */
@@ -78,12 +78,12 @@ export interface LinkClosed {
   /**
    * - `closed`: this side closed it
    * - `goodbye`: the other side closed it and said why
-   * - `lost`: the stream ended or broke without a word
-   * - `protocol_error`: the other side sent what no peer sends
-   * - `overloaded`: it took frames more slowly than they were made
-   * - `write_timeout`: it took none at all
+   * - `lost`: the stream ended or broke without a goodbye
+   * - `protocol_error`: the other side violated the protocol
+   * - `overloaded`: it took frames more slowly than they were written
+   * - `write_timeout`: it took nothing at all
    * - `silent`: it no longer answers pings
-   * - `failed`: the handler of its frames, or who waits for room, threw
+   * - `failed`: the frame handler, or a `whenBelow` callback, threw
    */
   readonly code:
     | "closed"
@@ -96,16 +96,17 @@ export interface LinkClosed {
     | "failed";
   /** The reason in words. */
   readonly message: string;
-  /** Whether it is a `protocol_error` because bytes were changed on the way. @default {false} */
+  /** Whether it is a `protocol_error` because of corrupted bytes. @default {false} */
   readonly badRecord?: boolean;
 }
 
-/** Who is told what a link brings. Calls are synchronous, in order, and none follows `onClosed`. */
+/** Receives the events of a link. Calls are synchronous and in order, and none follows `onClosed`. */
 export interface LinkHandler {
   /**
-   * A frame that is not the link layer's own. `bytes[start, end)` is its
-   * payload, valid only during the call. Answer types you do not know with
-   * {@linkcode sendUnknownType}. A `protocol_error` thrown here closes the link.
+   * A frame that does not belong to the link layer itself. `bytes[start, end)`
+   * is its payload, valid only during the call. Answer unknown types with
+   * {@linkcode sendUnknownType}. A `protocol_error` thrown here closes the
+   * link.
    */
   onFrame(
     link: Link,
@@ -116,20 +117,20 @@ export interface LinkHandler {
     start: number,
     end: number,
   ): void;
-  /** The other end has heard this one: it answered a ping, or says that it had an answer to one. */
+  /** The other end has heard this one: it answered a ping, or its ping says that it got our pong. */
   onHeard(link: Link): void;
   /** The link is closed; called once. */
   onClosed(link: Link, closed: LinkClosed): void;
 }
 
-/** What a link stands on. */
+/** What a link needs. */
 export interface LinkOptions {
   readonly runtime: Runtime;
   readonly log: Log;
   readonly limits?: LinkLimits;
 }
 
-/** Tells the other end that this node knows no frames of `type`. */
+/** Tells the other end that this node does not know frames of `type`. */
 export function sendUnknownType(
   sink: FrameSink,
   type: number,
@@ -139,18 +140,18 @@ export function sendUnknownType(
   sink.end();
 }
 
-/** With room before the first frame for the header of its record. */
+/** Leaves room for the record header before the first frame. */
 function emptyWriter(): ByteWriter {
   const writer = new ByteWriter(WRITER_BYTES);
   writer.length = RECORD_HEADER_BYTES;
   return writer;
 }
 
-/** One authenticated connection; see the module's text. */
+/** One authenticated connection; see the module comment. */
 export class Link implements FrameSink {
   /** Who is at the other end. */
   readonly peer: LinkPeer;
-  /** Resolves when the stream is closed and nothing of the link is left. */
+  /** Resolves when the stream is closed and the link has released everything. */
   readonly finished: Promise<void>;
 
   readonly #stream: ByteStream;
@@ -163,7 +164,7 @@ export class Link implements FrameSink {
 
   #pending = emptyWriter();
   #spare = emptyWriter();
-  /** Pings and pongs that overtake what waits. */
+  /** Pings and pongs that overtake the frames waiting to be sent. */
   #urgent: ByteWriter | undefined;
   #frameStart = -1;
   #flushDue = false;
@@ -174,8 +175,8 @@ export class Link implements FrameSink {
   #smallWrites = 0;
 
   #partial = false;
-  // Deadlines count the watch's ticks, not time: a node that was stopped itself
-  // finds them unmoved and gets to read what came meanwhile before it judges.
+  // Deadlines count the watch's ticks, not time: a process that was paused
+  // finds them unchanged, and reads what arrived meanwhile before it judges.
   #partialTicks = 0;
   #writeTicks = 0;
   #watch: TimerHandle | undefined;
@@ -190,7 +191,8 @@ export class Link implements FrameSink {
   readonly #finish: () => void;
 
   /**
-   * @param leftover What came behind the handshake; the link reads on from there.
+   * @param leftover Bytes that followed the handshake; the link reads them
+   * first.
    */
   constructor(
     stream: ByteStream,
@@ -211,7 +213,7 @@ export class Link implements FrameSink {
     this.#finish = resolve;
   }
 
-  /** Begins to receive. Until then frames can be written, and none is handed on. */
+  /** Starts receiving. Before that, frames can be written, but none are handed on. */
   start(): void {
     invariant(!this.#started, "a link is started once");
     this.#started = true;
@@ -242,7 +244,7 @@ export class Link implements FrameSink {
     invariant(start >= 0, "a frame begins before it ends");
     this.#frameStart = -1;
     if (this.#closed !== undefined) {
-      // Whoever asks something of this link has been told by onClosed.
+      // Its users have been told by onClosed.
       this.#pending.length = start;
       return;
     }
@@ -250,7 +252,7 @@ export class Link implements FrameSink {
     this.#flushWithin();
   }
 
-  /** Sees to it that what waits leaves, unless it is too much. */
+  /** Schedules a flush, or breaks the link if too much waits. */
   #flushWithin(): void {
     if (this.bufferedBytes > this.#limits.bufferedBytesMax) {
       this.#break(
@@ -265,7 +267,7 @@ export class Link implements FrameSink {
     const urgentBytes = this.#urgent?.length ?? RECORD_HEADER_BYTES;
     if (
       this.bufferedBytes <= RECORD_BYTES_MAX || this.#closed !== undefined ||
-      // All that overtakes leaves in one record.
+      // All urgent frames are sent in one record.
       urgentBytes + FRAME_HEADER_BYTES > RECORD_HEADER_BYTES + RECORD_BYTES_MAX
     ) {
       this.begin(type, correlation, flags);
@@ -278,8 +280,8 @@ export class Link implements FrameSink {
   }
 
   /**
-   * Calls back once, later, when at most `bytes` wait to leave or the link has
-   * ended, so that what is kept elsewhere meanwhile can follow or be given up.
+   * Calls back once, asynchronously, when at most `bytes` wait to be sent or
+   * the link has ended. For senders that hold data back meanwhile.
    */
   whenBelow(bytes: number, callback: () => void): void {
     this.#waitingForRoom.push({ bytes, callback });
@@ -292,7 +294,7 @@ export class Link implements FrameSink {
     const waiting = this.#waitingForRoom;
     this.#waitingForRoom = [];
     for (const waiter of waiting) {
-      // One that is told first may fill the link again.
+      // An earlier callback may have filled the link again.
       if (this.#closed === undefined && this.bufferedBytes > waiter.bytes) {
         this.#waitingForRoom.push(waiter);
         continue;
@@ -306,9 +308,9 @@ export class Link implements FrameSink {
   };
 
   /**
-   * Asks the other end for a pong, which its link layer gives without anybody's
-   * help. It is told whether one has come since the ping before: so it knows as
-   * much as by a ping of its own.
+   * Asks the other end for a pong, which its link layer sends by itself. The
+   * ping also says whether a pong has arrived since the last one, which tells
+   * the other end as much as a ping of its own would.
    */
   ping(): void {
     const heard = this.#ponged ? PING_HEARD : 0;
@@ -317,8 +319,9 @@ export class Link implements FrameSink {
   }
 
   /**
-   * Ends the link: frames already written still leave, then a goodbye with the
-   * reason. The handler is told before this returns. Repeating it does nothing.
+   * Ends the link: frames already written are still sent, then a goodbye with
+   * the reason. The handler is told before this returns. Closing twice does
+   * nothing.
    */
   close(reason = "closed"): void {
     this.#end({ code: "closed", message: reason }, reason);
@@ -339,7 +342,7 @@ export class Link implements FrameSink {
     this.#flushDue = false;
     if (this.#streamClosed || this.#writing) return;
     if (this.#frameStart >= 0) {
-      // Its writer threw between begin and end: half a frame must not leave.
+      // Its writer threw between begin and end: half a frame must not be sent.
       this.#log.error("Dropping a frame that was begun and never ended", {
         peer: this.peer.name,
       });
@@ -356,14 +359,14 @@ export class Link implements FrameSink {
     if (this.#watch === undefined) this.#runtime.defer(this.#watchWrite);
   };
 
-  /** Most writes are taken at once, and need no timer. */
+  /** Most writes complete at once and need no timer. */
   readonly #watchWrite = (): void => {
     if (this.#writing) this.#watchSoon();
   };
 
   async #write(outgoing: ByteWriter): Promise<void> {
     const length = outgoing.length;
-    // The first end of a frame that is not before `at`, when it is looked for.
+    // The first frame boundary at or after `at`; computed only when needed.
     let frameEnd = RECORD_HEADER_BYTES;
     try {
       for (let at = RECORD_HEADER_BYTES;;) {
@@ -378,8 +381,8 @@ export class Link implements FrameSink {
         }
         if (at === length) break;
         this.#writeTicks = 0;
-        // The header takes the place of the last bytes of the record before,
-        // which have left, so that nothing is moved to make room for it.
+        // The header overwrites the last bytes of the previous record, which
+        // have been sent, so nothing has to be moved.
         sealRecord(outgoing, at, next);
         await this.#stream.write(
           outgoing.bytes.subarray(at - RECORD_HEADER_BYTES, next),
@@ -404,7 +407,7 @@ export class Link implements FrameSink {
     await this.#stream.write(urgent.bytes.subarray(0, urgent.length));
   }
 
-  /** Keeps a writer for the next turn, unless it has become much too large for what is sent. */
+  /** Keeps a writer for reuse, unless it is much too large for what is sent now. */
   #giveBack(writer: ByteWriter, length: number): void {
     writer.length = RECORD_HEADER_BYTES;
     this.#smallWrites = length > SMALL_WRITE_BYTES ? 0 : this.#smallWrites + 1;
@@ -418,7 +421,7 @@ export class Link implements FrameSink {
     try {
       for (;;) {
         this.#received.drain(FRAME_BYTES_MAX, this.#onFrame);
-        // A frame was a goodbye, or its handler closed the link at once.
+        // A frame was a goodbye, or its handler broke the link.
         if (this.#streamClosed) return;
         this.#partialTicks = 0;
         this.#partial = this.#received.pendingBytes > 0;
@@ -438,7 +441,7 @@ export class Link implements FrameSink {
     await this.#discard();
   }
 
-  /** After garbage nothing is understood any more, but the goodbye must get across before the stream closes. */
+  /** Reads and drops what still comes, so that our goodbye gets across before the stream closes. */
   async #discard(): Promise<void> {
     this.#partial = false;
     const scratch = new Uint8Array(4096);
@@ -456,7 +459,7 @@ export class Link implements FrameSink {
       isWhorlError(error, "frame_too_large")
     ) {
       const { message } = error;
-      this.#log.warn("Closing a link that does not keep the protocol", {
+      this.#log.warn("Closing a link that violates the protocol", {
         peer: this.peer.name,
         address: this.peer.address,
         reason: message,
@@ -472,7 +475,7 @@ export class Link implements FrameSink {
     } else this.#fail("handling its frame", error);
   }
 
-  /** A bug of ours met on one link: that link ends, the node lives on. */
+  /** A bug of our own: it ends this link, not the node. */
   #fail(doing: string, error: unknown): void {
     this.#log.error(`Closing a link as ${doing} failed`, {
       peer: this.peer.name,
@@ -538,10 +541,10 @@ export class Link implements FrameSink {
     if (this.#writing || this.#partial) this.#watchSoon();
   }
 
-  /** Ends in good order: what is written leaves, then the goodbye, and the other end hangs up. */
+  /** Ends in order: sends what was written and a goodbye, and lets the other end close. */
   #end(closed: LinkClosed, reason: string): void {
     if (this.#closed !== undefined) return;
-    // A frame that its writer will never end, because its encoder threw.
+    // A frame that will never be ended, because its encoder threw.
     if (this.#frameStart >= 0) this.#pending.length = this.#frameStart;
     this.#frameStart = -1;
     this.begin(FrameType.goodbye, 0).text(reason);
@@ -557,7 +560,7 @@ export class Link implements FrameSink {
     this.#runtime.defer(this.#tellOfRoom);
   }
 
-  /** Ends at once. */
+  /** Ends at once, without a goodbye. */
   #break(code: LinkClosed["code"], message: string): void {
     this.#closeStream();
     if (this.#closed !== undefined) return;

@@ -1,7 +1,7 @@
 /**
- * Calls over links: a method by name with plain data, and an answer or a
- * failure. For what is rare, such as administration; what is frequent has
- * frames of its own.
+ * Calls over links: a method name with plain data, answered by a result or a
+ * failure. For rare requests such as administration; frequent ones have frames
+ * of their own.
  *
  *     call       MessagePack [method, args, ms left]
  *     callReply  MessagePack result
@@ -17,25 +17,25 @@ import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 
-/** Milliseconds a call waits unless it says otherwise. */
+/** Default timeout of a call, in milliseconds. */
 export const CALL_TIMEOUT_MS_DEFAULT = 10_000;
-/** Calls that may be unanswered at once; a further one fails with `overload`. */
+/** Calls that may be unanswered at a time; further ones fail with `overload`. */
 export const CALLS_MAX = 10_000;
 
-/** Bytes a failure may take when it is sent; of a larger one only the code is. */
+/** Largest failure that is sent, in bytes; of a larger one only the code is. */
 const FAILURE_BYTES_MAX = 1024 * 1024;
 
 /** Options of a call. */
 export interface LinkCallOptions {
   /** Milliseconds to wait for the answer. @default {10000} */
   readonly timeoutMs?: number | undefined;
-  /** Gives the call up. */
+  /** Cancels the call. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Where calls go: a link, which may have ended. */
 export interface CallSink extends FrameSink {
-  /** Why nothing leaves here any more; undefined while something does. */
+  /** Why nothing can be sent any more; undefined while it can. */
   readonly closed?: { readonly message: string } | undefined;
 }
 
@@ -59,7 +59,7 @@ export class LinkCalls {
    *
    * @throws {WhorlError} What the other end answers, `timeout`, `cancelled`,
    * `overload`, `connection_closed` if the link has ended or ends first, or
-   * `invalid_argument` or `frame_too_large` if `args` cannot travel.
+   * `invalid_argument` or `frame_too_large` if `args` cannot be sent.
    */
   call(
     sink: CallSink,
@@ -69,7 +69,7 @@ export class LinkCalls {
   ): Promise<unknown> {
     const { timeoutMs = CALL_TIMEOUT_MS_DEFAULT, signal } = options;
     if (signal?.aborted) return Promise.reject(cancelled(method));
-    // Its end has been told of already, so nobody would fail the call.
+    // `linkClosed` has run already, so nothing else would fail the call.
     if (sink.closed !== undefined) {
       return Promise.reject(connectionEnded(sink.closed.message));
     }
@@ -115,20 +115,20 @@ export class LinkCalls {
       sink.begin(FrameType.call, id).raw(body);
       sink.end();
     } catch (error) {
-      // It fits in no frame.
+      // It does not fit in a frame.
       this.#settle(id, error);
     }
     return promise;
   }
 
-  /** Takes in a `callReply` or `callError` that came from `sink`. */
+  /** Handles a `callReply` or `callError` that came from `sink`. */
   answered(
     sink: CallSink,
     type: number,
     correlation: number,
     body: Uint8Array,
   ): void {
-    // Given up, as it came after its timeout; or from one who was not asked.
+    // It came after its timeout, or from a link that was not asked.
     if (this.#pending.get(correlation)?.sink !== sink) return;
     if (type === FrameType.callError) {
       this.#settle(correlation, readFailure(body));
@@ -142,14 +142,14 @@ export class LinkCalls {
     }
   }
 
-  /** A link has ended: what it owed will not come. */
+  /** A link has ended: fails the calls that wait for it. */
   linkClosed(sink: CallSink, reason: string): void {
     for (const [id, pending] of [...this.#pending]) {
       if (pending.sink === sink) this.#settle(id, connectionEnded(reason));
     }
   }
 
-  /** Fails what is unanswered. */
+  /** Fails all unanswered calls. */
   close(): void {
     for (const id of [...this.#pending.keys()]) {
       this.#settle(id, new WhorlError("closed", "The connection was closed"));
@@ -184,8 +184,8 @@ export function readCall(body: Uint8Array): IncomingCall {
 }
 
 /**
- * Answers a call with what `work` comes to, or with why that cannot travel.
- * Never rejects: whatever a call does, it is the caller's affair.
+ * Answers a call with the result of `work`, or with the failure of it or of
+ * encoding it. Never rejects: failures are for the caller only.
  */
 export async function answerCall(
   sink: CallSink,
@@ -203,7 +203,7 @@ export async function answerCall(
     failure = error;
   }
   if (sink.closed !== undefined) return;
-  // Encoded before the frame begins: half a frame would be in everybody's way.
+  // Encoded before the frame begins, so that a failure leaves no partial frame.
   const body = failureBody(failure);
   sink.begin(FrameType.callError, correlation).rawRange(
     body.bytes,
@@ -213,7 +213,7 @@ export async function answerCall(
   sink.end();
 }
 
-/** A failure as it travels, small enough for a frame whatever it is about. */
+/** A failure as it is sent, always small enough for a frame. */
 function failureBody(failure: unknown): ByteWriter {
   const body = new ByteWriter(256);
   try {
@@ -225,14 +225,14 @@ function failureBody(failure: unknown): ByteWriter {
     );
     if (body.length <= FAILURE_BYTES_MAX) return body;
   } catch {
-    // A failure that cannot even be told: its code, or nothing, must do.
+    // The failure itself cannot be encoded: its code must do.
   }
   body.clear();
   writeFailure(
     body,
     new WhorlError(
       isWhorlError(failure) ? failure.code : "internal",
-      "The call failed, and what it failed with cannot be sent",
+      "The call failed, and its error cannot be sent",
     ),
   );
   return body;

@@ -1,13 +1,13 @@
 /**
- * Pings links and notices when no answer comes: first by suspicion, which is a
- * hint to route around a peer, and at last by closing the link, so that what
- * waits for it is answered and a new connection can be tried.
+ * Pings links and notices missing answers: first it suspects the peer, a hint
+ * to route around it, and finally it closes the link, so that requests waiting
+ * for it fail and a new connection can be tried.
  *
- * The end that opened the link pings. What it says of the pongs it had tells the
- * other one as much, which pings only when it has not heard that for a while.
+ * The end that opened the link pings. Its pings say whether our pongs arrive,
+ * so the other end pings only when it has not been told that for a while.
  *
- * One timer serves all links. When it fires late this very process stood still,
- * and the silence that it sees then is its own.
+ * One timer serves all links. When it fires late, this process itself was
+ * paused, and that time does not count as silence of its peers.
  *
  * @module
  */
@@ -29,11 +29,11 @@ import type { Link } from "./link.ts";
 export interface WatchTerms {
   /** Silence in milliseconds after which it is closed. */
   readonly silenceMsMax: number;
-  /** It is pinged on every so many ticks. */
+  /** Ticks between pings. */
   readonly pingEveryTicks: number;
 }
 
-/** What the watch stands on. */
+/** What the watch needs. */
 export interface LinkWatchOptions {
   readonly runtime: Runtime;
   /** Its ping interval is the tick. */
@@ -42,7 +42,7 @@ export interface LinkWatchOptions {
   readonly onAlive?: (link: Link) => void;
 }
 
-/** Silence after which the end that did not open a link pings as well, in pings that should have come. */
+/** Pings that must be missing before the end that did not open a link pings as well. */
 const PINGS_MISSED = 2;
 
 interface Watched {
@@ -77,7 +77,7 @@ export class LinkWatch {
     return this.#links.size;
   }
 
-  /** Begins to watch; that the link is up counts as an answer. */
+  /** Starts watching; the link's being up counts as an answer. */
   add(link: Link, terms: WatchTerms): void {
     const now = this.#runtime.now();
     const { failureDetector } = this.#options;
@@ -110,7 +110,7 @@ export class LinkWatch {
     }
   }
 
-  /** Whether the link is silent for longer than is usual. */
+  /** Whether the link has been silent for unusually long. */
   isSuspect(link: Link): boolean {
     return this.#links.get(link)?.detector.suspected === true;
   }
@@ -129,7 +129,7 @@ export class LinkWatch {
     });
   }
 
-  /** Whether this end is to ping, since it opened the link or the other end does not. */
+  /** Whether this end must ping: it opened the link, or the other end does not ping. */
   #mustAsk({ peer }: Link, terms: WatchTerms, silent: number): boolean {
     return peer.openedBy === "this_node" ||
       silent > PINGS_MISSED * terms.pingEveryTicks * this.#tickMs;
@@ -140,7 +140,7 @@ export class LinkWatch {
     const late = now - this.#lastTickMs - this.#tickMs;
     this.#lastTickMs = now;
     this.#ticks++;
-    // A copy, as closing a link and telling of a suspicion change the map.
+    // A copy, as closing a link or reporting a suspicion can change the map.
     for (const [link, { terms, detector }] of [...this.#links]) {
       if (late > this.#tickMs) forgivePause(detector, late);
       const silent = silenceMs(detector, now);
@@ -152,7 +152,7 @@ export class LinkWatch {
         this.#ticks % terms.pingEveryTicks === 0 &&
         this.#mustAsk(link, terms, silent)
       ) link.ping();
-      // The ping may have been the byte too many, and anything the handler's doing.
+      // The ping may have overloaded the link, and handlers may do anything.
       if (!this.#links.has(link)) continue;
       if (checkSilence(detector, now) === "suspect") {
         this.#options.onSuspect?.(link);

@@ -7,7 +7,7 @@
 import { invariant } from "../base/invariant.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
 
-/** How much a writer can be ahead of its reader, as a socket's buffer. */
+/** How far a writer can be ahead of its reader, like a socket's buffer. */
 export const PIPE_BYTES_MAX = 256 * 1024;
 
 interface PendingRead {
@@ -40,7 +40,7 @@ export class MemoryPipe {
     this.#runtime = runtime;
   }
 
-  /** Resolves to how many bytes were copied, to null after the end, to undefined if it broke. */
+  /** Resolves to the number of bytes copied, to null at the end, or to undefined if the pipe broke. */
   read(into: Uint8Array<ArrayBuffer>): Promise<number | null | undefined> {
     invariant(this.#reading === undefined, "one read at a time");
     invariant(!this.#abandoned, "nobody reads after leaving");
@@ -50,7 +50,7 @@ export class MemoryPipe {
     });
   }
 
-  /** Resolves to true once all of `bytes` is in the buffer, to false if nobody will read it. */
+  /** Resolves to true once all of `bytes` is in the buffer, or to false if it will not be read. */
   write(bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
     invariant(this.#writing === undefined, "one write at a time");
     return new Promise((resolve) => {
@@ -60,7 +60,7 @@ export class MemoryPipe {
     });
   }
 
-  /** No more is written; the reader gets what is left, then the end. */
+  /** Ends writing; the reader gets what is left, then the end. */
   finish(): void {
     this.#finished = true;
     // A write that is cut short by its own side's close never completes.
@@ -69,20 +69,20 @@ export class MemoryPipe {
     this.#deliverSoon();
   }
 
-  /** The reader has gone; what is under way is lost, and the writer does not know yet. */
+  /** The reader has gone; bytes in transit are lost, and the writer does not know yet. */
   abandon(): void {
     this.#reading?.resolve(undefined);
     this.#reading = undefined;
     this.#abandoned = true;
   }
 
-  /** Calls `callback` once what leaves here gets across: now, or when the stall is over. */
+  /** Calls `callback` once the pipe delivers: now, or when the stall is over. */
   whenFlowing(callback: () => void): void {
     if (this.#stalled) this.#whenFlowing.push(callback);
     else callback();
   }
 
-  /** Neither side gets anything across any more. */
+  /** Breaks the pipe for both sides. */
   breakOff(): void {
     this.#broken = true;
     this.#start = this.#end = 0;
@@ -92,7 +92,7 @@ export class MemoryPipe {
     this.#reading = undefined;
   }
 
-  /** Holds delivery back, or lets it go on. */
+  /** Stalls or resumes delivery. */
   stall(stalled: boolean): void {
     this.#stalled = stalled;
     if (!stalled) {

@@ -1,13 +1,13 @@
 /**
  * A network inside one process, for tests, simulations and several nodes in one
- * program. It keeps TCP's promises (order, bounded buffers, a close that lets
- * what was written arrive) and decides nothing by clock or chance: it advances
- * only through `runtime.defer`, so the same program gives the same run.
+ * program. It behaves like TCP (order, bounded buffers, a close that lets what
+ * was written arrive) and uses neither clock nor chance: it advances only
+ * through `runtime.defer`, so the same program gives the same run.
  *
- * Hosts are names. Between two hosts the link can be cut (streams break, nobody
- * connects) or stalled in one direction (bytes wait, as behind a full switch or
- * in a stopped process), which is how partitions and half-open connections are
- * tested.
+ * Hosts are names. The link between two hosts can be cut (streams break,
+ * connecting fails) or stalled in one direction (bytes wait, as behind a full
+ * switch or in a stopped process), to test partitions and half-open
+ * connections.
  *
  * @module
  */
@@ -24,14 +24,14 @@ import { MemoryPipe } from "./memory_pipe.ts";
 
 const FIRST_FREE_PORT = 49152;
 
-/** Hosts and what runs between them. */
+/** A network of hosts. */
 export class MemoryNetwork {
   readonly #runtime: Runtime;
   readonly #listeners: Map<Address, MemoryListener> = new Map();
   readonly #streams: Set<MemoryStream> = new Set();
   readonly #cut: Set<string> = new Set();
   readonly #stalled: Set<string> = new Set();
-  /** Connects that wait for a stalled direction. */
+  /** Connection attempts that wait for a stalled direction. */
   readonly #waiting: Set<() => void> = new Set();
   #nextPort = FIRST_FREE_PORT;
 
@@ -39,7 +39,7 @@ export class MemoryNetwork {
     this.#runtime = runtime;
   }
 
-  /** The transport of whoever lives on `host`. It listens only on that host. */
+  /** The transport for programs on `host`. It listens only on that host. */
   transport(host: string): Transport {
     return {
       // deno-lint-ignore require-await
@@ -49,7 +49,7 @@ export class MemoryNetwork {
     };
   }
 
-  /** Breaks every stream between two hosts and lets no new one through, until {@linkcode heal}. */
+  /** Breaks every stream between two hosts and refuses new ones, until {@linkcode heal}. */
   cut(one: string, other: string): void {
     this.#cut.add(`${one} ${other}`).add(`${other} ${one}`);
     for (const stream of [...this.#streams]) {
@@ -57,7 +57,7 @@ export class MemoryNetwork {
     }
   }
 
-  /** Holds back what travels from one host to another; the other direction goes on. */
+  /** Holds back bytes from one host to another; the other direction continues. */
   stall(from: string, to: string): void {
     this.#stalled.add(`${from} ${to}`);
     this.#applyStalls();
@@ -109,7 +109,7 @@ export class MemoryNetwork {
     if (this.#listeners.has(real)) {
       throw new WhorlError(
         "address_in_use",
-        `Cannot listen on ${real} as somebody else listens there`,
+        `Cannot listen on ${real} as the address is in use`,
         { details: { address: real } },
       );
     }
@@ -128,7 +128,7 @@ export class MemoryNetwork {
     signal: AbortSignal | undefined,
   ): Promise<ByteStream> {
     const there = parseAddress(address).host;
-    // A connect is answered, so both directions must work.
+    // Connecting takes a round trip, so both directions must work.
     while (this.#isStalled(host, there) || this.#isStalled(there, host)) {
       await this.#untilHealed(address, signal);
     }
@@ -139,7 +139,7 @@ export class MemoryNetwork {
     ) {
       throw notReachable(
         address,
-        signal?.aborted ? reasonOf(signal.reason) : "nobody listens there",
+        signal?.aborted ? reasonOf(signal.reason) : "nothing listens there",
       );
     }
     const towards = new MemoryPipe(this.#runtime);
@@ -257,18 +257,18 @@ class MemoryStream implements ByteStream {
     );
   }
 
-  /** What was written still arrives at the other end; nothing arrives here any more. */
+  /** What was written still arrives at the other end; nothing more arrives here. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.forget();
     this.incoming.abandon();
     this.outgoing.finish();
-    // The other end's writes fail once word of the close has got through.
+    // The other end's writes fail once the close has reached it.
     this.outgoing.whenFlowing(() => this.incoming.breakOff());
   }
 
-  /** Loses what is under way, as a cut cable does. The holder finds out by its next read or write. */
+  /** Loses bytes in transit, as a cut cable does. The owner notices at its next read or write. */
   sever(): void {
     this.incoming.breakOff();
     this.outgoing.breakOff();

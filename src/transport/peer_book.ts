@@ -1,6 +1,6 @@
 /**
- * What a node keeps of its peers, by name: where each should be, the link to it
- * or the attempts at one, and so whether a further link with it is wanted.
+ * What a node knows about its peers, by name: the address of each, the link to
+ * it or the attempts to open one, and so whether another link is wanted.
  *
  * @module
  */
@@ -21,15 +21,15 @@ export interface PeerBookOptions {
   readonly runtime: Runtime;
   /** This node. */
   readonly identity: LinkIdentity;
-  /** What the node has on record of a name. */
+  /** What the node has on record about a name. */
   readonly knownIdentity: (name: string) => KnownIdentity | undefined;
   /** Where to connect instead of a peer's own address, by name. */
   readonly addressOverrides?: ReadonlyMap<string, Address> | undefined;
 }
 
-/** The peers of one node; see the module's text. */
+/** The peers of one node; see the module comment. */
 export class PeerBook {
-  /** Attempts of this node at any link. */
+  /** This node's attempts to open links. */
   readonly dials: Dials = new Dials();
   readonly #options: PeerBookOptions;
   readonly #records: Map<string, PeerRecord> = new Map();
@@ -38,12 +38,12 @@ export class PeerBook {
     this.#options = options;
   }
 
-  /** All that were ever asked for. */
+  /** All records ever made. */
   records(): Iterable<PeerRecord> {
     return this.#records.values();
   }
 
-  /** The record of a name, made if there is none. */
+  /** The record of a name, created if missing. */
   record(name: string): PeerRecord {
     let record = this.#records.get(name);
     if (record === undefined) {
@@ -58,7 +58,7 @@ export class PeerBook {
     return this.#records.get(name);
   }
 
-  /** Where to connect to a peer, while it is wanted. */
+  /** The address to connect to, while the peer is wanted. */
   addressOf(name: string): Address | undefined {
     const address = this.#records.get(name)?.address;
     return address === undefined
@@ -66,7 +66,7 @@ export class PeerBook {
       : this.#options.addressOverrides?.get(name) ?? address;
   }
 
-  /** Whether a link with `candidate` is wanted, next to what there is and is on its way. */
+  /** Whether a link with `candidate` is wanted, given the links that are up or being opened. */
   decide(candidate: Candidate): Admission {
     return decideAdmission(candidate, {
       ...this.#view(candidate.name),

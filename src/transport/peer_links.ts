@@ -1,12 +1,11 @@
 /**
- * Keeps a node in touch with its peers: one `peer` link to every node it wants
- * to know, reconnected when it breaks, watched for silence, and never two of
- * them; the `bulk` links that are opened on demand; and the links of clients.
+ * Keeps a node connected to its peers: exactly one `peer` link to every wanted
+ * node, watched for silence and reconnected when it breaks; `bulk` links that
+ * are opened on demand; and the links of clients.
  *
- * Links are opened by the `Dialer` and accepted by the `Door`; whatever way one
- * came in, from then on it is held here. Who may connect is decided in
- * `admission.ts` on what the `PeerBook` says, who is silent in
- * `failure_detector.ts`.
+ * Links are opened by the `Dialer` and accepted by the `Door`; from then on
+ * they are all held here. `admission.ts` decides who may connect, on what the
+ * `PeerBook` knows, and `failure_detector.ts` decides who is silent.
  *
  * @module
  */
@@ -41,10 +40,10 @@ export type {
 
 /** The goodbye of a node that stops. */
 const STOPPING = "stopping";
-/** Clients and bulk links are pinged on every so many ticks. */
+/** Ticks between pings of clients and bulk links. */
 const OTHERS_PINGED_EVERY_TICKS = 4;
 
-/** All links of one node; see the module's text. */
+/** All links of one node; see the module comment. */
 export class PeerLinks implements AsyncDisposable {
   readonly #options: PeerLinksOptions;
   readonly #limits: typeof PEER_LINKS_LIMITS;
@@ -124,10 +123,11 @@ export class PeerLinks implements AsyncDisposable {
   }
 
   /**
-   * Lets others in at `address` and returns the real one, with the port that
-   * was chosen if 0 was asked for.
+   * Accepts connections at `address` and returns the actual address, with the
+   * port that was chosen if 0 was asked for.
    *
-   * @throws {WhorlError} `address_in_use`, `not_reachable` or `invalid_argument`.
+   * @throws {WhorlError} `address_in_use`, `not_reachable` or
+   * `invalid_argument`.
    */
   async listen(address: Address): Promise<Address> {
     invariant(this.#listener === undefined, "a node listens once");
@@ -143,7 +143,7 @@ export class PeerLinks implements AsyncDisposable {
     return listener.address;
   }
 
-  /** The peers to be connected to, by name. Links to names that are no longer among them are closed. */
+  /** Sets the peers to stay connected to, by name. Links to peers not among them are closed. */
   setPeers(peers: ReadonlyMap<string, Address>): void {
     if (this.#closing !== undefined) return;
     for (const record of this.#book.records()) {
@@ -159,7 +159,7 @@ export class PeerLinks implements AsyncDisposable {
       if (record.address === address) continue;
       record.address = address;
       if (record.link !== undefined) continue;
-      // What failed at the old address says nothing about the new one.
+      // Failures at the old address say nothing about the new one.
       this.#dialer.stopTrying(record);
       record.failures = 0;
       this.#dialer.reach(record);
@@ -178,7 +178,7 @@ export class PeerLinks implements AsyncDisposable {
       .filter((peer) => peer.kind === "peer");
   }
 
-  /** Whether a peer is up and does not answer. */
+  /** Whether a peer is connected but does not answer. */
   isSuspect(name: string): boolean {
     const link = this.link(name);
     return link !== undefined && this.#watch.isSuspect(link);
@@ -191,8 +191,8 @@ export class PeerLinks implements AsyncDisposable {
   }
 
   /**
-   * Counts for tools: what waits at the door, links by kind, and how many links
-   * have ended because bytes were changed on the way here.
+   * Counts for tools: unauthenticated connections, links, clients among them,
+   * and links that ended because of corrupted bytes.
    */
   counts(): {
     unauthenticated: number;
@@ -209,9 +209,9 @@ export class PeerLinks implements AsyncDisposable {
   }
 
   /**
-   * Opens a `peer` link to whoever is at `address`, or returns the one that is
-   * up already. This is how a node first meets a cluster; it stays until
-   * it breaks, and is kept up from when `setPeers` names the peer.
+   * Opens a `peer` link to the node at `address`, or returns the one that is up
+   * already. This is how a node first contacts a cluster. Such a link is
+   * reconnected only once `setPeers` names the peer.
    *
    * @throws {WhorlError} As {@linkcode shakeHands}, and `not_reachable`.
    */
@@ -223,8 +223,8 @@ export class PeerLinks implements AsyncDisposable {
   }
 
   /**
-   * Opens a `bulk` link to a peer that {@linkcode setPeers} names. Its end is
-   * told by `onBulkDown`; close it when the transfer is over.
+   * Opens a `bulk` link to a peer that {@linkcode setPeers} names. `onBulkDown`
+   * reports its end; close it when the transfer is over.
    *
    * @throws {WhorlError} As {@linkcode shakeHands}, and `not_reachable`.
    */
@@ -235,7 +235,7 @@ export class PeerLinks implements AsyncDisposable {
     return this.#dialer.openBulk(name, options.signal);
   }
 
-  /** Closes everything; resolves when no stream, timer or handshake is left. */
+  /** Closes everything; resolves when all streams, timers and handshakes have ended. */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
   }
@@ -258,7 +258,7 @@ export class PeerLinks implements AsyncDisposable {
 
   // Accepting.
 
-  /** The other end has proved that it knows the cookie: do we want it? */
+  /** Decides about an end that has proved that it knows the cookie. */
   #considerAccepted(candidate: Candidate): Consideration {
     if (candidate.kind === "client") {
       return this.#clients < this.#limits.clientsMax
@@ -287,7 +287,7 @@ export class PeerLinks implements AsyncDisposable {
 
   // Links.
 
-  /** A handshake succeeded, ours or theirs: from here on there is a link. */
+  /** Makes a link of a successful handshake, from either side. */
   #enter(stream: ByteStream, { peer, leftover }: Established): Link {
     const link = new Link(
       stream,
@@ -323,12 +323,12 @@ export class PeerLinks implements AsyncDisposable {
       this.#events.onUp(link);
       record.tellWaiters(link);
     }
-    // Frames that came with the handshake are handed on only now.
+    // Only now, as frames that followed the handshake are handed on at once.
     link.start();
     return link;
   }
 
-  /** Makes `link` the one of its peer, unless another has come first. */
+  /** Makes `link` its peer's link, unless another one came first. */
   #enterPeer(link: Link): void {
     const { peer } = link;
     const record = this.#book.record(peer.name);

@@ -1,5 +1,5 @@
 /**
- * What a node tells its links, and what they tell it.
+ * Options and events of a node's links.
  *
  * @module
  */
@@ -18,11 +18,11 @@ import type { LinkIdentity } from "./link_peer.ts";
 
 /** Bounds and intervals of a node's links. */
 export interface PeerLinksLimits extends DoorLimits {
-  /** Milliseconds for connecting and shaking hands, each. @default {3000} */
+  /** Milliseconds for connecting and for the handshake, each. @default {3000} */
   readonly handshakeDeadlineMs?: number;
-  /** Waits between attempts to reach a peer. @default {100 ms, doubling up to 2 s, half of each left to chance} */
+  /** Waits between attempts to reach a peer. @default {100 ms, doubling up to 2 s, half of each random} */
   readonly reconnect?: Backoff;
-  /** Silence in milliseconds after which the link to a peer is given up. @default {5000} */
+  /** Silence in milliseconds after which the link to a peer is closed. @default {5000} */
   readonly peerSilenceMsMax?: number;
   /** The same for clients and bulk links. @default {15000} */
   readonly otherSilenceMsMax?: number;
@@ -30,17 +30,17 @@ export interface PeerLinksLimits extends DoorLimits {
   readonly clientsMax?: number;
 }
 
-/** Who is told. Calls are synchronous; for one link `up` comes first and `down` last. */
+/** Receives the events. Calls are synchronous; for each link `up` comes first and `down` last. */
 export interface PeerLinksEvents {
   /** A peer is reachable. */
   onUp(link: Link): void;
-  /** A peer is no longer reachable; also comes, before `onUp`, when its link is replaced. */
+  /** A peer is no longer reachable; also called, before `onUp`, when its link is replaced. */
   onDown(name: string, closed: LinkClosed, link: Link): void;
   /** A peer that is connected has fallen silent. Route around it. */
   onSuspect(name: string): void;
   /** A suspected peer answers again. */
   onAlive(name: string): void;
-  /** A frame of any link; `link.peer.kind` tells of which. As {@linkcode LinkHandler.onFrame}. */
+  /** A frame from any link; `link.peer.kind` says of which kind. As {@linkcode LinkHandler.onFrame}. */
   onFrame: LinkHandler["onFrame"];
   onClientUp(link: Link): void;
   onClientDown(link: Link, closed: LinkClosed): void;
@@ -48,20 +48,20 @@ export interface PeerLinksEvents {
   onBulkDown(link: Link, closed: LinkClosed): void;
 }
 
-/** What a node's links stand on. */
+/** What a node's links need. */
 export interface PeerLinksOptions {
   readonly runtime: Runtime;
   readonly log: Log;
   readonly transport: Transport;
-  /** Bytes nobody can guess. */
+  /** Returns cryptographically secure random bytes. */
   readonly secretBytes: (count: number) => Uint8Array;
   readonly cookie: Cookie;
   /** This node. */
   readonly identity: LinkIdentity;
   readonly events: PeerLinksEvents;
-  /** What the node has on record of a name; another node is refused that name. */
+  /** What the node has on record about a name; other nodes are refused that name. */
   readonly knownIdentity: (name: string) => KnownIdentity | undefined;
-  /** Where to connect instead of a peer's own address, by name, so that a proxy can stand on any link. */
+  /** Where to connect instead of a peer's own address, by name, to put a proxy on a link. */
   readonly addressOverrides?: ReadonlyMap<string, Address>;
   readonly limits?: PeerLinksLimits;
   readonly linkLimits?: LinkLimits;
@@ -70,7 +70,7 @@ export interface PeerLinksOptions {
   readonly versions?: VersionRange;
 }
 
-/** Values of {@linkcode PeerLinksLimits} that are used when none is given; the door's stand with it. */
+/** Defaults of {@linkcode PeerLinksLimits}; those of the door are in `door.ts`. */
 export const PEER_LINKS_LIMITS: Required<
   Omit<PeerLinksLimits, keyof DoorLimits>
 > = {

@@ -1,6 +1,6 @@
 /**
- * What a node keeps about one peer's name: where it should be, the link to it,
- * and how trying to reach it goes.
+ * What a node knows about one peer: its address, the link to it, and the
+ * attempts to reach it.
  *
  * @module
  */
@@ -11,25 +11,25 @@ import type { Dial } from "./dials.ts";
 import type { Link } from "./link.ts";
 import type { LinkPeer } from "./link_peer.ts";
 
-/** Everything about one name. */
+/** All about one name. */
 export class PeerRecord {
   readonly name: string;
-  /** Where it should be, while it is wanted. */
+  /** Its address, while it is wanted. */
   address: Address | undefined;
   /** The link to it, while it is up. */
   link: Link | undefined;
   /** Admitted, and about to become `link`. */
   arriving: LinkPeer | undefined;
-  /** The attempt to reach it that runs by itself. */
+  /** The automatic attempt to reach it that is in progress. */
   dial: Dial | undefined;
   /** Failed attempts in a row. */
   failures = 0;
   lastFailure: string | undefined;
-  /** Whether it said that it stops when its last link ended: it is not missed. */
+  /** Whether its last link ended with its saying that it stops: failures to reach it are expected. */
   hasStopped = false;
-  /** Until the next attempt. */
+  /** The timer of the next attempt. */
   retry: TimerHandle | undefined;
-  /** The last link there was, to show to the peer when connecting anew. */
+  /** The id of the last link, to tell the peer when reconnecting. */
   lastLinkId: string | undefined;
   readonly #runtime: Runtime;
   readonly #waiters: Set<{ onUp(link: Link): void; giveUp(): void }> =
@@ -40,7 +40,7 @@ export class PeerRecord {
     this.#runtime = runtime;
   }
 
-  /** `link` is the one from now on. */
+  /** Takes `link` as the peer's link. */
   established(link: Link): void {
     this.arriving = undefined;
     this.stopRetrying();
@@ -56,12 +56,12 @@ export class PeerRecord {
     for (const waiter of [...this.#waiters]) waiter.onUp(link);
   }
 
-  /** Lets those who wait for a link fail. */
+  /** Fails those who wait for a link. */
   dismissWaiters(): void {
     for (const waiter of [...this.#waiters]) waiter.giveUp();
   }
 
-  /** Drops the timer of the next attempt. */
+  /** Cancels the next attempt. */
   stopRetrying(): void {
     if (this.retry !== undefined) this.#runtime.clearTimer(this.retry);
     this.retry = undefined;

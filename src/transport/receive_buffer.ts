@@ -1,8 +1,7 @@
 /**
  * Where bytes from a stream wait until their record and their frame are whole.
- * It grows only with bytes that have arrived, never with what a frame's length
- * merely announces, and goes back to its usual size once large frames stop
- * coming.
+ * It grows only with bytes that have arrived, never by what a frame's length
+ * announces, and shrinks to its usual size once large frames stop coming.
  *
  * @module
  */
@@ -18,13 +17,13 @@ import {
   recordLength,
 } from "../wire/record.ts";
 
-/** Size to begin with: a handshake fits, most links are idle, and a node may hold thousands. */
+/** Initial size: enough for a handshake. Most links are idle, and a node may hold thousands. */
 export const RECEIVE_BUFFER_BYTES_MIN: number = 2 * 1024;
 /** Size of a busy link's buffer: it doubles up to here each time a read fills it. */
 export const RECEIVE_BUFFER_BYTES: number = 128 * 1024;
 /** Reads in a row that would have fitted the usual size before a larger buffer is given back. */
 const SMALL_READS_BEFORE_SHRINKING = 64;
-/** Below this much free space, or half of the buffer, the rest is moved to the front before reading on. */
+/** With less free space than this, or than half of the buffer, what waits is moved to the front before the next read. */
 const READ_BYTES_MIN = 8 * 1024;
 
 /**
@@ -33,15 +32,15 @@ const READ_BYTES_MIN = 8 * 1024;
  *     … | part of a frame | gap | records | free
  *     start        checked   raw       end
  *
- * The gap is what the headers of records took that stood within the frame.
+ * The gap was taken by record headers that stood within the frame.
  */
 export class ReceiveBuffer {
   #bytes: Uint8Array<ArrayBuffer>;
-  /** Where the first frame begins that was not handed on. */
+  /** Start of the first frame that was not handed on. */
   #start = 0;
-  /** Where its bytes end, as far as their records are whole and good. */
+  /** End of its bytes whose records are complete and verified. */
   #checked = 0;
-  /** Where the first record begins that is not whole. */
+  /** Start of the first incomplete record. */
   #raw = 0;
   #end = 0;
   #smallReads = 0;
@@ -55,7 +54,7 @@ export class ReceiveBuffer {
     this.#end = initial.length;
   }
 
-  /** Bytes that wait, which are parts of one frame and of one record once {@linkcode drain} has run. */
+  /** Bytes that wait: after {@linkcode drain}, parts of at most one frame and one record. */
   get pendingBytes(): number {
     return this.#checked - this.#start + this.#end - this.#raw;
   }
@@ -90,7 +89,7 @@ export class ReceiveBuffer {
     if (this.#free === 0) {
       this.#moveInto(new Uint8Array(this.#grownCapacity()));
     }
-    // Mostly it is all of it, which needs no view.
+    // Usually the whole buffer is free and needs no view.
     return this.#end === 0 ? this.#bytes : this.#bytes.subarray(this.#end);
   }
 
@@ -98,7 +97,7 @@ export class ReceiveBuffer {
     return this.#bytes.length - this.#end;
   }
 
-  /** Moves what waits to the front of `target`, which may be where it is. */
+  /** Moves what waits to the front of `target`, which may be the present buffer. */
   #moveInto(target: Uint8Array<ArrayBuffer>): void {
     const partial = this.#checked - this.#start;
     if (target !== this.#bytes || this.#start > 0) {
@@ -113,14 +112,14 @@ export class ReceiveBuffer {
     this.#checked = this.#raw = partial;
   }
 
-  /** A frame of announced size gets that much only as it arrives: the buffer at most doubles. */
+  /** At most double the present size: an announced frame gets its space only as its bytes arrive. */
   #grownCapacity(): number {
     const frame =
       announcedFrameBytes(this.#bytes, this.#start, this.#checked) ?? 0;
     return Math.max(
       this.pendingBytes + 64,
       Math.min(
-        // What follows the frame in its last record, and headers on the way.
+        // Plus what follows the frame in its last record, and headers.
         frame + RECORD_BYTES_MAX + 2 * RECORD_HEADER_BYTES,
         this.#bytes.length * 2,
       ),
@@ -134,11 +133,11 @@ export class ReceiveBuffer {
   }
 
   /**
-   * Hands every frame that is whole, and stands in records that are whole, to
-   * `handle` and keeps the rest. Of a record that was changed nothing is handed on.
+   * Hands every complete frame from complete records to `handle` and keeps the
+   * rest. Nothing from a corrupted record is handed on.
    *
-   * @throws {WhorlError} As {@linkcode readFrames}, {@linkcode recordLength} and
-   * {@linkcode checkRecord} do; then the buffer is of no more use.
+   * @throws {WhorlError} As {@linkcode readFrames}, {@linkcode recordLength}
+   * and {@linkcode checkRecord} do; then the buffer must not be used again.
    */
   drain(lengthMax: number, handle: FrameHandler): void {
     for (;;) {
@@ -159,13 +158,13 @@ export class ReceiveBuffer {
     }
   }
 
-  /** Joins the first record, which is whole and good, to the frame that has begun. */
+  /** Appends the first record, complete and verified, to the frame that has begun. */
   #open(length: number): void {
     const from = this.#raw + RECORD_HEADER_BYTES;
     const partial = this.#checked - this.#start;
     this.#raw = from + length;
     if (partial <= length) {
-      // Mostly there is none, and the record's bytes stay where they are.
+      // Usually no frame has begun, and the record's bytes stay in place.
       if (partial > 0) {
         this.#bytes.copyWithin(from - partial, this.#start, this.#checked);
       }
@@ -177,14 +176,14 @@ export class ReceiveBuffer {
     }
   }
 
-  /** A copy of what has arrived and was not taken. */
+  /** A copy of the bytes that have arrived and were not taken. */
   rest(): Uint8Array<ArrayBuffer> {
     return this.#bytes.slice(this.#raw, this.#end);
   }
 
   /**
    * Takes the first whole frame out, or returns false if there is none yet. For
-   * the handshake, whose frames stand in no records, and where the frame may
+   * the handshake, whose frames are not in records, and where a frame may
    * change who reads the next one.
    *
    * @throws {WhorlError} As {@linkcode readFrames} does.

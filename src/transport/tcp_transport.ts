@@ -1,7 +1,7 @@
 /**
  * The transport of real nodes: TCP through `Deno.listen` and `Deno.connect`,
- * with Nagle's algorithm off because the layers above already gather what
- * belongs together.
+ * with Nagle's algorithm off, because the layers above already gather small
+ * writes.
  *
  * @module
  */
@@ -16,10 +16,10 @@ import type {
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { formatAddress, parseAddress } from "./address.ts";
 
-/** How long accepting rests when the process has no file descriptor left. */
+/** Pause after a failed accept, as when the process has no file descriptors left, in milliseconds. */
 export const ACCEPT_PAUSE_MS = 50;
 
-/** What the TCP transport stands on. */
+/** What the TCP transport needs. */
 export interface TcpTransportOptions {
   readonly runtime: Runtime;
   readonly log: Log;
@@ -28,7 +28,7 @@ export interface TcpTransportOptions {
 /** A transport over TCP. */
 export function tcpTransport(options: TcpTransportOptions): Transport {
   return {
-    // An async function, so that a bad address rejects as every other failure does.
+    // An async function, so that a bad address rejects like every other failure.
     // deno-lint-ignore require-await
     async listen(address, accept): Promise<Listener> {
       return new TcpListener(listenOn(address), options, accept);
@@ -47,7 +47,7 @@ export function tcpTransport(options: TcpTransportOptions): Transport {
         throw notReachable(address, cause);
       }
       if (signal?.aborted) {
-        // The signal fired between the connection and this turn.
+        // The signal fired between connecting and this turn.
         connection.close();
         throw notReachable(address, signal.reason);
       }
@@ -76,7 +76,7 @@ function listenOn(address: Address): Deno.TcpListener {
     throw cause instanceof Deno.errors.AddrInUse
       ? new WhorlError(
         "address_in_use",
-        `Cannot listen on ${address} as somebody else listens there`,
+        `Cannot listen on ${address} as the address is in use`,
         { details: { address }, cause },
       )
       : new WhorlError(
@@ -110,7 +110,7 @@ class TcpListener implements Listener {
     this.#loop = this.#acceptAll(accept);
   }
 
-  /** Accepts until closed; nothing the other end or the system does ends it sooner. */
+  /** Accepts until closed; no failure of accepting ends it sooner. */
   async #acceptAll(accept: (stream: ByteStream) => void): Promise<void> {
     let failing = false;
     while (!this.#closed) {
@@ -121,7 +121,8 @@ class TcpListener implements Listener {
       } catch (error) {
         if (this.#closed) return;
         // Out of file descriptors, or a connection that was reset while it
-        // waited: neither says that the listener is broken. One line per spell.
+        // waited: the listener itself still works. Logged once for a run of
+        // failures.
         if (!failing) {
           this.#options.log.warn("Accepting connections pauses", {
             address: this.address,

@@ -1,6 +1,6 @@
 /**
- * A frame sink that gathers the frames of one turn into one message and hands
- * it on whole: to a worker's port, a subprocess's pipe, or another task.
+ * A frame sink that gathers the frames of one turn into one message: for a
+ * worker's port, a subprocess's pipe, or another task.
  *
  * @module
  */
@@ -10,24 +10,25 @@ import { beginFrame, endFrame } from "./frame.ts";
 import type { FrameSink } from "./frame_sink.ts";
 
 /**
- * A batch goes when it has this many bytes, without waiting for the end of the
- * turn: gathering pays for small frames, while large ones would only be copied
- * again and again as the buffer grows, and keep the receiver waiting.
+ * A batch of this many bytes is sent without waiting for the end of the turn.
+ * Gathering pays off for small frames; large ones would only be copied again as
+ * the buffer grows, while the receiver waits.
  */
 export const BATCH_BYTES_MAX = 256 * 1024;
 
 /** Where batches go. */
 export interface BatchingSinkOptions {
   /**
-   * Whether the receiver lives in this thread. Then batches are brief bytes
-   * (`briefCopyOf`), which cost a tenth and which no port could transfer.
+   * Whether the receiver lives in this thread. Then batches are cut from slabs
+   * (`briefCopyOf`), which is ten times cheaper but rules out transferring them
+   * over a port.
    *
    * @default {false}
    */
   readonly sameThread?: boolean;
 }
 
-/** Gathers frames; `deliver` gets each batch as bytes that nobody else changes. */
+/** Gathers frames; `deliver` owns the bytes of each batch it gets. */
 export class BatchingSink implements FrameSink {
   #writer = new ByteWriter(4096);
   #frameStart = 0;
@@ -93,18 +94,18 @@ export class BatchingSink implements FrameSink {
     this.#deliver(batch);
   }
 
-  /** Keeps frames back until {@linkcode BatchingSink.resume}; for a receiver that is being restarted. */
+  /** Holds frames until {@linkcode BatchingSink.resume}, while the receiver is being restarted. */
   pause(): void {
     this.#paused = true;
   }
 
-  /** Lets frames go again, those kept back first. */
+  /** Sends frames again, those that were held first. */
   resume(): void {
     this.#paused = false;
     this.flush();
   }
 
-  /** Forgets what has been gathered and not sent. */
+  /** Drops frames that were gathered and not sent. */
   discard(): void {
     this.#writer.clear();
   }

@@ -1,7 +1,7 @@
 /**
- * Erlang's external term format, writing only: what riak_core hashes to place
- * a key is SHA-1 over these bytes, so they must be the very bytes that
- * `term_to_binary/1` of OTP 25 makes (erts, "External Term Format").
+ * An encoder for Erlang's external term format. riak_core places a key by the
+ * SHA-1 of these bytes, so they must be exactly those that `term_to_binary/1`
+ * of OTP 25 produces (erts, "External Term Format").
  *
  * | value                                | term                                    |
  * | ------------------------------------ | --------------------------------------- |
@@ -12,18 +12,18 @@
  * | `erlangTuple()`                      | tuple                                   |
  * | array                                | list; one of bytes is Erlang's "string" |
  *
- * What has no certain counterpart (null, plain objects, maps, NaN, text with a
- * lone surrogate) is refused rather than guessed at: a guess would place a key
- * where no other system looks for it.
+ * Values without an exact counterpart (null, plain objects, maps, NaN, text
+ * with a lone surrogate) are refused: a guess would place a key where no other
+ * system looks for it.
  *
  * @module
  */
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 
-/** Lists and tuples nested deeper than this are refused, before the stack ends. */
+/** Lists and tuples nested deeper than this are refused, before they overflow the stack. */
 export const TERM_DEPTH_MAX = 256;
-/** The longest atom Erlang knows, in characters. */
+/** The longest atom in Erlang, in characters. */
 export const ATOM_LENGTH_MAX = 255;
 
 const Tag = {
@@ -115,7 +115,7 @@ export function erlangFloat(value: number): ErlangFloat {
 }
 
 /**
- * The bytes `term_to_binary/1` makes of `term`.
+ * Encodes `term` as `term_to_binary/1` does.
  *
  * @throws {WhorlError} `invalid_argument` for a value without a counterpart.
  *
@@ -136,10 +136,10 @@ export function encodeErlangTerm(term: ErlangTerm): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Appends the bytes of `term`, the version byte before them.
+ * Appends the version byte and the bytes of `term`.
  *
  * @throws {WhorlError} `invalid_argument` for a value without a counterpart;
- * what was written before it stays in `into`.
+ * what was written until then stays in `into`.
  */
 export function writeTerm(into: ByteWriter, term: ErlangTerm): void {
   into.u8(Tag.version);
@@ -148,7 +148,8 @@ export function writeTerm(into: ByteWriter, term: ErlangTerm): void {
 
 /**
  * Appends the bytes of `{Bucket, Key}`: what {@linkcode writeTerm} writes for
- * `erlangTuple(bucket, key)`, without making the tuple. The hot path of placement.
+ * `erlangTuple(bucket, key)`, without making the tuple. Every request that
+ * names a key takes this path.
  *
  * @throws {WhorlError} `invalid_argument` for a value without a counterpart.
  */
@@ -198,7 +199,7 @@ function writeBare(into: ByteWriter, term: ErlangTerm, depth: number): void {
 
 function writeText(into: ByteWriter, text: string): void {
   const units = text.length;
-  // Three bytes a unit is the most UTF-8 can take.
+  // UTF-8 takes at most three bytes per UTF-16 unit.
   into.reserve(5 + units * 3);
   const { bytes } = into;
   const start = into.length;

@@ -1,5 +1,5 @@
 /**
- * Failures as they travel: MessagePack `[code, message, details]`.
+ * Failures on the wire: MessagePack `[code, message, details]`.
  *
  * @module
  */
@@ -7,24 +7,26 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
 import { decodeMsgpack, wellFormed, writeMsgpack } from "./msgpack.ts";
 
-/** Longest message of a failure that travels, in characters. */
+/** Longest message of a failure that is sent, in characters. */
 const MESSAGE_LENGTH_MAX = 4_000;
-/** Largest details of a failure that travel, in bytes. */
+/** Largest details of a failure that are sent, in bytes. */
 const DETAILS_BYTES_MAX = 256 * 1024;
 
-/** A failure that is to travel: an error, or what one would say, as an error is dear. */
+/** A failure to send: an error or just its fields, because constructing an `Error` is expensive. */
 export type Failure = Pick<WhorlError, "code" | "message" | "details">;
 
-/** Appends a failure; a long message is cut, and details that cannot travel are left behind. */
+/** Appends a failure; a long message is cut, and details that cannot be encoded are left out. */
 export function writeFailure(into: ByteWriter, error: Failure): void {
-  // A cut may fall inside a character, and a message may quote what is no text.
+  // The cut may split a surrogate pair, and a message may quote text that is
+  // not well-formed.
   const message = error.message.slice(0, MESSAGE_LENGTH_MAX).toWellFormed();
   const start = into.length;
   try {
     writeMsgpack([error.code, message, wellFormed(error.details)], into);
     if (into.length - start <= DETAILS_BYTES_MAX) {
-      // Details can be anything, and the receiver refuses what is not plain. A
-      // node that refuses thousands a second does not look at each of them twice.
+      // Details can be anything, and the receiver refuses what is not plain
+      // data. The cheap check goes first, since an overloaded node sends
+      // thousands of failures a second.
       if (!isPlain(error.details, 0)) {
         decodeMsgpack(into.view().subarray(start));
       }
@@ -37,10 +39,13 @@ export function writeFailure(into: ByteWriter, error: Failure): void {
   writeMsgpack([error.code, message, {}], into);
 }
 
-/** How deep details are looked into: a failure names those of replicas, and these are flat. */
+/**
+ * How deep the check goes into details: those of a failure may contain the
+ * failures of replicas, whose details are flat.
+ */
 const PLAIN_DEPTH_MAX = 3;
 
-/** Whether there is nothing in `value` but what certainly travels. */
+/** Whether `value` contains only what is certain to be accepted. */
 function isPlain(value: unknown, depth: number): boolean {
   switch (typeof value) {
     case "string":
@@ -65,7 +70,7 @@ function isPlain(value: unknown, depth: number): boolean {
   return true;
 }
 
-/** Reads a failure that travelled here; bytes that are none read as a `protocol_error`. */
+/** Reads a failure that was received; bytes that do not hold one give a `protocol_error`. */
 export function readFailure(bytes: Uint8Array): WhorlError {
   let message: unknown;
   try {

@@ -1,13 +1,12 @@
 /**
- * Frames: how messages stand one after another in a stream of bytes, the same
- * on a socket between nodes, on a port to a worker and on a pipe to a
- * subprocess.
+ * Frames: how messages are delimited in a stream of bytes, on a socket between
+ * nodes, a port to a worker and a pipe to a subprocess alike.
  *
  *     u32 length · u8 type · u8 flags · u64 correlation · payload
  *
- * `length` counts what follows it. A correlation pairs an answer with its
- * question, is chosen by the one who asks, and is at most 2^53 - 1. The format
- * is described in docs/wire_format.md.
+ * `length` counts the bytes after it. The sender of a request chooses its
+ * correlation, at most 2^53 - 1, and the answer repeats it. The format is
+ * described in docs/wire_format.md.
  *
  * @module
  */
@@ -17,9 +16,9 @@ import { WhorlError } from "../base/errors.ts";
 
 /** Bytes before the payload, the length field included. */
 export const FRAME_HEADER_BYTES = 14;
-/** Largest `length` before the other end has proved who it is: 4 KiB. */
+/** Largest `length` before the other end has authenticated: 4 KiB. */
 export const FRAME_BYTES_MAX_UNAUTHENTICATED = 4 * 1024;
-/** Largest `length` from a peer that has: 16 MiB. */
+/** Largest `length` from an authenticated peer: 16 MiB. */
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
 const LENGTH_FIELD_BYTES = 4;
@@ -46,7 +45,8 @@ export function beginFrame(
 /**
  * Ends the frame that began at `start` by filling in its length.
  *
- * @throws {WhorlError} `frame_too_large`; the frame is taken back out.
+ * @throws {WhorlError} `frame_too_large`; then the frame is removed from
+ * `into`.
  */
 export function endFrame(into: ByteWriter, start: number): void {
   const length = into.length - start - LENGTH_FIELD_BYTES;
@@ -66,7 +66,7 @@ export function frameEndAt(bytes: Uint8Array, start: number): number {
   return start + LENGTH_FIELD_BYTES + u32At(bytes, start);
 }
 
-/** Appends a whole frame with a ready payload. */
+/** Appends a whole frame with a payload that is encoded already. */
 export function writeFrame(
   into: ByteWriter,
   type: number,
@@ -96,8 +96,8 @@ export type FrameHandler = (
  * Hands every whole frame in `bytes[start, end)` to `handle` and returns where
  * the first incomplete one begins, which is `end` when there is none.
  *
- * @throws {WhorlError} `frame_too_large` or `protocol_error` for a frame that
- * cannot be; what stood before it has been handled.
+ * @throws {WhorlError} `frame_too_large` or `protocol_error` for an invalid
+ * frame; the frames before it have been handled.
  */
 export function readFrames(
   bytes: Uint8Array<ArrayBuffer>,
@@ -144,7 +144,7 @@ export function readFrames(
   return at;
 }
 
-/** The length announced by the frame at `at`, header included, or undefined if even that is cut short. */
+/** The length that the frame at `at` announces, header included, or undefined while its length field is incomplete. */
 export function announcedFrameBytes(
   bytes: Uint8Array<ArrayBuffer>,
   at: number,

@@ -1,7 +1,7 @@
 /**
  * Where frames are written to: a socket to a peer, a port to a worker, a pipe.
- * Every sink gathers the frames of one turn of the event loop and sends them in
- * one piece, which is worth a factor of six in throughput.
+ * Every sink gathers the frames of one turn of the event loop and sends them at
+ * once, which gives six times the throughput.
  *
  * @module
  */
@@ -14,8 +14,8 @@ export interface FrameSink {
    * {@linkcode FrameSink.end} must follow, synchronously.
    */
   begin(type: number, correlation: number, flags?: number): ByteWriter;
-  /** Ends the frame and sees to it that it leaves at the end of this turn. */
+  /** Ends the frame, which is sent at the end of this turn. */
   end(): void;
-  /** Bytes that wait to leave. The sender of new work compares it with its own bound. */
+  /** Bytes that wait to be sent. Senders of new work compare it with a bound of their own. */
   readonly bufferedBytes: number;
 }

@@ -1,14 +1,13 @@
 /**
- * The kinds of frame, and who sends them. Numbers are part of the wire format:
- * never used again for something else. docs/wire_format.md describes each
- * payload.
+ * The kinds of frame, and who sends them. Numbers are part of the wire format
+ * and never reused. docs/wire_format.md describes each payload.
  *
  * @module
  */
 
 /** Frame types by name. */
 export const FrameType = {
-  // Handshake (1-9), the only ones before both ends have proved themselves.
+  // Handshake (1-9), the only types until both ends have authenticated.
   hello: 1,
   challenge: 2,
   proof: 3,
@@ -30,7 +29,7 @@ export const FrameType = {
   call: 40,
   callReply: 41,
   callError: 42,
-  // Vnodes (50-69), hot, binary payloads.
+  // Vnodes (50-69), frequent, binary payloads.
   vnodeRequest: 50,
   vnodeReply: 51,
   /** An early answer, not durable yet; a `vnodeReply` with the same correlation follows. */
@@ -50,7 +49,7 @@ export const FrameType = {
   nodeLost: 86,
   // Raft (100-119), between members' nodes, binary payloads.
   raftMessage: 100,
-  /** Of all groups the sender leads and the receiver is to be a member of. */
+  /** For all groups that the sender leads and that should have the receiver as a member. */
   raftHeartbeats: 101,
   raftHeartbeatsReply: 102,
 } as const;

@@ -1,12 +1,13 @@
 /**
- * MessagePack for messages that are rare: ring, services, calls. What comes from
- * outside is scanned before it is decoded, because the decoder believes the
- * lengths it reads: forty nested headers of 16 million elements, 200 bytes, end
- * the process. The scan walks the structure without building anything and
- * refuses what cannot be honest; a schema check must still follow the decoding.
+ * MessagePack for messages that are rare: ring, services, calls. Input is
+ * scanned before it is decoded, because the decoder trusts the lengths it
+ * reads: 200 bytes with forty nested headers of 16 million elements exhaust the
+ * process's memory. The scan walks the structure without building anything and
+ * refuses impossible lengths; the decoded data must still be checked against a
+ * schema.
  *
- * Maps become plain objects, binaries views into the input. JavaScript `Map`s,
- * `Date`s and `bigint`s are not for this wire.
+ * Maps become plain objects, binaries become views into the input. JavaScript
+ * `Map`s, `Date`s and `bigint`s cannot be sent.
  *
  * @module
  */
@@ -14,9 +15,9 @@ import { Decoder, Encoder } from "npm:@msgpack/msgpack@3.1.3";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 
-/** What a message may be at most. */
+/** Bounds of a message. */
 export interface MsgpackLimits {
-  /** Containers within each other. @default {32} */
+  /** Nesting depth of containers. @default {32} */
   readonly depthMax?: number;
   /** Values in total, keys of maps included. @default {100000} */
   readonly elementsMax?: number;
@@ -27,24 +28,26 @@ export const MSGPACK_DEPTH_MAX = 32;
 /** Default of {@linkcode MsgpackLimits.elementsMax}. */
 export const MSGPACK_ELEMENTS_MAX = 100_000;
 
-// Both are made once: a new one for each message costs six times the message.
+// Both are made once: a new one for each message costs six times as much as
+// encoding the message.
 const encoder = new Encoder({
   maxDepth: MSGPACK_DEPTH_MAX,
   ignoreUndefined: true,
 });
 const decoder = new Decoder();
-// The scan's stacks. It calls nobody, so it cannot be entered twice.
+// The scan's stacks. They can be shared, as the scan runs no foreign code and
+// so is never re-entered.
 const leftByDepth = new Uint32Array(MSGPACK_DEPTH_MAX + 1);
 const isMapByDepth = new Uint8Array(MSGPACK_DEPTH_MAX + 1);
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * `value` with every text in it well-formed. A lone surrogate has no UTF-8, and
- * a message with one would be refused by its receiver; whoever sends texts that
- * others made passes them through here.
+ * `value` with every text in it well-formed. A lone surrogate has no UTF-8
+ * encoding, so the receiver would refuse the message; call this before sending
+ * text of unknown origin.
  *
- * @throws {WhorlError} `invalid_argument` if it is deeper than the wire takes,
- * or throws when it is read.
+ * @throws {WhorlError} `invalid_argument` if it is nested too deeply, or throws
+ * when it is read.
  */
 export function wellFormed(value: unknown): unknown {
   try {
@@ -73,7 +76,7 @@ function wellFormedWithin(value: unknown, depth: number): unknown {
   );
 }
 
-/** `value` as MessagePack, in bytes of its own. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */
+/** `value` as MessagePack, in memory of its own. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */
 export function encodeMsgpack(value: unknown): Uint8Array<ArrayBuffer> {
   return encodeShared(value).slice();
 }
@@ -96,7 +99,7 @@ function encodeShared(value: unknown): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The value in `bytes`, which must hold exactly one.
+ * Decodes the value in `bytes`, which must hold exactly one.
  *
  * @throws {WhorlError} `protocol_error` if it is cut short, too long, too deep,
  * too large, or not plain data.
@@ -116,8 +119,9 @@ export function decodeMsgpack(
 }
 
 /**
- * Refuses bytes that are not one whole, bounded MessagePack value of plain data.
- * Reads each byte at most once and allocates nothing that the input chooses.
+ * Refuses bytes that are not one whole, bounded MessagePack value of plain
+ * data. Reads each byte at most once, and the input cannot make it allocate
+ * memory.
  *
  * @throws {WhorlError} `protocol_error`.
  */
@@ -129,15 +133,16 @@ export function scanMsgpack(
   const elementsMax = limits.elementsMax ?? MSGPACK_ELEMENTS_MAX;
   const end = bytes.length;
   // How many values are still to come in each open container. In maps keys and
-  // values alternate, and an even rest means a key comes next.
+  // values alternate, and an even number means that a key comes next.
   const isUsual = depthMax <= MSGPACK_DEPTH_MAX;
   const left = isUsual ? leftByDepth : new Uint32Array(depthMax + 1);
   const isMap = isUsual ? isMapByDepth : new Uint8Array(depthMax + 1);
   let depth = 0;
   left[0] = 1;
   let elements = 0;
-  // Values announced and not met yet, in all open containers together: each
-  // will take a byte of its own, so levels cannot announce the same bytes twice.
+  // Values announced and not yet read, over all open containers. Each takes at
+  // least one byte of its own, so nested containers cannot count on the same
+  // bytes.
   let owed = 1;
   let at = 0;
 

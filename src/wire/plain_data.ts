@@ -1,12 +1,12 @@
 /**
- * Checks the shape of decoded data: what comes from a peer or a disk is looked
- * at piece by piece and refused, never believed and never asserted.
+ * Validates decoded data: what comes from a peer or from disk is checked field
+ * by field, and refused with an error where it is wrong, never by an assertion.
  *
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
 
-/** What the check of `what` failed with. */
+/** The error for a value that breaks `rule`. */
 function refuse(what: string, rule: string, value: unknown): WhorlError {
   const kind = value === null
     ? "null"

@@ -1,16 +1,16 @@
 /**
- * Records: how the frames of a link stand in its stream, so that bytes which
- * were changed on the way are noticed. TCP's own sum is sixteen bits wide, and
- * whatever rewrites packets makes it anew.
+ * Records: checksummed pieces of a link's stream, so that corruption on the way
+ * is noticed. TCP's own checksum has only sixteen bits, and every device that
+ * rewrites packets recomputes it.
  *
  *     u24 length · u8 check of the length · u32 CRC-32 of the bytes · bytes
  *
- * A record is a piece of the stream of frames: what one write hands to the
- * socket. Many small frames share one, and a large one spans several, so that
- * a sum is paid for each write and not for each frame. The length has a check
- * of its own because the sum cannot help while its end is unknown: a length
- * that grew on the way would else be waited for. The format is described in
- * docs/wire_format.md.
+ * A record holds what one write hands to the socket. Many small frames share a
+ * record and a large frame spans several, so the cost of a checksum is paid per
+ * write, not per frame. The length has a check of its own, because the CRC
+ * covers bytes whose end is not known before: the receiver would wait for the
+ * rest of a record whose length was corrupted upwards. The format is described
+ * in docs/wire_format.md.
  *
  * @module
  */
@@ -19,12 +19,12 @@ import { u32At } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 
-/** Bytes of a record before those it vouches for. */
+/** Bytes of a record's header. */
 export const RECORD_HEADER_BYTES = 8;
 /**
- * Most bytes that one record vouches for: 256 KiB. With less, large values
- * travel slower for the number of writes; with more, a receiver holds more that
- * it cannot use yet.
+ * Most bytes in one record: 256 KiB. A smaller bound slows large values down by
+ * the number of writes; a larger one makes receivers hold more bytes that they
+ * cannot use yet.
  */
 export const RECORD_BYTES_MAX: number = 256 * 1024;
 
@@ -36,16 +36,16 @@ export function sealRecord(into: ByteWriter, start: number, end: number): void {
   const at = start - RECORD_HEADER_BYTES;
   const length = end - start;
   into.setU32(at, (length << 8 | lengthCheck(length)) >>> 0);
-  // By zlib at every size: a table in JavaScript wins some nanoseconds below
-  // 50 bytes, and takes three times as long at 128.
+  // zlib at every size: a table in JavaScript saves some nanoseconds below 50
+  // bytes, and takes three times as long at 128.
   into.setU32(at + 4, crc32(into.bytes.subarray(start, end)));
 }
 
 /**
- * How many bytes the record at `at` vouches for, or undefined while its length
- * is not there.
+ * How many bytes the record at `at` holds, or undefined while its length field
+ * is incomplete.
  *
- * @throws {WhorlError} `protocol_error` for a length that no record has.
+ * @throws {WhorlError} `protocol_error` for an invalid length.
  */
 export function recordLength(
   bytes: Uint8Array,
@@ -58,7 +58,7 @@ export function recordLength(
   if ((field & 0xff) !== lengthCheck(length)) {
     throw new WhorlError(
       "protocol_error",
-      `Cannot receive bytes that are no record, or were changed on the way: its length is told as ${
+      `Cannot receive bytes that are not a record, or were changed on the way: the length field is ${
         hex(field)
       }`,
       { details: { badRecord: true, field } },
@@ -77,7 +77,7 @@ export function recordLength(
 /**
  * Checks the whole record at `at`, whose length is `length`.
  *
- * @throws {WhorlError} `protocol_error` if its bytes are not those it was sealed with.
+ * @throws {WhorlError} `protocol_error` if its bytes do not match its checksum.
  */
 export function checkRecord(
   bytes: Uint8Array<ArrayBuffer>,
@@ -90,20 +90,20 @@ export function checkRecord(
   if (found !== told) {
     throw new WhorlError(
       "protocol_error",
-      `Cannot receive a record of ${length} bytes that were changed on the way: their CRC-32 is ${
+      `Cannot receive a record of ${length} bytes that were changed on the way: the CRC-32 is ${
         hex(found)
-      }, and they were sent with ${hex(told)}`,
+      } here, and was ${hex(told)} when they were sent`,
       { details: { badRecord: true, length, found, told } },
     );
   }
 }
 
-/** Whether an error is one of those that a record which was changed brings. */
+/** Whether an error is due to a corrupted record. */
 export function isBadRecord(error: WhorlError): boolean {
   return error.details["badRecord"] === true;
 }
 
-/** Another one for every change of a single bit, and never that of zeros for zero. */
+/** Any change of a single bit in the length changes it, and a field of all zeros is invalid. */
 function lengthCheck(length: number): number {
   return ~(length >>> 16 ^ length >>> 8 ^ length) & 0xff;
 }

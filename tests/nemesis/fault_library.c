@@ -33,9 +33,12 @@ struct control {
   _Atomic int64_t write_error_ppm; /* of a million writes so many fail with EIO */
   _Atomic int64_t full; /* not 0: no file may grow or begin, ENOSPC */
   _Atomic int64_t clock_offset_us; /* added to the wall clock */
+  _Atomic int64_t clock_rate_ppm; /* of a million microseconds it gains so many */
+  _Atomic int64_t short_write_ppm; /* of a million writes so many are short */
   _Atomic int64_t syncs_delayed; /* what was done so far */
   _Atomic int64_t errors;
   _Atomic int64_t refusals;
+  _Atomic int64_t short_writes;
 };
 
 static struct control *control;
@@ -130,6 +133,15 @@ static int begin_fails(const char *path, int flags) {
   return 1;
 }
 
+/* How much of a write of `count` bytes is done, which is all but now and then. */
+static size_t part_of(int fd, size_t count) {
+  if (control == NULL || count < 2) return count;
+  int64_t ppm = control->short_write_ppm;
+  if (ppm == 0 || draw() >= ppm || !is_ours(fd)) return count;
+  control->short_writes++;
+  return 1 + (size_t)draw() % (count - 1);
+}
+
 int fsync(int fd) {
   REAL(int, fsync, int);
   return sync_fails(fd) ? -1 : real(fd);
@@ -142,24 +154,28 @@ int fdatasync(int fd) {
 
 ssize_t write(int fd, const void *bytes, size_t count) {
   REAL(ssize_t, write, int, const void *, size_t);
-  return write_fails(fd, count, -1) ? -1 : real(fd, bytes, count);
+  return write_fails(fd, count, -1) ? -1 : real(fd, bytes, part_of(fd, count));
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int length) {
   REAL(ssize_t, writev, int, const struct iovec *, int);
   size_t count = 0;
   for (int i = 0; i < length; i++) count += parts[i].iov_len;
-  return write_fails(fd, count, -1) ? -1 : real(fd, parts, length);
+  if (write_fails(fd, count, -1)) return -1;
+  if (part_of(fd, count) < count) length = (length + 1) / 2;
+  return real(fd, parts, length);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
   REAL(ssize_t, pwrite, int, const void *, size_t, off_t);
-  return write_fails(fd, count, offset) ? -1 : real(fd, bytes, count, offset);
+  if (write_fails(fd, count, offset)) return -1;
+  return real(fd, bytes, part_of(fd, count), offset);
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset) {
   REAL(ssize_t, pwrite64, int, const void *, size_t, off64_t);
-  return write_fails(fd, count, offset) ? -1 : real(fd, bytes, count, offset);
+  if (write_fails(fd, count, offset)) return -1;
+  return real(fd, bytes, part_of(fd, count), offset);
 }
 
 int ftruncate(int fd, off_t length) {
@@ -197,14 +213,26 @@ OPEN(open64, NOTHING, NOTHING, BOTH)
 OPEN(openat, FROM, FROM_TYPE, ALL)
 OPEN(openat64, FROM, FROM_TYPE, ALL)
 
+/* What a clock has gained by `us` that goes wrong by `ppm` since it was told to. */
+static int64_t gained(int64_t ppm, int64_t us) {
+  static _Atomic int64_t since, known;
+  if (known != ppm) {
+    since = us;
+    known = ppm;
+  }
+  return ppm == 0 ? 0 : (us - since) * ppm / 1000000;
+}
+
 int clock_gettime(clockid_t clock, struct timespec *time) {
   REAL(int, clock_gettime, clockid_t, struct timespec *);
   int result = real(clock, time);
   if (result != 0 || control == NULL) return result;
   if (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE) return result;
-  int64_t offset = control->clock_offset_us;
+  int64_t offset = control->clock_offset_us, ppm = control->clock_rate_ppm;
+  int64_t us = (int64_t)time->tv_sec * 1000000 + time->tv_nsec / 1000;
+  offset += gained(ppm, us);
   if (offset == 0) return result;
-  int64_t us = (int64_t)time->tv_sec * 1000000 + time->tv_nsec / 1000 + offset;
+  us += offset;
   time->tv_nsec = us % 1000000 * 1000 + time->tv_nsec % 1000;
   time->tv_sec = us / 1000000;
   return result;

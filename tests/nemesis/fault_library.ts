@@ -12,9 +12,11 @@ const ORDERS = [
   "writeErrorPpm",
   "full",
   "clockOffsetUs",
+  "clockRatePpm",
+  "shortWritePpm",
 ] as const;
 /** What it has done, in the order of the file. */
-const COUNTS = ["syncsDelayed", "errors", "refusals"] as const;
+const COUNTS = ["syncsDelayed", "errors", "refusals", "shortWrites"] as const;
 const FIELD_BYTES = 8;
 
 /** What a node's disk and clock are to suffer; 0 is nothing. */
@@ -29,6 +31,8 @@ export const NO_ORDERS: DiskOrders = {
   writeErrorPpm: 0,
   full: 0,
   clockOffsetUs: 0,
+  clockRatePpm: 0,
+  shortWritePpm: 0,
 };
 
 const SOURCE = new URL("fault_library.c", import.meta.url).pathname;
@@ -113,6 +117,11 @@ export class DiskControl {
     const view = new DataView(Deno.readFileSync(this.#path).buffer);
     const count = (i: number): number =>
       Number(view.getBigInt64((ORDERS.length + i) * FIELD_BYTES, true));
-    return { syncsDelayed: count(0), errors: count(1), refusals: count(2) };
+    return {
+      syncsDelayed: count(0),
+      errors: count(1),
+      refusals: count(2),
+      shortWrites: count(3),
+    };
   }
 }

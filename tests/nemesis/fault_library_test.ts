@@ -66,6 +66,23 @@ Deno.test("fault_library.c harms the files of its folder and the wall clock, as 
       assert(control.counts().refusals > 0);
       assertEquals((await ask(`${ours}/a.kv`)).error, undefined);
 
+      control.order({ shortWritePpm: 500_000 });
+      assertEquals((await ask(`${ours}/a.kv`)).error, undefined);
+      assertEquals((await ask(`${others}/a.kv`)).error, undefined);
+      control.order({ shortWritePpm: 0 });
+      assert(control.counts().shortWrites > 0);
+
+      control.order({ clockRatePpm: 1_000_000_000 });
+      const [first, second] = [
+        await ask(`${ours}/a.kv`),
+        await ask(`${ours}/a.kv`),
+      ];
+      // A thousand times as fast, where at least a millisecond has passed.
+      assert(second.clockMs - first.clockMs > 1_000, "as fast as ever");
+      control.order({ clockRatePpm: 0 });
+      const right = await ask(`${ours}/a.kv`);
+      assert(Math.abs(right.clockMs - Date.now()) < 60_000);
+
       control.order({ clockOffsetUs: 3_600_000_000 });
       const late = await ask(`${ours}/a.kv`);
       assert(Math.abs(late.clockMs - Date.now() - 3_600_000) < 60_000);

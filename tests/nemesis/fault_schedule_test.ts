@@ -121,6 +121,14 @@ Deno.test("faults say why they cannot be done", () => {
   assertEquals(unable(ABLE, 3), ["partition_minority"]);
   assertEquals(
     unable({ library: { missing: "no cc" }, namespaces: "no nft" }, 5),
-    ["loss", "clock_jump", "slow_fsync", "disk_error", "disk_full"],
+    [
+      "loss",
+      "clock_jump",
+      "clock_rate",
+      "short_write",
+      "slow_fsync",
+      "disk_error",
+      "disk_full",
+    ],
   );
 });

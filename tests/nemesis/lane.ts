@@ -23,6 +23,8 @@ export interface LaneConditions {
   readonly stallMs?: number;
   /** … and then everything for so long, by turns. @default {100} */
   readonly flowMs?: number;
+  /** So many bytes pass in a second, of all connections together. @default {all there are} */
+  readonly bytesPerSecond?: number;
   /** Of so many bytes, one on average has a bit flipped. @default {none} */
   readonly corruptEveryBytes?: number;
 }
@@ -36,6 +38,8 @@ export class Lane {
   readonly #changed = new Set<() => void>();
   #stallsSinceMs = 0;
   #lastAtMs = 0;
+  /** When what was let through before has passed, if that takes time. */
+  #freeAtMs = 0;
   /** Bytes that have come through. */
   bytesPassed = 0;
   /** Bits flipped. */
@@ -94,6 +98,32 @@ export class Lane {
     for (;;) {
       const waitMs = this.#closedForMs();
       if (waitMs === 0 || signal.aborted) return;
+      await this.#changedOr(waitMs, signal);
+    }
+  }
+
+  get #bytesPerSecond(): number {
+    let least = Infinity;
+    for (const { bytesPerSecond } of this.#imposed.values()) {
+      least = Math.min(least, bytesPerSecond ?? Infinity);
+    }
+    return least;
+  }
+
+  /** Resolves once `bytes` have had the time to pass, or when `signal` fires. */
+  async passed(bytes: number, signal: AbortSignal): Promise<void> {
+    const rate = this.#bytesPerSecond;
+    if (rate === Infinity) return;
+    this.#freeAtMs = Math.max(this.#freeAtMs, performance.now()) +
+      bytes * 1_000 / rate;
+    const atMs = this.#freeAtMs;
+    while (!signal.aborted) {
+      const waitMs = atMs - performance.now();
+      if (waitMs <= 0) return;
+      if (this.#bytesPerSecond === Infinity) {
+        this.#freeAtMs = 0;
+        return;
+      }
       await this.#changedOr(waitMs, signal);
     }
   }

@@ -126,6 +126,7 @@ class Stream {
       const waitMs = piece.atMs - performance.now();
       if (waitMs > 0) await sleep(waitMs, this.#signal);
       await this.#lane.opened(this.#signal);
+      await this.#lane.passed(piece.bytes?.length ?? 0, this.#signal);
       if (this.#signal.aborted) return false;
       this.#pieces.shift();
       const { bytes } = piece;

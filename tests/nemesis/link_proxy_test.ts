@@ -216,6 +216,23 @@ Deno.test("LinkProxy stalls and flows by turns", () =>
     forward.lift(forward);
   }));
 
+Deno.test("LinkProxy lets so many bytes a second pass, and all the rest once it is lifted", () =>
+  withProxy(async ({ echo, forward, dial }) => {
+    const connection = await dial();
+    forward.impose(forward, { bytesPerSecond: 10_000 });
+    const startedAt = performance.now();
+    await say(connection, "a".repeat(1_500));
+    assertEquals((await hear(connection, 1_500)).length, 1_500);
+    const firstMs = performance.now() - startedAt;
+    assert(firstMs >= 149, `${firstMs} ms`);
+    forward.impose(forward, { bytesPerSecond: 1 });
+    await say(connection, "b".repeat(1_500));
+    await aWhile();
+    assertEquals(echo.heard.length, 1_500);
+    forward.lift(forward);
+    assertEquals((await hear(connection, 1_500)).length, 1_500);
+  }));
+
 Deno.test("LinkProxy cuts both ends at once and takes new connections", () =>
   withProxy(async ({ proxy, echo, dial }) => {
     const connection = await dial();

@@ -254,7 +254,7 @@ onNode(
     await node.spoil("/raft/groups/5/config");
     await node.run(node.begin());
     assertEquals(node.said, [
-      "What is left of a member cannot be read and is put aside",
+      "The remains of a member cannot be read and were put aside",
     ]);
     await node.run(node.system.createMember(member(6)));
     await node.again();

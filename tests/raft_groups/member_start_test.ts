@@ -17,7 +17,7 @@ import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import type { MachineEffect, RaftMachine } from "../../src/raft/machine.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import { testConfig, testEntry } from "../raft_log/log_driver.ts";
-import { NodeBench } from "./node_bench.ts";
+import { GROUP, NodeBench } from "./node_bench.ts";
 
 const ENTRIES = 4_000;
 /** Of a read from a segment: longer than an election. */
@@ -184,4 +184,54 @@ Deno.test("members that start together make way for others together", async () =
   );
   // A slice, and a step.
   assert(most <= 16_384 + 512, `${most} entries`);
+});
+
+Deno.test("a member that lost its log asks to be taken back, also one that was added when the group had others already", async () => {
+  for (const index of [0, 5]) {
+    const node = new NodeBench(`lost ${index}`);
+    await node.run(node.begin());
+    // What it begins with after a loss: those it knew of, itself under the number it had.
+    await node.run(node.logs.create({
+      uid: 9,
+      groupId: 1,
+      name: GROUP,
+      machine: RA_KV_MACHINE,
+      initial: {
+        index,
+        members: [
+          { node: "a@h", uid: 3, kind: "voter", target: 0 },
+          { node: "b@h", uid: 4, kind: "voter", target: 0 },
+        ],
+      },
+    }));
+    await node.again();
+    await node.bench.happen(10);
+    assertEquals([...new Set(node.called)], ["raft_rejoin b@h"]);
+    node.bench.crash("process");
+  }
+});
+
+Deno.test("a node whose disk refuses before its members have started is told so, that they may start anew", async () => {
+  const node = new NodeBench("refuses");
+  await node.run(node.begin());
+  for (const uid of [7, 8]) {
+    const config = { ...testConfig(uid), machine: RA_KV_MACHINE };
+    await node.run(node.logs.create(config));
+  }
+  node.beforeStart = async () => {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const log = await node.logs.open(8, { ...silent, onFailed: resolve });
+    node.bench.disk.writeErrorProbability = 1;
+    log.append([testEntry(1, 1, "lost")]);
+    await promise;
+    node.bench.disk.writeErrorProbability = 0;
+  };
+  await node.again();
+  const { time } = node.bench;
+  await time.run(time.now() + 10_000);
+  assert(
+    node.said.some((line) => line.includes("Cannot use the Raft log")),
+    node.said.join(),
+  );
+  node.bench.crash("process");
 });

@@ -46,11 +46,15 @@ export class NodeBench {
   readonly bench: DiskBench;
   readonly said: string[] = [];
   readonly ended: string[] = [];
+  /** What it asked other nodes, none of which answers. */
+  readonly called: string[] = [];
   environment!: StorageEnvironment;
   logs!: RaftLogs;
   system!: RaftSystemProcess;
   /** Hears what members here say to others, if anybody is to; nothing arrives anywhere. */
   heard: ((to: string, message: RaftMessage) => void) | undefined;
+  /** Comes between the opening of the logs and the start of the members. */
+  beforeStart: (() => Promise<void>) | undefined;
 
   readonly #machine: RaftMachine;
 
@@ -94,11 +98,15 @@ export class NodeBench {
       },
       isUp: () => false,
       secretNumber: () => 999,
-      call: () => Promise.reject(new WhorlError("not_reachable", "alone")),
+      call: (to, method) => {
+        this.called.push(`${method} ${to}`);
+        return Promise.reject(new WhorlError("not_reachable", "alone"));
+      },
       connect: () => Promise.reject(new WhorlError("not_reachable", "alone")),
       onReport: (report) => void this.ended.push(report.type),
       failed: (error) => say(error.message),
     });
+    await this.beforeStart?.();
     await this.system.start();
   }
 

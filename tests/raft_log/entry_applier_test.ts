@@ -71,30 +71,49 @@ function holdSegments(environment: StorageEnvironment) {
   return { held, environment: { ...environment, disk: holding } };
 }
 
+/** A member's log on `environment`, and what applies it. */
+async function applierOn(environment: StorageEnvironment, did: string[]) {
+  const logs = await openRaftLogs({
+    folder: "/raft",
+    environment,
+    walBytesMax: 300,
+    segmentEntriesMax: 2,
+  });
+  await logs.create({
+    uid: 7,
+    groupId: 1,
+    name: "g",
+    machine: machine.name,
+    initial: INITIAL,
+  });
+  const log = await logs.open(7, {
+    onWritten() {},
+    onFailed() {},
+    onRotten() {},
+  });
+  const host = new MachineHost<number[]>(
+    machine,
+    [],
+    undefined,
+    INITIAL,
+    loneWorld(environment),
+  );
+  const applier = new EntryApplier(log, host, {
+    closed: () => false,
+    defer: (callback) => environment.defer(callback),
+    applied: () => void did.push(`applied ${host.index}`),
+    failed: (error) => void did.push(error.message),
+  });
+  return { logs, log, host, applier };
+}
+
 /** A snapshot takes the place of what is read; the read ends before the machine has it, or after. */
 async function readThrough(endsBefore: boolean): Promise<void> {
   const bench = new DiskBench("applier");
   const { held, environment } = holdSegments(bench.live());
   const did: string[] = [];
   await bench.run((async () => {
-    const logs = await openRaftLogs({
-      folder: "/raft",
-      environment,
-      walBytesMax: 300,
-      segmentEntriesMax: 2,
-    });
-    await logs.create({
-      uid: 7,
-      groupId: 1,
-      name: "g",
-      machine: machine.name,
-      initial: INITIAL,
-    });
-    const log = await logs.open(7, {
-      onWritten() {},
-      onFailed() {},
-      onRotten() {},
-    });
+    const { logs, log, host, applier } = await applierOn(environment, did);
     const pause = (): Promise<void> =>
       new Promise((resolve) => environment.setTimer(10, resolve));
     for (let index = 1; index <= 10; index++) {
@@ -102,19 +121,6 @@ async function readThrough(endsBefore: boolean): Promise<void> {
       await pause();
     }
     assertEquals(log.entryInMemory(4), undefined);
-    const host = new MachineHost<number[]>(
-      machine,
-      [],
-      undefined,
-      INITIAL,
-      loneWorld(environment),
-    );
-    const applier = new EntryApplier(log, host, {
-      closed: () => false,
-      defer: (callback) => environment.defer(callback),
-      applied: () => void did.push(`applied ${host.index}`),
-      failed: (error) => void did.push(error.message),
-    });
     held.isHeld = true;
     applier.commit(8);
     while (held.reads === 0) await pause();
@@ -146,4 +152,18 @@ async function readThrough(endsBefore: boolean): Promise<void> {
 Deno.test("EntryApplier goes on behind a received snapshot that took the place of what it was reading", async () => {
   await readThrough(false);
   await readThrough(true);
+});
+
+Deno.test("EntryApplier does not fall behind what it knows to be committed, though the core of a new life learns of it bit by bit", async () => {
+  const bench = new DiskBench("bit by bit");
+  await bench.run((async () => {
+    const { logs, log, host, applier } = await applierOn(bench.live(), []);
+    log.append([1, 2, 3, 4].map((index) => entry(index, 1)));
+    applier.commit(4);
+    applier.commit(2);
+    assertEquals([applier.commitIndex, host.index], [4, 4]);
+    applier.commitSoon(3);
+    assertEquals(applier.commitIndex, 4);
+    await logs.close();
+  })());
 });

@@ -181,6 +181,25 @@ Deno.test("a log tells once that the disk refuses, and acknowledges nothing more
   }
 });
 
+Deno.test("a log is told that the disk refuses while it is opened, whenever that is, and is not opened afterwards", async () => {
+  for (let events = 0; events < 5; events++) {
+    const bench = new DiskBench("meanwhile");
+    const logs = await bench.run(logsOn(bench.live()));
+    for (const uid of [7, 8]) await bench.run(logs.create(config(uid)));
+    const log = await bench.run(logs.open(7, silent));
+    const told = new Told();
+    const opening = logs.open(8, told);
+    await bench.happen(events);
+    bench.disk.writeErrorProbability = 1;
+    log.append([entry(1, 1)]);
+    await bench.happen(20);
+    await opening;
+    assertEquals(told.failed.length, 1);
+    await assertRejects(() => logs.open(8, told), WhorlError);
+    bench.crash("process");
+  }
+});
+
 Deno.test("who appends waits when too many files are to be taken over, and goes on after that", async () => {
   const bench = new DiskBench("held");
   const environment = bench.live();

@@ -39,7 +39,7 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     seed: 7081,
     isAnother: true,
     found:
-      "the operator planned before the claimant knew of all joins (cluster_life.ts)",
+      "the operator planned before the claimant knew of all joins, which a node that lets a guest in tells it of now (cluster_life_test.ts)",
   },
   {
     seed: 18549,
@@ -55,7 +55,7 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     seed,
     isAnother: true as const,
     found:
-      "the last reads were answered by fallbacks, which repair no primary (kv_workload.ts)",
+      "the last reads were answered by fallbacks, which repair no primary (last_reads_test.ts)",
   })),
   {
     seed: 50185,
@@ -92,13 +92,13 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
     seed: 31,
     isAnother: true,
     found:
-      "a transfer that was given up while it connected began at its target and never ended there, so a leaving node held on to what it had for good (sender_process.ts)",
+      "a transfer that was given up while it connected began at its target and never ended there, so a leaving node held on to what it had for good (sender_process_test.ts)",
   },
   {
     seed: 41,
     isAnother: true,
     found:
-      "a write came in while a hint went home, and the node forgot that it held something, left, and took the write with it (handoff_process.ts)",
+      "a write came in while a hint went home, and the node forgot that it held something, left, and took the write with it (handoff_process_test.ts)",
   },
   {
     seed: 221,
@@ -176,7 +176,7 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     seed: 1_475,
     isAnother: true,
     found:
-      "a member that was added later and lost its log did not know that it was one, and never asked to be taken back (raft_system.ts)",
+      "a member that was added later and lost its log did not know that it was one, and never asked to be taken back (member_start_test.ts)",
   },
   ...[879, 1_151, 3_074].map((seed) => ({
     seed,
@@ -188,7 +188,7 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     seed: 456,
     isAnother: true,
     found:
-      "the disk refused while the logs were opened, before there was anybody to be told, and the members of the node stood still for good (stored_raft_logs.ts)",
+      "the disk refused while the logs were opened, before there was anybody to be told, and the members of the node stood still for good (stored_raft_logs_test.ts, member_start_test.ts)",
   },
   ...[241, 695, 733].map((seed) => ({
     seed,
@@ -233,7 +233,7 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     seed,
     isAnother: true as const,
     found:
-      "a member that had started again and applied what it knew to be committed told a lower commit index, as its core learnt of it bit by bit (entry_applier.ts)",
+      "a member that had started again and applied what it knew to be committed told a lower commit index, as its core learnt of it bit by bit (entry_applier_test.ts)",
   })),
   {
     seed: 562,

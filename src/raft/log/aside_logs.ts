@@ -1,9 +1,9 @@
 /**
- * Logs of groups that are put aside. What is damaged stays on the disk for
- * people to look at, but not without end: the oldest ones go.
+ * Logs of groups that were put aside: damaged logs stay on the disk for people
+ * to examine. Their number and size are bounded, so the oldest are removed.
  *
- *     groups/<uid>/manifest.aside   what was its manifest; without one a group is none
- *     groups/<uid>/aside-<n>        empty; the higher number was put aside later
+ *     groups/<uid>/manifest.aside   the former manifest; without a manifest a folder is not a group
+ *     groups/<uid>/aside-<n>        empty; higher numbers were put aside later
  *
  * @module
  */
@@ -12,21 +12,21 @@ import type { Disk } from "../../environment/disk.ts";
 import { storeErrorOf } from "./log_failure.ts";
 import { removeFolder } from "./removed_folder.ts";
 
-/** Logs of a node that may stay put aside; beyond, the oldest goes. */
+/** Most logs of a node that are kept aside; beyond that, the oldest is removed. */
 export const ASIDE_LOGS_MAX = 16;
-/** Bytes they may have together; beyond, the oldest goes, and the newest stays however large it is. */
+/** Most bytes of them together; beyond that, the oldest is removed. The newest stays, whatever its size. */
 export const ASIDE_BYTES_MAX: number = 1024 * 1024 * 1024;
 
 const MANIFEST_NAME = "manifest.aside";
 const NUMBER_NAME = /^aside-(\d{1,15})$/;
 
-/** Is told of a log that had to go, or of why it could not. */
+/** Called when a log was removed, or could not be. */
 export type AsideRemoved = (
   folder: string,
   failure: WhorlError | undefined,
 ) => void;
 
-/** What is known of one. */
+/** A log put aside. */
 interface AsideLog {
   readonly folder: string;
   /** 0 for those of older versions. */
@@ -34,7 +34,7 @@ interface AsideLog {
   readonly sizeBytes: number;
 }
 
-/** Those of one node. */
+/** The logs put aside on one node. */
 export class AsideLogs {
   readonly #disk: Disk;
   readonly #bytesMax: number;
@@ -49,7 +49,7 @@ export class AsideLogs {
     this.#removed = removed;
   }
 
-  /** Whether the group in `folder`, which has no manifest, was put aside. */
+  /** Whether `folder`, which has no manifest, is a group that was put aside. */
   async find(folder: string): Promise<boolean> {
     const names = await this.#disk.names(folder);
     if (!names.includes(MANIFEST_NAME)) return false;
@@ -60,11 +60,11 @@ export class AsideLogs {
     return true;
   }
 
-  /** Puts the group in `folder` aside: from then on it is none. */
+  /** Puts the group in `folder` aside; from then on it is no longer a group. */
   async add(folder: string): Promise<void> {
     const disk = this.#disk;
     const number = ++this.#lastNumber;
-    // Before it counts: one without a number would be taken for the oldest.
+    // First, since a log without a number counts as the oldest.
     (await disk.open(`${folder}/aside-${number}`, { mode: "create" })).close();
     await disk.rename(`${folder}/manifest`, `${folder}/${MANIFEST_NAME}`);
     await disk.syncFolder(folder);
@@ -76,12 +76,12 @@ export class AsideLogs {
     this.#logs.push({ folder, number, sizeBytes });
   }
 
-  /** Removes the oldest ones beyond the bounds. What cannot be removed stands in nobody's way. */
+  /** Removes the oldest logs beyond the bounds. One that cannot be removed is no obstacle. */
   async makeRoom(): Promise<void> {
-    // One after the other: each looks at what the one before has left.
+    // One at a time: each continues from what the one before has left.
     const removing = this.#removing.then(() => this.#removeOldest());
     this.#removing = removing.catch(() => {
-      // Who waits for it is told.
+      // Reported to the caller.
     });
     await removing;
   }
@@ -109,7 +109,7 @@ export class AsideLogs {
   }
 }
 
-/** What the files in a folder have, in bytes. */
+/** The total size of the files in a folder, in bytes. */
 async function folderBytes(disk: Disk, path: string): Promise<number> {
   let bytes = 0;
   for (const name of await disk.names(path)) {

@@ -1,31 +1,31 @@
 /**
- * Memory for the bodies of entries, cut from large pieces: an array of its own
- * for each would cost the engine a microsecond to make and the collector another
- * one to walk over, and a log has hundreds of thousands in memory. Bodies that
- * are placed one after another lie side by side, as they will on the disk.
+ * Memory for the bodies of entries, cut from large slabs: an array for each
+ * would take a microsecond to allocate and another to trace in garbage
+ * collections, and a log has hundreds of thousands of bodies in memory. Bodies
+ * placed one after another are contiguous, as they will be on the disk.
  *
  * @module
  */
 
-/** Bytes of the first piece; each has twice as many as the one before, */
+/** Bytes of the first slab; each is twice as large as the one before. */
 const SLAB_BYTES_MIN = 16 * 1024;
-/** up to so many. */
+/** Bytes of the largest slab. */
 const SLAB_BYTES_MAX = 1024 * 1024;
-/** What there is before the first body: most logs of a node without groups never have one. */
+/** Used until the first body, so that unused logs take no memory. */
 const NO_SLAB = new Uint8Array(0);
-/** Larger bodies keep the memory they came in. */
+/** Larger bodies are not copied. */
 const COPIED_BYTES_MAX = 64 * 1024;
 
-/** Places bodies; the place of the last one is told by its fields. */
+/** Places bodies; its fields hold the place of the last one. */
 export class BodySlabs {
   #current = NO_SLAB;
   #used = 0;
-  /** Where the last body is: in here, */
+  /** The slab that holds the last body. */
   slab: Uint8Array<ArrayBuffer> = this.#current;
-  /** from here on. */
+  /** Where the last body begins in it. */
   offset = 0;
 
-  /** Takes `body` over. */
+  /** Places `body`, which must not change any more. */
   place(body: Uint8Array<ArrayBuffer>): void {
     const { length } = body;
     if (length > COPIED_BYTES_MAX) {

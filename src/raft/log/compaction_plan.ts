@@ -1,31 +1,31 @@
 /**
- * Which segments are to be written anew. A segment never changes; when most of
- * what is in it is dead, it costs less to copy what is live than to keep the
- * rest. So every segment is at least half alive afterwards, and all together
- * have at most twice the live bytes.
+ * Which segments to rewrite. A segment never changes; when most of it is dead,
+ * copying the live entries costs less than keeping the rest. So afterwards at
+ * least half of every segment is live, and all together take at most twice the
+ * live bytes.
  *
  * @module
  */
 import type { SegmentLimits } from "./segment_builder.ts";
 
-/** A segment, and what of it is live. */
+/** A segment and how much of it is live. */
 export interface SegmentLife {
   readonly count: number;
   readonly bodyBytes: number;
   readonly liveCount: number;
   readonly liveBytes: number;
-  /** Whether it is below the snapshot, so that something in it can be dead. */
+  /** Whether it is below the snapshot, so that entries in it can be dead. */
   readonly isBelow: boolean;
 }
 
-/** A segment of which less than this part is live is written anew, */
+/** A segment is rewritten if a smaller part of it is live. */
 const LIVE_PART_MIN = 0.5;
-/** and one that has less than this part of what it may have is joined to its neighbours. */
+/** A segment is merged with its neighbours if it is filled to a smaller part of its limits. */
 const FULL_PART_MIN = 0.25;
 
 /**
- * Rows of neighbours that are to be written anew together: first and last place
- * of each row in `segments`, which stand in the order of their indexes.
+ * Runs of neighbours to rewrite together: the first and last position of each
+ * run in `segments`, which are ordered by index.
  */
 export function planCompaction(
   segments: readonly SegmentLife[],

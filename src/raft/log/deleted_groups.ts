@@ -1,7 +1,7 @@
 /**
- * Which groups were deleted, by number: for members that were away then, and
- * ask when they are back. The file is replaced as a whole and written down in
- * docs/raft_log_format.md.
+ * The ids of deleted groups, for members that were away at the time and ask
+ * when they return. The file is replaced as a whole; docs/raft_log_format.md
+ * describes it.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { WhorlError } from "../../base/errors.ts";
 import type { Disk } from "../../environment/disk.ts";
 import { replaceFile } from "../../storage/atomic_file.ts";
 
-/** Groups a node remembers; beyond, it forgets those that were deleted first. */
+/** Most groups that a node remembers; beyond that, it forgets those deleted first. */
 export const DELETED_GROUPS_MAX = 16_384;
 /** Name of the file. */
 export const DELETED_GROUPS_NAME = "groups.deleted";
@@ -40,7 +40,7 @@ export class DeletedGroups {
     this.#groups = groups;
   }
 
-  /** Reads those of the logs in `folder`. What is damaged is put aside: others know them as well. */
+  /** Reads the file in `folder`. A damaged one is put aside: other nodes have the same information. */
   static async open(disk: Disk, folder: string): Promise<DeletedGroups> {
     const path = `${folder}/${DELETED_GROUPS_NAME}`;
     const bytes = await disk.readFile(path);
@@ -53,14 +53,14 @@ export class DeletedGroups {
     return new DeletedGroups(disk, path, groups);
   }
 
-  /** Whether the group of that number was deleted. */
+  /** Whether the group was deleted. */
   has(groupId: number): boolean {
     return this.#groups.has(groupId);
   }
 
-  /** Remembers one, durably. */
+  /** Durably adds a group. */
   async add(groupId: number): Promise<void> {
-    // One after the other: each replaces the file.
+    // One at a time: each replaces the file.
     const adding = this.#writing.then(async () => {
       if (this.#groups.has(groupId)) return;
       const groups = new Set(this.#groups).add(groupId);
@@ -72,13 +72,13 @@ export class DeletedGroups {
       this.#groups = groups;
     });
     this.#writing = adding.catch(() => {
-      // Who waits for it is told; the next one tries anew.
+      // Reported to the caller; the next one tries again.
     });
     await adding;
   }
 }
 
-/** The bytes of the file. */
+/** Encodes the file. */
 export function encodeDeletedGroups(
   groups: ReadonlySet<number>,
 ): Uint8Array<ArrayBuffer> {
@@ -92,10 +92,10 @@ export function encodeDeletedGroups(
 }
 
 /**
- * Reads them; `undefined` if they are damaged.
+ * Decodes the file; `undefined` if it is damaged.
  *
  * @param path For the error's message.
- * @throws {WhorlError} `store_format` if they are of a newer format.
+ * @throws {WhorlError} `store_format` if it has a newer format.
  */
 export function decodeDeletedGroups(
   bytes: Uint8Array<ArrayBuffer>,

@@ -1,9 +1,9 @@
 /**
- * The checkpoints of one group: states of its machine, as in snapshots, that
- * stand for nothing in the log. A restart begins from the newest one and applies
- * what follows; no entry goes for it. It becomes a snapshot when the manifest
- * says that the log begins behind it, and nothing has to be written for that but
- * the manifest.
+ * The checkpoints of one group: stored states of its machine that, unlike
+ * snapshots, do not replace any part of the log. A restart begins from the
+ * newest one and applies the entries that follow. A checkpoint becomes a
+ * snapshot when the manifest says that the log begins behind it; only the
+ * manifest has to be written for that.
  *
  *     take ──► snapshots/<index>_<term>-<number> ──► promote: named by the manifest
  *                    └── a later snapshot, or too many: removed
@@ -23,16 +23,16 @@ import {
   snapshotName,
 } from "./snapshot_files.ts";
 
-/** Checkpoints kept of a group; one more, and one between others goes. */
+/** Most checkpoints of a group; beyond that, one between others is removed. */
 export const CHECKPOINTS_MAX = 10;
 
 /** Checkpoints of one group. */
 export class GroupCheckpoints {
   readonly #parts: GroupParts;
   readonly #snapshots: GroupSnapshots;
-  /** By index; undefined until it was looked what is there. */
+  /** By index; undefined until the disk has been searched. */
   #list: StoredSnapshot[] | undefined;
-  /** Those that an earlier life has left: they may be in the memory of the system only. */
+  /** Checkpoints from an earlier run: perhaps not durable, only in the page cache. */
   readonly #earlier = new Set<StoredSnapshot>();
 
   readonly #run: SlicedWork = (work) => this.#parts.shared().pace.run(work);
@@ -42,20 +42,20 @@ export class GroupCheckpoints {
     this.#snapshots = snapshots;
   }
 
-  /** Those behind the snapshot, by index. */
+  /** The checkpoints behind the snapshot, by index. */
   get list(): readonly SnapshotMeta[] {
     const { snapshotIndex } = this.#parts.entries;
     return (this.#list ?? []).map(({ meta }) => meta)
       .filter(({ index }) => index > snapshotIndex);
   }
 
-  /** Looks what earlier lives have left, when it is known how far the log goes. What is no checkpoint is removed. */
+  /** Finds the checkpoints of earlier runs, once it is known how far the log goes, and removes anything else. */
   async find(): Promise<void> {
     if (this.#list !== undefined) return;
     const { shared, entries, manifest } = this.#parts;
     const found: StoredSnapshot[] = [];
     this.#list = found;
-    // Of what was lost nothing more is thrown away.
+    // Nothing of a damaged log is thrown away.
     if (manifest.damaged) return;
     const { disk } = shared();
     const folder = `${manifest.folder}/snapshots`;
@@ -76,7 +76,7 @@ export class GroupCheckpoints {
       } else await removeFolder(disk, `${folder}/${name}`);
     }
     found.sort((a, b) => a.meta.index - b.meta.index);
-    // One that was about to become a snapshot may have been written again.
+    // A checkpoint that was being promoted may have been written twice.
     const isTwice = ({ meta }: StoredSnapshot, at: number): boolean =>
       meta.index === found[at + 1]?.meta.index;
     const twice = found.filter(isTwice);
@@ -85,13 +85,16 @@ export class GroupCheckpoints {
     await this.#thinOut();
   }
 
-  /** Whether it is of the log behind the snapshot: a state of entries that are not there was not agreed upon here. */
+  /**
+   * Whether its entry is in the log behind the snapshot: otherwise its state
+   * may include entries that were never committed.
+   */
   #isInLog({ index, term }: SnapshotMeta): boolean {
     const { entries } = this.#parts;
     return index > entries.snapshotIndex && entries.termAt(index) === term;
   }
 
-  /** What the snapshot in `folder` says of itself; undefined if it is not whole. */
+  /** Reads the description of the snapshot in `folder`; undefined if it is incomplete or damaged. */
   async #metaIn(folder: string): Promise<SnapshotMeta | undefined> {
     try {
       const { disk } = this.#parts.shared();
@@ -102,7 +105,7 @@ export class GroupCheckpoints {
     }
   }
 
-  /** As {@linkcode GroupLog.takeCheckpoint} says. */
+  /** See {@linkcode GroupLog.takeCheckpoint}. */
   take(
     meta: SnapshotMeta,
     state: Iterable<Uint8Array<ArrayBuffer>>,
@@ -113,14 +116,14 @@ export class GroupCheckpoints {
       const { snapshotIndex } = this.#parts.entries;
       if (meta.index <= Math.max(last, snapshotIndex)) return;
       const { stored } = await this.#snapshots.write(meta, state, live);
-      // Beyond the end of the log it would be none, and what is there is not durable by itself.
+      // A checkpoint must not be ahead of the durable log.
       await this.#parts.shared().wal.written();
       this.#list?.push(stored);
       await this.#thinOut();
     });
   }
 
-  /** Lets go of one while there are too many. */
+  /** Removes checkpoints while there are too many. */
   async #thinOut(): Promise<void> {
     const list = this.#list ?? [];
     while (list.length > CHECKPOINTS_MAX) {
@@ -135,16 +138,17 @@ export class GroupCheckpoints {
     for (const stored of gone) {
       const folder = manifest.snapshotFolder(stored);
       try {
-        // Without what it says of itself it is none.
+        // Without its description it is not a checkpoint.
         await disk.remove(`${folder}/live`);
         await removeFolder(disk, folder);
       } catch {
-        // It is only in the way: what is left of it is looked at when the logs are opened next.
+        // Only takes space: what is left is found when the logs are opened
+        // next.
       }
     }
   }
 
-  /** The log begins behind another snapshot now: those that are not behind it go. */
+  /** The log now begins behind another snapshot: removes the checkpoints that are not behind it. */
   async passed(): Promise<void> {
     const number = this.#parts.entries.stored?.number;
     const list = this.#list ?? [];
@@ -157,13 +161,13 @@ export class GroupCheckpoints {
     );
   }
 
-  /** As {@linkcode GroupLog.promoteCheckpoint} says. */
+  /** See {@linkcode GroupLog.promoteCheckpoint}. */
   promote(index: number): Promise<SnapshotMeta | undefined> {
     return this.#parts.tasks.run(async () => {
       for (;;) {
         const stored = this.#list?.findLast(({ meta }) => meta.index <= index);
         if (stored === undefined) return undefined;
-        // What it stands for goes: it must be whole, and durable.
+        // It will replace entries, so it must be complete and durable.
         const whole = this.#earlier.has(stored)
           ? await this.#writeAgain(stored)
           : await this.#check(stored);
@@ -174,7 +178,7 @@ export class GroupCheckpoints {
     });
   }
 
-  /** `stored` with what is live in it, if all of it can be read; else it goes. */
+  /** Verifies `stored` and reads its live indexes; removes it if it is damaged. */
   async #check(stored: StoredSnapshot): Promise<WrittenSnapshot | undefined> {
     const { shared, manifest } = this.#parts;
     const { disk, pace } = shared();
@@ -190,7 +194,7 @@ export class GroupCheckpoints {
     });
   }
 
-  /** The same for one of an earlier life. Its sync may have failed then, and would not fail now. */
+  /** The same for one of an earlier run. Its sync may have failed then, and a new sync would not report that. */
   async #writeAgain(
     stored: StoredSnapshot,
   ): Promise<WrittenSnapshot | undefined> {
@@ -205,7 +209,7 @@ export class GroupCheckpoints {
     return await this.#snapshots.write(stored.meta, found.state, found.live);
   }
 
-  /** What `read` comes to; if `stored` is damaged it goes. */
+  /** The result of `read`; removes `stored` if it is damaged. */
   async #unlessBroken<T>(
     stored: StoredSnapshot,
     read: () => Promise<T>,
@@ -224,7 +228,7 @@ export class GroupCheckpoints {
     await this.#remove(stored);
   }
 
-  /** As {@linkcode GroupLog.readCheckpoint} says. */
+  /** See {@linkcode GroupLog.readCheckpoint}. */
   async read(): Promise<
     | {
       readonly meta: SnapshotMeta;
@@ -237,7 +241,7 @@ export class GroupCheckpoints {
       const stored = this.#list?.at(-1);
       if (stored === undefined) return undefined;
       const folder = manifest.snapshotFolder(stored);
-      // Where one is broken an older one does as well, as the entries are all there.
+      // An older one does as well, since all entries behind it are there.
       const state = await this.#unlessBroken(
         stored,
         () => Array.fromAsync(readState(shared().disk, folder)),
@@ -247,13 +251,16 @@ export class GroupCheckpoints {
   }
 }
 
-/** Whether a checkpoint that cannot be read so is none: it is damaged, or of a version to come. */
+/** Whether a checkpoint is unusable: it is damaged, or of a newer version. */
 function isUnusable(error: unknown): boolean {
   return isWhorlError(error, "store_corrupt") ||
     isWhorlError(error, "store_format");
 }
 
-/** Which of the checkpoints at `indexes`, which ascend, is missed least: the one whose neighbours are nearest to each other. The first one and the last one stay. */
+/**
+ * The position of the checkpoint to drop from ascending `indexes`: the one
+ * whose neighbours are nearest to each other. The first and the last stay.
+ */
 export function checkpointToDrop(indexes: readonly number[]): number {
   let best = 1;
   let least = Infinity;

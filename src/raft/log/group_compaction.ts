@@ -1,5 +1,5 @@
 /**
- * Compaction of one group: writes rows of segments anew in which most is dead.
+ * Compaction of one group: rewrites runs of segments that are mostly dead.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import { abandon } from "./received_snapshot.ts";
 import { SegmentBuilder } from "./segment_builder.ts";
 import { type Segment, SegmentGoneError } from "./segment_files.ts";
 
-/** When there is more than so many times the live bytes below the snapshot, and compaction cannot keep up, it hurries. */
+/** Compaction that cannot keep up stops pausing when the bytes below the snapshot exceed this many times the live ones. */
 const BYTES_MAX = 1.75;
 
 /** Compacts one group. */
 export class GroupCompaction {
   readonly #parts: GroupParts;
   #isUnderWay = false;
-  /** Ends the hurry of the compaction that is under way. */
+  /** Lets the running compaction pause again. */
   #calm: (() => void) | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -26,20 +26,21 @@ export class GroupCompaction {
   }
 
   /**
-   * Compacts, unless that is about to be done, if it is worth it.
+   * Starts a compaction, unless one is running.
    *
-   * @param snapshotsTaken How many snapshots there have been.
+   * @param snapshotsTaken How many snapshots have been taken.
    */
   soon(snapshotsTaken: number): void {
     const { compactEvery, compactionPace } = this.#parts.shared();
     if (this.#isUnderWay) {
-      // Snapshots come faster than it is done.
+      // Snapshots come faster than compaction runs.
       if (this.#isMuchDead()) this.#calm ??= compactionPace.hurry();
       return;
     }
     this.#isUnderWay = true;
     this.compact(snapshotsTaken % compactEvery === 0).catch(() => {
-      // Rot is noted, and what else can be wrong is told when something has to be written; this is tried again after the next snapshot.
+      // Damage is noted, other failures show at the next write, and compaction
+      // is tried again after the next snapshot.
     }).finally(() => {
       this.#isUnderWay = false;
       this.#calm?.();
@@ -47,7 +48,7 @@ export class GroupCompaction {
     });
   }
 
-  /** By the number of live entries. */
+  /** Estimated from the number of live entries. */
   #isMuchDead(): boolean {
     const { segments, live, snapshotIndex } = this.#parts.entries;
     let bytes = 0;
@@ -61,9 +62,10 @@ export class GroupCompaction {
   }
 
   /**
-   * Compacts once more when what is under way is done.
+   * Compacts once more after the running compaction.
    *
-   * @param isThorough Whether live bytes are counted, and not concluded from the number of live entries.
+   * @param isThorough Whether live bytes are counted instead of estimated from
+   * the number of live entries.
    */
   compact(isThorough: boolean): Promise<void> {
     const done = this.#last.then(() => this.#compact(isThorough));
@@ -72,8 +74,8 @@ export class GroupCompaction {
   }
 
   /**
-   * Writes each row of segments that is worth it anew, in a task of its own: in
-   * between, the write-ahead log's entries are taken over, or writers would wait.
+   * Rewrites each run of segments in a task of its own: between them, entries
+   * are flushed from the write-ahead log, or writers would have to wait.
    */
   async #compact(isThorough: boolean): Promise<void> {
     const { shared, entries, tasks } = this.#parts;
@@ -96,20 +98,20 @@ export class GroupCompaction {
         await tasks.run(() => this.#rewrite(row));
       }
     } catch (error) {
-      // A snapshot has taken it away meanwhile.
+      // A snapshot has removed a segment meanwhile.
       if (error instanceof SegmentGoneError) return;
       this.#parts.noteRot(error);
       throw error;
     }
   }
 
-  /** Writes what is live in `row` into new segments, and puts them in its place. */
+  /** Copies the live entries of `row` into new segments, which replace it. */
   async #rewrite(row: readonly Segment[]): Promise<void> {
     const { shared, entries, manifest } = this.#parts;
     const { disk, files, wal, compactionPace } = shared();
     const { list } = entries.segments;
     const start = list.indexOf(row[0] as Segment);
-    // A snapshot may have taken some of them away.
+    // A snapshot may have removed some of them.
     if (start < 0 || row.some((segment, i) => list[start + i] !== segment)) {
       return;
     }

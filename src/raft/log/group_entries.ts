@@ -1,8 +1,7 @@
 /**
- * Which entries of a group there are, and where: those up to the snapshot that
- * are live, and all behind it, in memory or in segments. It is all in memory
- * and changes at once; the disk is changed before, or what changes here is yet
- * to come there.
+ * Which entries of a group exist, and where: the live ones up to the snapshot
+ * and all behind it, in memory or in segments. This bookkeeping is in memory
+ * and changes at once; the disk is changed before or after.
  *
  * @module
  */
@@ -19,7 +18,7 @@ import { TermRuns } from "./term_runs.ts";
 export class GroupEntries {
   readonly memtable: Memtable = new Memtable();
   readonly segments: GroupSegments;
-  /** Of the entries behind the snapshot. */
+  /** Terms of the entries behind the snapshot. */
   readonly runs: TermRuns = new TermRuns();
   #stored: StoredSnapshot | undefined;
   #live: IndexRanges;
@@ -31,8 +30,8 @@ export class GroupEntries {
   #cutIndex = Infinity;
 
   /**
-   * @param live Indexes up to the snapshot's whose entries stay readable.
-   * @param segments Those that `manifest` names.
+   * @param live Indexes of the live entries up to the snapshot.
+   * @param segments The segments that `manifest` names.
    */
   constructor(
     manifest: GroupManifest,
@@ -57,57 +56,57 @@ export class GroupEntries {
     if (this.#lastIndex === snapshotIndex) this.runs.cutFrom(0);
   }
 
-  /** The snapshot that stands for what is gone, with the number of its folder. */
+  /** The snapshot that the log begins behind, with the number of its folder. */
   get stored(): StoredSnapshot | undefined {
     return this.#stored;
   }
 
-  /** What that says of itself. */
+  /** The description of that snapshot. */
   get snapshot(): SnapshotMeta | undefined {
     return this.#stored?.meta;
   }
 
-  /** Its index, 0 if there is none. */
+  /** Index of the snapshot, 0 if there is none. */
   get snapshotIndex(): number {
     return this.#stored?.meta.index ?? 0;
   }
 
-  /** Indexes up to the snapshot's whose entries stay readable. */
+  /** Indexes of the live entries up to the snapshot. */
   get live(): IndexRanges {
     return this.#live;
   }
 
-  /** Indexes of the entries behind the snapshot that say members. */
+  /** Indexes of the membership entries behind the snapshot. */
   get memberships(): readonly number[] {
     return this.#memberships;
   }
 
-  /** Of the last entry, or of the snapshot if there is none behind it. */
+  /** Index of the last entry, or of the snapshot if none follows it. */
   get lastIndex(): number {
     return this.#lastIndex;
   }
 
-  /** Everything up to here is in segments, as far as it is needed. */
+  /** Everything needed up to here is in segments. */
   get flushedIndex(): number {
     return this.#flushedIndex;
   }
 
-  /** Everything up to here is on the disk. */
+  /** Everything up to here is durable. */
   get durableIndex(): number {
     return this.#durableIndex;
   }
 
-  /** How often entries were cut off. */
+  /** How often the log was truncated. */
   get cuts(): number {
     return this.#cuts;
   }
 
-  /** The lowest index that was cut off since {@linkcode watchCuts}. */
+  /** The lowest index truncated since {@linkcode watchCuts}. */
   get cutIndex(): number {
     return this.#cutIndex;
   }
 
-  /** Begins to watch what is cut off while somebody reads. */
+  /** Starts to watch for truncation while a task reads entries. */
   watchCuts(): void {
     this.#cutIndex = Infinity;
   }
@@ -119,7 +118,7 @@ export class GroupEntries {
       : this.#live.has(index);
   }
 
-  /** Term of the entry at `index`, if it is behind the snapshot or the snapshot's own. */
+  /** Term of the entry at `index`, if that is the snapshot's index or behind it. */
   termAt(index: number): number | undefined {
     if (index > this.#lastIndex) return undefined;
     const { snapshotIndex } = this;
@@ -132,7 +131,7 @@ export class GroupEntries {
     return this.isThere(index) ? this.memtable.entry(index) : undefined;
   }
 
-  /** Adds the entry that follows the last one. */
+  /** Appends an entry. */
   push(
     index: number,
     term: number,
@@ -148,7 +147,7 @@ export class GroupEntries {
     this.#lastIndex = index;
   }
 
-  /** The entries from `index` on are gone. */
+  /** Removes the entries from `index` on. */
   cutFrom(index: number): void {
     this.#cuts++;
     this.#cutIndex = Math.min(this.#cutIndex, index);
@@ -169,12 +168,12 @@ export class GroupEntries {
     this.#durableIndex = index;
   }
 
-  /** Everything up to `index` is in segments. */
+  /** Notes that everything up to `index` is in segments. */
   noteFlushed(index: number): void {
     this.#flushedIndex = Math.max(this.#flushedIndex, index);
   }
 
-  /** From now on `stored` stands for everything up to its index but what is `live`. */
+  /** Makes the log begin behind `stored`; of the entries up to its index only the `live` ones stay. */
   stepUp(
     stored: StoredSnapshot,
     live: IndexRanges,
@@ -189,7 +188,7 @@ export class GroupEntries {
     this.#memberships = this.#memberships.filter((place) => place > index);
   }
 
-  /** Nothing of what was in memory counts; the log ends with a snapshot at `index`. */
+  /** Drops everything in memory; the log ends with a snapshot at `index`. */
   beginAnew(index: number): void {
     this.#cuts++;
     this.memtable.cutFrom(0);

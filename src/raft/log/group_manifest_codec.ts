@@ -1,9 +1,9 @@
 /**
- * What a group's folder consists of, as bytes. The manifest is replaced as a
- * whole, so that segments and a snapshot come and go at one moment together:
- * what it does not name does not count.
+ * The manifest of a group's folder. It is replaced as a whole, so that segments
+ * and a snapshot appear and disappear atomically: files that it does not name
+ * do not count.
  *
- * Written down in docs/raft_log_format.md.
+ * docs/raft_log_format.md describes the format.
  *
  * @module
  */
@@ -25,41 +25,41 @@ const HAS_VOTE = 1;
 const HAS_SNAPSHOT = 2;
 const IS_DAMAGED = 4;
 
-/** What a manifest says of a segment; with that it need not be opened to know what is in it. */
+/** A segment as described by the manifest, so that it need not be opened to know what is in it. */
 export interface SegmentInfo {
   /** Names its file. */
   readonly number: number;
-  /** Indexes of its first and last entry that count. The file may go on beyond that. */
+  /** Indexes of the first and last entry that count. The file may contain more. */
   readonly first: number;
   readonly last: number;
-  /** How many entries are in the file, */
+  /** Number of entries in the file. */
   readonly count: number;
-  /** how many bytes their bodies have, */
+  /** Bytes of their bodies. */
   readonly bodyBytes: number;
-  /** and the checksum of its index. */
+  /** Checksum of the segment's index. */
   readonly indexCrc: number;
   /** Terms of its entries. */
   readonly runs: readonly TermRun[];
-  /** Indexes of its entries of the kind `membership`. */
+  /** Indexes of its membership entries. */
   readonly memberships: readonly number[];
 }
 
-/** A snapshot, and where it is. */
+/** A snapshot and its folder. */
 export interface StoredSnapshot {
   readonly meta: SnapshotMeta;
   /** Names its folder. */
   readonly number: number;
 }
 
-/** What a manifest says. */
+/** The content of a manifest. */
 export interface GroupManifest {
   readonly config: GroupConfig;
-  /** The group's records in batches below this number are in the segments, or void. */
+  /** The group's records in batches below this number are in segments, or void. */
   readonly walFloor: number;
   readonly term: number;
   readonly votedFor: string | undefined;
   readonly appliedIndex: number;
-  /** Something that was acknowledged is gone. */
+  /** Something acknowledged is lost. */
   readonly damaged: boolean;
   readonly snapshot: StoredSnapshot | undefined;
   /** Number of the next segment or snapshot. */
@@ -68,7 +68,7 @@ export interface GroupManifest {
   readonly segments: readonly SegmentInfo[];
 }
 
-/** Writes a snapshot's description, as in manifests and in the files of snapshots. */
+/** Writes a snapshot's description, as in manifests and snapshot files. */
 export function writeSnapshotMeta(
   into: ByteWriter,
   { index, term, membership, machineVersion }: SnapshotMeta,
@@ -87,7 +87,7 @@ export function readSnapshotMeta(from: ByteReader): SnapshotMeta {
   return { index, term, membership: readMembership(from), machineVersion };
 }
 
-/** The bytes of a manifest. */
+/** Encodes a manifest. */
 export function encodeManifest(
   manifest: GroupManifest,
 ): Uint8Array<ArrayBuffer> {
@@ -137,10 +137,11 @@ function writeSegment(into: ByteWriter, segment: SegmentInfo): void {
 }
 
 /**
- * Reads a manifest.
+ * Decodes a manifest.
  *
  * @param path For the error's message.
- * @throws {WhorlError} `store_corrupt` if it is damaged, `store_format` if it is newer.
+ * @throws {WhorlError} `store_corrupt` if it is damaged, `store_format` if it
+ * is newer.
  */
 export function decodeManifest(
   bytes: Uint8Array<ArrayBuffer>,

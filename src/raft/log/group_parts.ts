@@ -1,5 +1,5 @@
 /**
- * What the parts of one group's log have of each other.
+ * What the parts of one group's log share.
  *
  * @module
  */
@@ -9,16 +9,16 @@ import type { SharedLogParts } from "./shared_log_parts.ts";
 import type { GroupFacts, StoredManifest } from "./stored_manifest.ts";
 import type { WalBatch } from "./wal_batch.ts";
 
-/** Of one group. */
+/** The parts of one group's log. */
 export interface GroupParts {
-  /** What its node has, once that is open. */
+  /** The parts shared by the node's logs, once these are open. */
   readonly shared: () => SharedLogParts;
   readonly facts: GroupFacts;
   readonly entries: GroupEntries;
   readonly manifest: StoredManifest;
   readonly tasks: GroupTasks;
-  /** The batch of the write-ahead log that is not durable yet and has records of it, if there is one. */
+  /** The batch of the write-ahead log that is not durable yet and holds records of this group, if any. */
   batchUnderWay(): WalBatch | undefined;
-  /** Remembers, if `error` says so, that something is lost: also for later lives. */
+  /** If `error` means that something is damaged, remembers that, durably. */
   noteRot(error: unknown): void;
 }

@@ -1,7 +1,7 @@
 /**
- * Reads entries of a group that are not all in memory. While that takes its
- * time, the log goes on: entries come into segments, and compaction puts other
- * segments in the place of those that were to be read.
+ * Reads entries of a group that are not all in memory. The log changes
+ * meanwhile: entries are flushed to segments, and compaction replaces segments
+ * that were about to be read.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import {
   SegmentGoneError,
 } from "./segment_files.ts";
 
-/** A read is tried anew so often when compaction has taken its segment away. */
+/** How often a read is retried when compaction has removed its segment. */
 const TRIES_MAX = 5;
 
-/** The log, as it is now. */
+/** The present log. */
 export interface ReadSource {
   readonly segments: GroupSegments;
   files(): SegmentFiles;
@@ -26,7 +26,7 @@ export interface ReadSource {
   isThere(index: number): boolean;
   entryInMemory(index: number): RaftEntry | undefined;
   compactedError(index: number): WhorlError;
-  /** Told of what a read failed with. */
+  /** Called with the failure of a read. */
   noteRot(error: unknown): void;
 }
 
@@ -38,7 +38,7 @@ export class GroupReader {
     this.#source = source;
   }
 
-  /** Adds entries to `found` from `first` on, at which there is none in memory. */
+  /** Adds entries to `found` from `first` on, which is not in memory. */
   async addRow(
     first: number,
     last: number,
@@ -81,7 +81,7 @@ export class GroupReader {
     return found;
   }
 
-  /** The last index of those from `index` to `end` that are all there. */
+  /** The last index, up to `end`, to which all entries from `index` on exist. */
   #endOfRow(index: number, end: number): number {
     if (index > this.#source.snapshotIndex()) return end;
     let last = index;
@@ -89,7 +89,7 @@ export class GroupReader {
     return last;
   }
 
-  /** Adds those of the entries at `indexes` to `found` that are there. */
+  /** Adds the entries at `indexes` to `found`, as far as they exist. */
   async addSome(
     indexes: readonly number[],
     found: Map<number, RaftEntry>,
@@ -118,7 +118,7 @@ export class GroupReader {
     return found;
   }
 
-  /** Throws `error`, unless `segment` was replaced while it was to be read. */
+  /** Throws `error`, unless `segment` was replaced before it was read and another try is due. */
   #demandAnother(error: unknown, segment: Segment, tries: number): void {
     const isGone = error instanceof SegmentGoneError;
     if (

@@ -1,6 +1,6 @@
 /**
- * The segments of one group, in the order of their indexes. No two of them have
- * entries at the same index.
+ * The segments of one group, ordered by index. Their index ranges do not
+ * overlap.
  *
  * @module
  */
@@ -9,12 +9,12 @@ import { INDEX_LINE_BYTES, SEGMENT_HEADER_BYTES } from "./segment_codec.ts";
 import type { IndexRanges } from "./index_ranges.ts";
 import type { Segment } from "./segment_files.ts";
 
-/** Bytes of the file of a segment. */
+/** Size of a segment's file in bytes. */
 export function segmentFileBytes({ bodyBytes, count }: SegmentInfo): number {
   return SEGMENT_HEADER_BYTES + bodyBytes + count * INDEX_LINE_BYTES;
 }
 
-/** The list of them; it is replaced as a whole. */
+/** The list of segments; replaced as a whole. */
 export class GroupSegments {
   #list: readonly Segment[];
 
@@ -31,7 +31,7 @@ export class GroupSegments {
     return this.#list.at(-1)?.info.last ?? 0;
   }
 
-  /** Bytes of their files. */
+  /** Total size of their files in bytes. */
   get fileBytes(): number {
     return this.#list.reduce(
       (bytes, { info }) => bytes + segmentFileBytes(info),
@@ -39,12 +39,12 @@ export class GroupSegments {
     );
   }
 
-  /** What the manifest says of them. */
+  /** Their descriptions for the manifest. */
   get infos(): SegmentInfo[] {
     return this.#list.map(({ info }) => info);
   }
 
-  /** The one in which the entry at `index` is, if it is in any. */
+  /** The segment whose range contains `index`, if any. */
   find(index: number): Segment | undefined {
     const list = this.#list;
     let low = 0;
@@ -58,18 +58,18 @@ export class GroupSegments {
     return found !== undefined && found.info.first <= index ? found : undefined;
   }
 
-  /** Puts others in their place. */
+  /** Replaces the list. */
   replace(list: readonly Segment[]): void {
     this.#list = list;
   }
 
-  /** The entries from `index` on are gone. */
+  /** Removes the entries from `index` on. */
   cutFrom(index: number): void {
     if (this.last >= index) this.#list = cutSegments(this.#list, index);
   }
 }
 
-/** What is below `index` in `segments`. */
+/** The part of `segments` below `index`. */
 export function cutSegments(
   segments: readonly Segment[],
   index: number,
@@ -79,7 +79,7 @@ export function cutSegments(
   );
 }
 
-/** Those of `segments` that hold something behind the snapshot at `snapshotIndex`, or something live. */
+/** The segments that hold entries behind the snapshot at `snapshotIndex`, or live ones. */
 export function neededSegments(
   segments: readonly Segment[],
   snapshotIndex: number,

@@ -1,7 +1,7 @@
 /**
- * The snapshots of one group: taken here or received from a leader, and read.
- * With each the log begins behind it, and what it stands for goes but for the
- * live entries.
+ * The snapshots of one group: taken here, received from a leader, and read. The
+ * log then begins behind the snapshot, and of the entries it covers only the
+ * live ones stay.
  *
  * @module
  */
@@ -22,10 +22,10 @@ import { readState, SnapshotWriter } from "./snapshot_files.ts";
 import type { SegmentChange } from "./stored_manifest.ts";
 import { flushEntries, PLACES_MAX } from "./take_over.ts";
 
-/** A snapshot that is on the disk. */
+/** A snapshot on the disk. */
 export interface WrittenSnapshot {
   readonly stored: StoredSnapshot;
-  /** Indexes that are live in it. */
+  /** Indexes that are live in the snapshot. */
   readonly live: IndexRanges;
 }
 
@@ -38,8 +38,9 @@ export class GroupSnapshots {
   #taken = 0;
 
   /**
-   * @param group Its name.
-   * @param steppedUp Called when the log begins behind another snapshot.
+   * @param group The group's name.
+   * @param steppedUp Called when the log has come to begin behind another
+   * snapshot.
    */
   constructor(
     group: string,
@@ -53,7 +54,7 @@ export class GroupSnapshots {
     this.#steppedUp = steppedUp;
   }
 
-  /** As {@linkcode GroupLog.takeSnapshot} says. */
+  /** See {@linkcode GroupLog.takeSnapshot}. */
   take(
     meta: SnapshotMeta,
     state: Iterable<Uint8Array<ArrayBuffer>>,
@@ -67,7 +68,7 @@ export class GroupSnapshots {
     });
   }
 
-  /** Writes a state into a folder of its own, of which the manifest knows nothing yet. Within a task. */
+  /** Writes a state into a folder of its own, which the manifest does not name yet. Runs within a task. */
   async write(
     meta: SnapshotMeta,
     state: Iterable<Uint8Array<ArrayBuffer>>,
@@ -87,9 +88,9 @@ export class GroupSnapshots {
     }
   }
 
-  /** Lets the log begin behind what was written. Within a task. */
+  /** Makes the log begin behind a snapshot that was written. Runs within a task. */
   async use(stored: StoredSnapshot, live: IndexRanges): Promise<void> {
-    // What stays readable must outlast what the snapshot stands for.
+    // The live entries must be durable before the log is dropped.
     await this.#parts.shared().wal.written();
     await this.#stepUp(stored, live, (segments) => segments);
   }
@@ -107,10 +108,10 @@ export class GroupSnapshots {
   }
 
   /**
-   * Lets the log begin behind the snapshot `stored`, which is on the disk.
+   * Makes the log begin behind the snapshot `stored`, which is on the disk.
    *
-   * @param change What becomes of the segments besides.
-   * @param atOnce What else changes with it.
+   * @param change A change of the segments that goes along with it.
+   * @param atOnce What else changes at the same moment.
    */
   async #stepUp(
     stored: StoredSnapshot,
@@ -140,14 +141,14 @@ export class GroupSnapshots {
       try {
         await removeFolder(disk, manifest.snapshotFolder(before));
       } catch {
-        // It does not count any more, and goes when the logs are opened next.
+        // It no longer counts, and is removed when the logs are opened next.
       }
     }
     await this.#steppedUp();
     this.#compaction.soon(++this.#taken);
   }
 
-  /** As {@linkcode GroupLog.readSnapshot} says. */
+  /** See {@linkcode GroupLog.readSnapshot}. */
   read(): ReturnType<GroupLog["readSnapshot"]> {
     const { stored, live } = this.#parts.entries;
     if (stored === undefined) return Promise.resolve(undefined);
@@ -178,7 +179,7 @@ export class GroupSnapshots {
     }
   }
 
-  /** As {@linkcode GroupLog.receiveSnapshot} says. */
+  /** See {@linkcode GroupLog.receiveSnapshot}. */
   async receive(meta: SnapshotMeta): Promise<SnapshotReceiver> {
     const { shared, manifest, tasks } = this.#parts;
     const { wal, pace } = shared();
@@ -201,11 +202,12 @@ export class GroupSnapshots {
   }
 
   /**
-   * Makes a received snapshot, which is on the disk, the log's.
+   * Installs a received snapshot, which is on the disk.
    *
-   * @param first Index of the first of the live entries that came with it, Infinity if there are none.
+   * @param first Index of the first live entry that came with it, Infinity if
+   * there is none.
    * @param received Those entries.
-   * @returns Whether it is the log's now; it is not if a later one is.
+   * @returns Whether it was installed; it is not if there is a later one.
    */
   async #install(
     stored: StoredSnapshot,
@@ -218,20 +220,21 @@ export class GroupSnapshots {
     const { index, term } = stored.meta;
     if (index <= entries.snapshotIndex) return false;
     if (entries.termAt(index) === term) {
-      // Then everything before it is what the leader has, and what is live is here.
+      // The log agrees with the leader's up to there, so all live entries are
+      // here.
       await abandon(received);
       await wal.written();
       await this.#stepUp(stored, live, (segments) => segments);
       return true;
     }
-    // What is here counts up to where what came with it begins.
+    // Local entries count up to where the received ones begin.
     const end = Math.min(first, index + 1);
     await flushEntries(this.#parts, end - 1);
     const added = (await received.finish()).map((info) =>
       manifest.segmentOf(info)
     );
     if (added.length > 0) await disk.syncFolder(manifest.folder);
-    // Records that are under way would else count behind the snapshot.
+    // Otherwise records still being written would count behind the snapshot.
     while (batchUnderWay() !== undefined) await wal.written();
     manifest.walFloor = wal.nextBatch;
     await this.#stepUp(

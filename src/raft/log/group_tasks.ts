@@ -1,5 +1,5 @@
 /**
- * What is done behind the scenes of one group's log, one task after the other.
+ * Background tasks of one group's log, run one after the other.
  *
  * @module
  */
@@ -7,17 +7,17 @@ import type { WhorlError } from "../../base/errors.ts";
 import type { GroupEntries } from "./group_entries.ts";
 import { asStoreErrors } from "./log_failure.ts";
 
-/** The log whose tasks they are. */
+/** The log that the tasks belong to. */
 export interface TaskOwner {
   /** Its folder. */
   readonly folder: string;
   readonly entries: GroupEntries;
-  /** Why nothing can be done any more, if the write-ahead log has failed. */
+  /** The failure of the write-ahead log, if it has failed. */
   failure(): WhorlError | undefined;
   closedError(): WhorlError;
 }
 
-/** Tasks of one group. */
+/** The tasks of one group. */
 export class GroupTasks {
   readonly #owner: TaskOwner;
   #last: Promise<unknown> = Promise.resolve();
@@ -27,7 +27,7 @@ export class GroupTasks {
     this.#owner = owner;
   }
 
-  /** Does `action` when the tasks before it are done. */
+  /** Runs `action` after the tasks before it. */
   run<T>(action: () => Promise<T>): Promise<T> {
     const { folder, entries } = this.#owner;
     const done = this.#last.then(async () => {
@@ -41,7 +41,7 @@ export class GroupTasks {
     return done;
   }
 
-  /** Resolves when no task is under way. */
+  /** Resolves when no task is running. */
   async idle(): Promise<void> {
     await this.#last;
   }
@@ -51,7 +51,7 @@ export class GroupTasks {
     return this.#isRemoved;
   }
 
-  /** Whatever is still to be done for it is not. */
+  /** Cancels the tasks that have not started. */
   noteRemoved(): void {
     this.#isRemoved = true;
   }

@@ -1,24 +1,24 @@
 /**
- * A set of indexes as ranges: what is live below a snapshot is often most of
- * what is there, or little of it, and in both cases this is small.
+ * A set of indexes stored as ranges: usually either most entries below a
+ * snapshot are live or few of them, and in both cases this is small.
  *
  * @module
  */
 import { sortedInSlices } from "./sliced_sort.ts";
 
-/** So many indexes are looked at in one go. */
+/** Indexes handled without a pause. */
 const SLICE_INDEXES = 32_768;
 
-/** A set of whole numbers; never changed. */
+/** An immutable set of integers. */
 export class IndexRanges {
   /** The empty set. */
   static readonly none: IndexRanges = new IndexRanges(
     new Float64Array(0),
     new Float64Array(1),
   );
-  /** First of each range, in order, with a gap between any two. */
+  /** First index of each range, ascending, with a gap between any two ranges. */
   readonly #firsts: Float64Array;
-  /** How many indexes there are in the ranges before each one, and at the end in all. */
+  /** Number of indexes in the ranges before each one; the last element is the total. */
   readonly #before: Float64Array;
 
   private constructor(firsts: Float64Array, before: Float64Array) {
@@ -26,12 +26,12 @@ export class IndexRanges {
     this.#before = before;
   }
 
-  /** Of `indexes`, in any order, each once or more. */
+  /** The set of `indexes`, in any order, duplicates allowed. */
   static of(indexes: Iterable<number>): IndexRanges {
     return allAtOnce(IndexRanges.inSlices(indexes));
   }
 
-  /** Like {@linkcode IndexRanges.of}, with a chance to do something else every few milliseconds. */
+  /** Like {@linkcode IndexRanges.of}, but yields every few milliseconds. */
   static *inSlices(indexes: Iterable<number>): Generator<void, IndexRanges> {
     const sorted = yield* sortedInSlices(indexes);
     const ranges = new RangesBuilder(sorted.length);
@@ -46,7 +46,7 @@ export class IndexRanges {
     return new IndexRanges(...ranges.build());
   }
 
-  /** Of `count` ranges in order, none of which begins before the end of the one before it. */
+  /** The set of `count` ranges, ordered and not overlapping. */
   static ofRanges(
     count: number,
     ranges: Iterable<readonly [first: number, last: number]>,
@@ -54,7 +54,7 @@ export class IndexRanges {
     return allAtOnce(IndexRanges.ofRangesInSlices(count, ranges));
   }
 
-  /** Like {@linkcode IndexRanges.ofRanges}, with a chance to do something else every few milliseconds. */
+  /** Like {@linkcode IndexRanges.ofRanges}, but yields every few milliseconds. */
   static *ofRangesInSlices(
     count: number,
     ranges: Iterable<readonly [first: number, last: number]>,
@@ -68,7 +68,7 @@ export class IndexRanges {
     return new IndexRanges(...builder.build());
   }
 
-  /** How many indexes there are. */
+  /** Number of indexes. */
   get count(): number {
     return this.#before[this.#firsts.length] as number;
   }
@@ -85,12 +85,12 @@ export class IndexRanges {
     }
   }
 
-  /** How many ranges there are. */
+  /** Number of ranges. */
   get rangeCount(): number {
     return this.#firsts.length;
   }
 
-  /** All of them, in order. */
+  /** All indexes in order. */
   *[Symbol.iterator](): Generator<number> {
     for (const [first, last] of this.ranges()) {
       for (let index = first; index <= last; index++) yield index;
@@ -110,13 +110,13 @@ export class IndexRanges {
     return low;
   }
 
-  /** Whether `index` is one of them. */
+  /** Whether `index` is in the set. */
   has(index: number): boolean {
     const at = this.#rank(index) - 1;
     return at >= 0 && index <= this.#lastOf(at);
   }
 
-  /** How many of them are at `index` or before. */
+  /** How many indexes are at or before `index`. */
   #countTo(index: number): number {
     const at = this.#rank(index) - 1;
     if (at < 0) return 0;
@@ -127,13 +127,13 @@ export class IndexRanges {
     );
   }
 
-  /** How many of them are from `first` to `last`. */
+  /** How many indexes are from `first` to `last`. */
   countBetween(first: number, last: number): number {
     return last < first ? 0 : this.#countTo(last) - this.#countTo(first - 1);
   }
 }
 
-/** What `work` comes to, without a pause. */
+/** Runs `work` to its end without a pause. */
 function allAtOnce<T>(work: Generator<void, T>): T {
   for (;;) {
     const { done, value } = work.next();
@@ -141,7 +141,7 @@ function allAtOnce<T>(work: Generator<void, T>): T {
   }
 }
 
-/** Puts ranges together. */
+/** Builds a set from ascending ranges. */
 class RangesBuilder {
   readonly #firsts: Float64Array<ArrayBuffer>;
   readonly #before: Float64Array<ArrayBuffer>;
@@ -149,7 +149,7 @@ class RangesBuilder {
   #last = -Infinity;
   #count = 0;
 
-  /** @param rangesMax There are no more ranges than that. */
+  /** @param rangesMax Upper bound of the number of ranges. */
   constructor(rangesMax: number) {
     this.#firsts = new Float64Array(rangesMax);
     this.#before = new Float64Array(rangesMax + 1);
@@ -165,7 +165,7 @@ class RangesBuilder {
     this.#count += last - first + 1;
   }
 
-  /** First of each range, and how many indexes there are before each and in all. */
+  /** The arrays of an `IndexRanges`. */
   build(): [firsts: Float64Array, before: Float64Array] {
     const ranges = this.#ranges;
     this.#before[ranges] = this.#count;
@@ -176,7 +176,7 @@ class RangesBuilder {
   }
 }
 
-/** The first `length` numbers; where most of the room is theirs, it is not worth a copy. */
+/** The first `length` numbers; copied only if they use less than half of the array. */
 function fitted(
   array: Float64Array<ArrayBuffer>,
   length: number,

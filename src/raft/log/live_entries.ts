@@ -1,5 +1,5 @@
 /**
- * What of a segment is live: counted, and copied into another one.
+ * Counts the live entries of a segment, and copies them to another one.
  *
  * @module
  */
@@ -9,17 +9,19 @@ import type { SegmentBuilder } from "./segment_builder.ts";
 import type { Segment, SegmentFiles } from "./segment_files.ts";
 import { SLICE_BYTES, type WorkPace } from "./work_pace.ts";
 
-/** What it takes to read segments without anybody noticing. */
+/** What reading segments in the background needs. */
 export interface SegmentAccess {
   readonly files: SegmentFiles;
   readonly pace: WorkPace;
 }
 
 /**
- * What of `segment` is live.
+ * How much of `segment` is live.
  *
- * @param live What is live below the snapshot; `undefined` if the segment is not below it, and so is live as a whole.
- * @param access `isThorough` says whether live bytes are counted, and not concluded from the number of live entries.
+ * @param live The live indexes below the snapshot; `undefined` if the segment
+ * is not below it, and so entirely live.
+ * @param access `isThorough`: whether live bytes are counted instead of
+ * estimated from the number of live entries.
  */
 export async function lifeOf(
   segment: Segment,
@@ -41,7 +43,7 @@ export async function lifeOf(
   return { count, bodyBytes, liveCount, liveBytes, isBelow };
 }
 
-/** Adds what is live in `segment` to `builder`, a slice at a time. */
+/** Adds the live entries of `segment` to `builder`, a slice at a time. */
 export async function copyLive(
   segment: Segment,
   live: IndexRanges,

@@ -1,11 +1,11 @@
 /**
- * What the failures of the disk are called to those who use the logs.
+ * Translates failures of the disk for users of the logs.
  *
  * @module
  */
 import { reasonOf, WhorlError } from "../../base/errors.ts";
 
-/** What `cause`, met where `path` was used, is to be told as: errors of the system as failures of the store, all others as they are. */
+/** `cause` as reported to users: errors of the operating system become store failures, others stay as they are. */
 export function storeErrorOf(cause: unknown, path: string): unknown {
   const code = (cause as { code?: unknown } | null)?.code;
   if (cause instanceof WhorlError || typeof code !== "string") return cause;
@@ -16,7 +16,7 @@ export function storeErrorOf(cause: unknown, path: string): unknown {
   );
 }
 
-/** What `action` comes to, its failure called by {@linkcode storeErrorOf}. */
+/** The result of `action`; its failure is translated by {@linkcode storeErrorOf}. */
 export async function asStoreErrors<T>(
   path: string,
   action: () => Promise<T>,

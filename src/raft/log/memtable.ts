@@ -1,29 +1,30 @@
 /**
- * Entries of one group that are in memory: those that are in no segment yet.
- * They are columns and not objects, so that hundreds of thousands of them do not
- * make the collector's pauses longer; only the newest ones, which are about to
- * be sent and applied, are kept as the objects they came as. Those hold on to
- * the slab of a request each (`src/base/byte_slab.ts`), so they do not stay.
+ * The entries of one group that are in memory: those not in segments yet. They
+ * are stored in columns instead of objects, so that hundreds of thousands of
+ * them do not lengthen the pauses of the garbage collector. Only the newest,
+ * which are about to be sent and applied, are also kept as the objects they
+ * came as; not for long, since each object keeps a request's slab alive
+ * (`src/base/byte_slab.ts`).
  *
- * The indexes are in a row, but below a snapshot only the live ones of them are
- * there: the others are holes.
+ * The indexes are contiguous, but below a snapshot only live entries exist: the
+ * others are holes.
  *
  * @module
  */
 import { invariant } from "../../base/invariant.ts";
 import type { RaftEntry } from "../raft_entry.ts";
 
-/** So many of the newest entries are kept as objects. */
+/** Newest entries that are also kept as objects. */
 const OBJECTS_MAX = 1_024;
 const CAPACITY_MIN = 16;
-/** Room for more is given up when all is taken out. */
+/** Larger capacity is released when the memtable becomes empty. */
 const CAPACITY_KEPT = 4_096;
 /** Numbers in `#places` for each entry: offset, length, CRC-32. */
 const PLACE = 3;
 
 type Slab = Uint8Array<ArrayBuffer>;
 
-/** Where an entry is, filled again and again. */
+/** Where an entry is; reused for many entries. */
 export interface EntryPlace {
   term: number;
   slab: Slab;
@@ -35,41 +36,41 @@ export interface EntryPlace {
 /** Entries in memory, by index. */
 export class Memtable {
   #first = 1;
-  /** Of what was dropped at the front, but not moved up over. */
+  /** Positions dropped at the front, not reclaimed yet. */
   #head = 0;
   #slabs: (Slab | undefined)[] = [];
   #terms: number[] = [];
   #objects: (RaftEntry | undefined)[] = [];
-  /** Objects up to this index were let go. */
+  /** Objects up to this index were released. */
   #letGoIndex = 0;
   #places = new Uint32Array(CAPACITY_MIN * PLACE);
   #count = 0;
   #bytes = 0;
 
-  /** Index of the first place, be it a hole; one behind `last` if there is none. */
+  /** Index of the first position, perhaps a hole; `last + 1` if there is none. */
   get first(): number {
     return this.#first;
   }
 
-  /** Index of the last one. */
+  /** Index of the last entry. */
   get last(): number {
     return this.#first + this.#slabs.length - this.#head - 1;
   }
 
-  /** How many entries there are, holes not counted. */
+  /** Number of entries, without holes. */
   get count(): number {
     return this.#count;
   }
 
-  /** Bytes of their bodies. */
+  /** Total bytes of their bodies. */
   get bytes(): number {
     return this.#bytes;
   }
 
   /**
-   * Adds the entry at `index`, behind all others; if some are left out, they are holes.
+   * Adds the entry at `index`, behind all others; skipped indexes become holes.
    *
-   * @param object The entry, if it is one of those that are about to be asked for.
+   * @param object The entry itself, if it is about to be used.
    */
   push(
     index: number,
@@ -143,7 +144,7 @@ export class Memtable {
     this.#bytes = 0;
   }
 
-  /** Place of `index` in the columns, -1 if it is not here. */
+  /** Position of `index` in the columns, -1 if it is not here. */
   #at(index: number): number {
     const at = index - this.#first + this.#head;
     return at >= this.#head && this.#slabs[at] !== undefined ? at : -1;
@@ -181,7 +182,7 @@ export class Memtable {
     };
   }
 
-  /** Tells `place` where the entry at `index` is; false if it is not here. */
+  /** Fills `place` with the location of the entry at `index`; false if it is not here. */
   placeOf(index: number, place: EntryPlace): boolean {
     const at = this.#at(index);
     if (at < 0) return false;
@@ -193,7 +194,7 @@ export class Memtable {
     return true;
   }
 
-  /** Keeps the entries up to `index` as objects no longer: they have been applied, and whoever still needs one gets it from its bytes. */
+  /** Releases the objects of entries up to `index`: they have been applied, and can be made again from their bytes. */
   letGoOfObjects(index: number): void {
     const end = Math.min(index, this.last);
     const start = Math.max(this.#letGoIndex + 1, this.#first);
@@ -202,7 +203,7 @@ export class Memtable {
     this.#letGoIndex = Math.max(this.#letGoIndex, end);
   }
 
-  /** Takes the entries from `index` on out. */
+  /** Removes the entries from `index` on. */
   cutFrom(index: number): void {
     this.#letGoIndex = Math.min(this.#letGoIndex, index - 1);
     if (index <= this.#first) {
@@ -219,7 +220,7 @@ export class Memtable {
     }
   }
 
-  /** Takes the entries up to `index` out, `placesMax` of them at most; false if there are more. */
+  /** Removes the entries up to `index`, at most `placesMax` positions at a time; false if more are left. */
   dropTo(index: number, placesMax: number = Infinity): boolean {
     if (index - this.#first >= placesMax) {
       this.#drop(this.#first + placesMax - 1);
@@ -245,7 +246,7 @@ export class Memtable {
     }
   }
 
-  /** Leaves of the entries from `from` to `to` only those that `isLive`. */
+  /** Removes the entries from `from` to `to` that are not live. */
   keepLive(
     from: number,
     to: number,

@@ -1,6 +1,6 @@
 /**
- * A snapshot on its way from a leader: its state goes into a folder of its own,
- * the live entries into segments that no manifest names yet.
+ * A snapshot being received from a leader: its state goes into a folder of its
+ * own, its live entries into segments that no manifest names yet.
  *
  * @module
  */
@@ -14,32 +14,32 @@ import type { SegmentBuilder } from "./segment_builder.ts";
 import type { SnapshotWriter } from "./snapshot_files.ts";
 import type { WorkPace } from "./work_pace.ts";
 
-/** Removes what `writer` wrote, if that can be done. */
+/** Removes what `writer` wrote, if possible. */
 export async function abandon(
   writer: SnapshotWriter | SegmentBuilder,
 ): Promise<void> {
   try {
     await writer.abandon();
   } catch {
-    // It does not count, and goes when the logs are opened next.
+    // It does not count, and is removed when the logs are opened next.
   }
 }
 
-/** The log that takes it. */
+/** The log that receives it. */
 export interface SnapshotTaker {
-  /** Of what is done behind the scenes. */
+  /** The pace of background work. */
   readonly pace: WorkPace;
-  /** Makes it the log's; answers whether it is. */
+  /** Installs it; returns whether that was done. */
   install(
     live: IndexRanges,
     first: number,
     received: SegmentBuilder,
   ): Promise<boolean>;
-  /** Whether a manifest may be on the disk of which the log does not know. */
+  /** Whether the disk may have a manifest that the log does not know of. */
   readonly isUnsure: boolean;
 }
 
-/** One of them. */
+/** A snapshot being received. */
 export class ReceivedSnapshot implements SnapshotReceiver {
   readonly #meta: SnapshotMeta;
   readonly #folder: string;
@@ -51,7 +51,7 @@ export class ReceivedSnapshot implements SnapshotReceiver {
   #count = 0;
   #hasEnded = false;
 
-  /** @param folder Of the group. */
+  /** @param folder The group's folder. */
   constructor(
     meta: SnapshotMeta,
     folder: string,
@@ -134,7 +134,7 @@ export class ReceivedSnapshot implements SnapshotReceiver {
     if (!this.#hasEnded) return;
     throw new WhorlError(
       "closed",
-      `Cannot go on with the snapshot at ${this.#meta.index} as it has ended`,
+      `Cannot continue the snapshot at ${this.#meta.index} as it has ended`,
       { details: { index: this.#meta.index } },
     );
   }

@@ -1,11 +1,11 @@
 /**
- * Folders that are not needed any more.
+ * Removal of folders.
  *
  * @module
  */
 import type { Disk } from "../../environment/disk.ts";
 
-/** Removes a folder with all that is in it, if it is there. */
+/** Removes a folder with its content, if it exists. */
 export async function removeFolder(disk: Disk, path: string): Promise<void> {
   const entry = await disk.entry(path);
   if (entry === undefined) return;

@@ -1,6 +1,6 @@
 /**
- * Writes entries of a group into new segments, as many as their limits demand.
- * Nothing of them counts before the manifest names them.
+ * Writes entries of a group into new segments, as many as their limits require.
+ * They do not count before the manifest names them.
  *
  * @module
  */
@@ -19,17 +19,17 @@ import { SLICE_BYTES, SYNC_BYTES, type WorkPace } from "./work_pace.ts";
 /** How large a segment may be. */
 export interface SegmentLimits {
   readonly entriesMax: number;
-  /** Of bodies; one larger body is a segment of its own. */
+  /** Most bytes of bodies; a larger body gets a segment of its own. */
   readonly bytesMax: number;
 }
 
-/** Where segments of a group go. */
+/** Where the segments of a group go. */
 export interface SegmentTarget {
   readonly disk: Disk;
   readonly pace: WorkPace;
   readonly uid: number;
   readonly limits: SegmentLimits;
-  /** A number that no segment of the group has had. */
+  /** A number that no segment of the group has used. */
   takeNumber(): number;
   pathOf(number: number): string;
 }
@@ -48,7 +48,7 @@ interface OpenSegment {
   unsynced: number;
 }
 
-/** Writes one row of segments. */
+/** Writes one series of segments. */
 export class SegmentBuilder {
   readonly #target: SegmentTarget;
   readonly #slice = new Uint8Array(SLICE_BYTES);
@@ -60,7 +60,7 @@ export class SegmentBuilder {
     this.#target = target;
   }
 
-  /** Adds the entry at `index`, behind those before, whose body is `slab[offset, offset + length)`. */
+  /** Adds the entry at `index`, which ascends; its body is `slab[offset, offset + length)`. */
   async add(
     index: number,
     term: number,
@@ -79,7 +79,7 @@ export class SegmentBuilder {
     await this.#write(open, slab.subarray(offset, offset + length));
   }
 
-  /** Whether {@linkcode addNow} may be called for so many bytes. */
+  /** Whether {@linkcode addNow} may be called for this many bytes. */
   hasRoomFor(length: number): boolean {
     const open = this.#open;
     const { entriesMax, bytesMax } = this.#target.limits;
@@ -88,7 +88,7 @@ export class SegmentBuilder {
       this.#used + length <= this.#slice.length;
   }
 
-  /** Like {@linkcode add} where there is room: hundreds of thousands of awaits would cost more than the work. */
+  /** Like {@linkcode add}, synchronously, if there is room: hundreds of thousands of awaits would cost more than the work. */
   addNow(
     index: number,
     term: number,
@@ -165,7 +165,10 @@ export class SegmentBuilder {
     this.#used = 0;
   }
 
-  /** Not by `writeAt`: a system that is short of memory for what is to be written holds up who writes, and that must not be the thread. */
+  /**
+   * Not by `writeAt`: when the system is short of memory for dirty pages, it
+   * blocks the writer, and that must not be this thread.
+   */
   async #write(
     open: OpenSegment,
     bytes: Uint8Array<ArrayBuffer>,
@@ -198,7 +201,7 @@ export class SegmentBuilder {
     });
   }
 
-  /** What was written, durably; the folder is yet to be synced. */
+  /** Makes the segments durable and returns them; the caller must sync the folder. */
   async finish(): Promise<readonly SegmentInfo[]> {
     if (this.#open !== undefined) await this.#close(this.#open);
     return this.#done;

@@ -1,13 +1,13 @@
 /**
- * The bytes of a segment: entries of one group that are never changed.
+ * The format of a segment: immutable entries of one group.
  *
  *     header    WHORLSEG · u16 format · u53 uid of the group · u53 number · zeros · u32 CRC-32, 64 bytes in all
- *     bodies    one behind the other, in the order of their indexes
+ *     bodies    concatenated, in the order of their indexes
  *     index     a line for each: u53 index · u32 offset · u32 length · u32 CRC-32 of the body
  *
- * The manifest of the group has the checksum of the index, the number of its
- * lines, the bytes of all bodies and the terms. So a segment that is not known
- * to be whole is never looked at, and opening it takes one read.
+ * The group's manifest has the checksum of the index, the number of its lines,
+ * the total bytes of the bodies and the terms. So an incomplete segment is
+ * never read, and opening a segment takes one read.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export function encodeSegmentHeader(
   return bytes;
 }
 
-/** What a header says, `undefined` if it is none. */
+/** Decodes a header; `undefined` if it is invalid. */
 export function decodeSegmentHeader(
   bytes: Uint8Array,
 ):
@@ -96,19 +96,19 @@ export class SegmentIndexWriter {
   }
 }
 
-/** The index of a segment. It stays as the bytes it was read as. */
+/** The index of a segment, kept as the bytes that were read. */
 export class SegmentIndex {
   readonly #bytes: Uint8Array;
-  /** How many lines there are. */
+  /** Number of lines. */
   readonly count: number;
 
-  /** @param bytes Lines, whose checksum was looked at. */
+  /** @param bytes The lines, with a checksum that was verified. */
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
     this.count = bytes.length / INDEX_LINE_BYTES;
   }
 
-  /** Bytes of memory. */
+  /** Memory in bytes. */
   get bytes(): number {
     return this.#bytes.length;
   }
@@ -118,17 +118,17 @@ export class SegmentIndex {
     return u53At(this.#bytes, line * INDEX_LINE_BYTES);
   }
 
-  /** Where its body begins in the file, */
+  /** Offset of its body in the file. */
   offsetAt(line: number): number {
     return u32At(this.#bytes, line * INDEX_LINE_BYTES + 8);
   }
 
-  /** how many bytes it has, */
+  /** Length of its body in bytes. */
   lengthAt(line: number): number {
     return u32At(this.#bytes, line * INDEX_LINE_BYTES + 12);
   }
 
-  /** and their checksum. */
+  /** CRC-32 of its body. */
   crcAt(line: number): number {
     return u32At(this.#bytes, line * INDEX_LINE_BYTES + 16);
   }
@@ -137,7 +137,7 @@ export class SegmentIndex {
   lineFrom(index: number): number {
     const { count } = this;
     if (count === 0 || this.indexAt(0) >= index) return 0;
-    // Unless something was left out, the place is known.
+    // If no index is missing, this is its position.
     const guess = index - this.indexAt(0);
     if (guess < count && this.indexAt(guess) === index) return guess;
     let low = 0;

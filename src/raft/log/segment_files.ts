@@ -1,6 +1,6 @@
 /**
- * The segments of a node that are open to be read, and their indexes: few of
- * many, those that were used last.
+ * A cache of open segment files and their indexes: the most recently used of a
+ * node.
  *
  * @module
  */
@@ -18,11 +18,14 @@ import {
 } from "./segment_codec.ts";
 import { TermRuns } from "./term_runs.ts";
 
-/** So many segments are open at a time, unless more are being read: up to 80 KiB each for the index. One that is not open costs a read ten times as much. */
+/**
+ * Most segments open at a time, unless more are being read; each takes up to 80
+ * KiB for its index. Reading one that is not open costs ten times as much.
+ */
 const OPEN_MAX = 256;
-/** Two bodies with less between them are read together, */
+/** Two bodies with a smaller gap between them are read together. */
 const GAP_BYTES_MAX = 16 * 1024;
-/** up to so many bytes. */
+/** Most bytes in one such read. */
 const READ_BYTES_MAX = 1024 * 1024;
 
 /** A segment of a group. */
@@ -42,7 +45,7 @@ export class Segment {
     return this.#runs.at(index) as number;
   }
 
-  /** The same file, of which only what is below `index` counts. */
+  /** The same file, but only the entries below `index` count. */
   cutFrom(index: number): Segment {
     const { info } = this;
     const runs = new TermRuns(info.runs);
@@ -56,7 +59,7 @@ export class Segment {
   }
 }
 
-/** A segment while it is open. */
+/** An open segment. */
 class OpenSegment {
   readonly reader: DiskReader;
   readonly index: SegmentIndex;
@@ -81,14 +84,14 @@ class OpenSegment {
     }
   }
 
-  /** Closes it when nobody uses it any more. */
+  /** Closes it once it is not in use. */
   forget(): void {
     this.#isForgotten = true;
     if (this.isIdle) this.reader.close();
   }
 }
 
-/** The file of a segment is not there: it was replaced, or is lost. */
+/** The file of a segment does not exist: the segment was replaced, or is lost. */
 export class SegmentGoneError extends Error {
   override name = "SegmentGoneError";
 }
@@ -96,7 +99,7 @@ export class SegmentGoneError extends Error {
 /** Reads segments. */
 export class SegmentFiles {
   readonly #disk: Disk;
-  /** By path, the one used last at the end. */
+  /** By path, least recently used first. */
   readonly #open = new Map<string, Promise<OpenSegment>>();
   readonly #ready = new Map<string, OpenSegment>();
 
@@ -110,9 +113,8 @@ export class SegmentFiles {
   }
 
   /**
-   * Entries of a segment from `first` on, each at the index after the one
-   * before, until one is missing, `last` is passed or there are `bytesMax`
-   * bytes; one at least, if it is there.
+   * Consecutive entries of a segment from `first` on, up to a gap, `last` or
+   * `bytesMax` bytes; at least one if it exists.
    */
   readRow(
     segment: Segment,
@@ -147,7 +149,7 @@ export class SegmentFiles {
     });
   }
 
-  /** Those of the entries at `indexes`, which ascend, that are in a segment. */
+  /** The entries at ascending `indexes` that are in a segment. */
   readSome(
     segment: Segment,
     indexes: readonly number[],
@@ -191,7 +193,7 @@ export class SegmentFiles {
     });
   }
 
-  /** Reads lines from `from` on in one go, at most up to `end`; answers how far it came. */
+  /** Reads entries from line `from` on in one read, at most up to `end`; returns the line behind the last. */
   async #readLines(
     segment: Segment,
     reader: DiskReader,
@@ -232,7 +234,7 @@ export class SegmentFiles {
     return bytes;
   }
 
-  /** The entry in `line`, which is in `bytes`, read from `start` on. */
+  /** The entry of `line`, from `bytes` that were read at `start`. */
   #entryAt(
     segment: Segment,
     index: SegmentIndex,
@@ -288,7 +290,7 @@ export class SegmentFiles {
       await reader.readAt(header, 0);
       const told = decodeSegmentHeader(header);
       if (told?.number !== info.number) {
-        throw brokenError(path, "it does not begin as that segment does");
+        throw brokenError(path, "its header is not that of this segment");
       }
       if (told.format > SEGMENT_FORMAT) {
         throw new WhorlError(
@@ -312,7 +314,7 @@ export class SegmentFiles {
     }
   }
 
-  /** Closes those that were not used for longest, if there are too many. */
+  /** Closes the least recently used ones, if there are too many. */
   #closeSome(): void {
     if (this.#open.size <= OPEN_MAX) return;
     for (const path of this.#open.keys()) {
@@ -322,7 +324,7 @@ export class SegmentFiles {
     }
   }
 
-  /** Closes the file in `path`, now or when nobody reads it any more. */
+  /** Closes the file at `path`, now or once nothing reads it. */
   forget(path: string): void {
     const open = this.#ready.get(path);
     const opening = this.#open.get(path);

@@ -9,16 +9,16 @@ import type { SegmentFiles } from "./segment_files.ts";
 import type { Wal } from "./wal.ts";
 import type { WorkPace } from "./work_pace.ts";
 
-/** Of one node, while they are open. */
+/** The shared parts of one node, while its logs are open. */
 export interface SharedLogParts {
   readonly disk: Disk;
   readonly wal: Wal;
   readonly files: SegmentFiles;
-  /** Of taking entries over into segments, and of snapshots. */
+  /** Pace of flushing entries to segments, and of snapshots. */
   readonly pace: WorkPace;
-  /** Of compaction. */
+  /** Pace of compaction. */
   readonly compactionPace: WorkPace;
   readonly limits: SegmentLimits;
-  /** After so many snapshots of a group it is compacted thoroughly. */
+  /** A group is compacted thoroughly after every this many snapshots. */
   readonly compactEvery: number;
 }

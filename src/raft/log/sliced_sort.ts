@@ -1,17 +1,17 @@
 /**
- * Sorts a million numbers without holding others up for as long as that takes:
- * short runs are sorted, one at a time, and then merged (Knuth, vol. 3, 5.2.4),
- * with a chance to do something else in between.
+ * Sorts a million numbers without blocking the event loop: sorts short runs,
+ * one at a time, and then merges them (Knuth, vol. 3, 5.2.4), yielding in
+ * between.
  *
  * @module
  */
 
-/** So many numbers are sorted in one go, which takes about a millisecond, */
+/** Numbers sorted without a pause, which takes about a millisecond. */
 const RUN = 16_384;
-/** and so many are merged or moved. */
+/** Numbers merged or moved without a pause. */
 const MERGED_AT_ONCE = 65_536;
 
-/** The numbers in order, each as often as it was given. */
+/** The numbers in ascending order, duplicates included. */
 export function* sortedInSlices(
   given: Iterable<number>,
 ): Generator<void, Float64Array> {
@@ -19,7 +19,7 @@ export function* sortedInSlices(
   if (isSorted) return numbers;
   let from = numbers;
   for (let start = 0; start < from.length; start += RUN) {
-    // Without a function that compares, it takes a third of the time.
+    // Without a comparison function it takes a third of the time.
     from.subarray(start, start + RUN).sort();
     yield;
   }

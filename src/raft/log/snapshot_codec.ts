@@ -1,5 +1,5 @@
 /**
- * The bytes of a snapshot's two files.
+ * The format of a snapshot's two files.
  *
  *     state   WHORLSNP · u16 format · pieces · end
  *     piece   u32 length, 1 or more · u32 CRC-32 of the bytes · bytes
@@ -22,18 +22,18 @@ import { IndexRanges } from "./index_ranges.ts";
 export const SNAPSHOT_FORMAT = 1;
 /** Bytes before the first piece. */
 export const STATE_HEADER_BYTES = 10;
-/** Bytes of a piece before those it holds. */
+/** Bytes of a piece's header. */
 export const PIECE_HEADER_BYTES = 8;
 /** Bytes of the end, with its header. */
 export const STATE_END_BYTES: number = PIECE_HEADER_BYTES + 16;
 
-/** A piece of the file of what is live has so many bytes, and a few more. */
+/** Approximate bytes of each piece in which the `live` file is encoded. */
 const LIVE_PIECE_BYTES = 64 * 1024;
 
 const STATE_MAGIC = "WHORLSNP";
 const LIVE_MAGIC = "WHORLLIV";
 
-/** What the file of a state begins with. */
+/** The header of a state file. */
 export function encodeStateHeader(): Uint8Array<ArrayBuffer> {
   const into = new ByteWriter(STATE_HEADER_BYTES);
   into.rawText(STATE_MAGIC);
@@ -41,7 +41,7 @@ export function encodeStateHeader(): Uint8Array<ArrayBuffer> {
   return into.copy();
 }
 
-/** The format told by the beginning of a file, `undefined` if it is none. */
+/** The format in the header of a file; `undefined` if it is not a state file. */
 export function decodeStateHeader(bytes: Uint8Array): number | undefined {
   if (
     bytes.length < STATE_HEADER_BYTES ||
@@ -51,7 +51,7 @@ export function decodeStateHeader(bytes: Uint8Array): number | undefined {
   return format === 0 ? undefined : format;
 }
 
-/** What stands before a piece. */
+/** The header of a piece. */
 export function encodePieceHeader(
   piece: Uint8Array,
 ): Uint8Array<ArrayBuffer> {
@@ -61,7 +61,7 @@ export function encodePieceHeader(
   return into.copy();
 }
 
-/** What the file of a state ends with. */
+/** The end of a state file. */
 export function encodeStateEnd(
   pieces: number,
   bytes: number,
@@ -75,7 +75,7 @@ export function encodeStateEnd(
   return into.copy();
 }
 
-/** Whether `bytes` are the end of a state of so many pieces and bytes. */
+/** Whether `bytes` are the end of a state with that many pieces and bytes. */
 export function isStateEnd(
   bytes: Uint8Array,
   pieces: number,
@@ -103,7 +103,7 @@ function readVarint(from: ByteReader): number {
   }
 }
 
-/** The file of what is live in a snapshot, in pieces. Each is to be used before the next one is taken. */
+/** Encodes the `live` file of a snapshot in pieces. Each must be used before the next one is requested. */
 export function* encodeLive(
   meta: SnapshotMeta,
   live: IndexRanges,
@@ -128,14 +128,17 @@ export function* encodeLive(
   yield into.view();
 }
 
-/** What a snapshot says of itself. */
+/** The description of a snapshot. */
 export interface SnapshotDescription {
   readonly format: number;
   readonly meta: SnapshotMeta;
   readonly live: IndexRanges;
 }
 
-/** What such a file says; `undefined` if it is damaged. With a chance to do something else now and then: a million live entries far from each other take 40 ms. */
+/**
+ * Decodes a `live` file; `undefined` if it is damaged. Yields now and then, as
+ * a million scattered live entries take 40 ms.
+ */
 export function* decodeLive(
   bytes: Uint8Array<ArrayBuffer>,
 ): Generator<void, SnapshotDescription | undefined> {

@@ -1,6 +1,6 @@
 /**
- * The files of a group's snapshots: a folder for each, in which the state of the
- * machine and the live indexes stand. One that the manifest does not name does
+ * The files of a group's snapshots: a folder for each, with the state of the
+ * machine and the live indexes. A snapshot that the manifest does not name does
  * not count, and is removed.
  *
  * @module
@@ -28,7 +28,7 @@ import {
 import { removeFolder } from "./removed_folder.ts";
 import { SYNC_BYTES, type WorkPace } from "./work_pace.ts";
 
-/** Pieces are written in parts of at most so many bytes, each with a checksum of its own. */
+/** Pieces are written in parts of at most this many bytes, each with a checksum. */
 const PIECE_BYTES_MAX = 256 * 1024;
 
 /** Name of the folder of a snapshot. */
@@ -61,7 +61,7 @@ export class SnapshotWriter {
     this.#file = file;
   }
 
-  /** Begins one in `folder`, in place of a remainder. */
+  /** Begins a snapshot in `folder`, and removes what is left there. */
   static async begin(
     disk: Disk,
     pace: WorkPace,
@@ -97,7 +97,7 @@ export class SnapshotWriter {
     this.#isOpen = false;
   }
 
-  /** Makes it durable, with its folder's name. */
+  /** Makes the snapshot and its folder durable. */
   async finish(meta: SnapshotMeta, live: IndexRanges): Promise<void> {
     await this.#file.write(encodeStateEnd(this.#pieces, this.#bytes));
     await this.#file.sync();
@@ -127,13 +127,14 @@ export class SnapshotWriter {
   }
 }
 
-/** Does work slice by slice, with time for others in between. */
+/** Runs work slice by slice, with other work in between. */
 export type SlicedWork = <T>(work: Generator<void, T>) => Promise<T>;
 
 /**
- * What is live in the snapshot in `folder`.
+ * Reads the live indexes of the snapshot in `folder`.
  *
- * @throws {WhorlError} `store_corrupt` if it is damaged or of another snapshot, `store_format` if it is newer.
+ * @throws {WhorlError} `store_corrupt` if it is damaged or of another snapshot,
+ * `store_format` if it is newer.
  */
 export async function readLive(
   disk: Disk,
@@ -149,7 +150,7 @@ export async function readLive(
 }
 
 /**
- * What the snapshot in `folder` says of itself, and what is live in it.
+ * Reads the description and the live indexes of the snapshot in `folder`.
  *
  * @throws {WhorlError} As {@linkcode readLive}.
  */
@@ -168,7 +169,10 @@ export async function readDescription(
   return found;
 }
 
-/** The pieces of the state in `folder`, whose file of what is live has been read. @throws {WhorlError} `store_corrupt` if it is damaged, on the way. */
+/**
+ * Reads the pieces of the state in `folder`, after its `live` file. @throws
+ * {WhorlError} `store_corrupt`, while iterating, if it is damaged.
+ */
 export async function* readState(
   disk: Disk,
   folder: string,
@@ -179,9 +183,10 @@ export async function* readState(
   try {
     const header = await readExactly(reader, path, 0, STATE_HEADER_BYTES);
     const format = decodeStateHeader(header);
-    // A newer one would be told by what is live as well, which has a checksum.
+    // A newer format would have been found in the `live` file, which has a
+    // checksum.
     if (format === undefined || format > SNAPSHOT_FORMAT) {
-      throw brokenError(path, "it is no snapshot");
+      throw brokenError(path, "it is not a snapshot");
     }
     let offset = STATE_HEADER_BYTES;
     let pieces = 0;
@@ -205,7 +210,7 @@ export async function* readState(
     }
     const end = await readExactly(reader, path, offset, STATE_END_BYTES);
     if (!isStateEnd(end, pieces, stateBytes)) {
-      throw brokenError(path, "its end is not that of its pieces");
+      throw brokenError(path, "its end does not match its pieces");
     }
   } finally {
     reader.close();

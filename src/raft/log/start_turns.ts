@@ -1,51 +1,55 @@
 /**
- * Lets others on the node have their turn while members start: there may be any
- * number of entries to read and to apply, and most of them are in memory. All
- * starts of a node share one slice of time, whose end sends each into a queue:
- * one goes on, then others have their turn, then the next goes on.
+ * Yields to other work on the node while members start: there may be any number
+ * of entries to read and apply, most of them in memory. All starts of a node
+ * share one time slice. When it is used up, each start waits in a queue: one
+ * continues, then other work runs, then the next one continues.
  *
  * @module
  */
 import type { Runtime } from "../../../supervisors/runtime.ts";
 
-/** So long others wait, in milliseconds, and a step more. A turn takes one by itself. */
+/**
+ * Length of the slice in milliseconds; other work waits for that and one step
+ * more. Yielding alone takes about a millisecond.
+ */
 const SLICE_MS = 4;
-/** Or while so many entries are done, where the clock stands still meanwhile, as in a simulation. */
+/** The slice also ends after this many entries, for clocks that stand still meanwhile, as in a simulation. */
 const SLICE_ENTRIES = 16_384;
 
-/** Those of one node; see the module's text. */
+/** The time slices of one node; see the module comment. */
 export class StartTurns {
   readonly #runtime: Runtime;
   #sinceMs = -Infinity;
   #entries = 0;
-  /** When one of the starts was last seen at work. */
+  /** When a start last did work. */
   #workedMs = -Infinity;
-  /** Settles when the last in the queue has worked, as far as it could without waiting. */
+  /** Settles when the last start in the queue has worked until it had to wait. */
   #free = Promise.resolve();
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
   }
 
-  /** One more start begins: the slice is a new one if nobody has been at work for so long. */
+  /** Another start begins: it gets a new slice if none has worked for that long. */
   begin(): void {
     if (this.#runtime.now() >= this.#workedMs + SLICE_MS) this.#renew();
   }
 
-  /** As many `entries` are done, or what takes as long. Others have their turn now if it is time. */
+  /** Reports that `entries`, or equivalent work, are done. Yields if the slice is over. */
   async done(entries: number): Promise<void> {
     if (this.#isOver(entries)) await this.#next();
   }
 
-  /** Does `work`, which is that of so many `entries`. Others have their turn before if it is time: other starts may have used it up. */
+  /** Does `work` that amounts to `entries`. Yields before it if the slice is over, as other starts may have used it up. */
   async step(entries: number, work: () => void): Promise<void> {
     if (this.#isOver(0)) await this.#next();
-    // In the same go as it was looked: else all that wait for nothing would work now.
+    // Without an await after the check, or all starts would pass it and work at
+    // once.
     work();
     this.#isOver(entries);
   }
 
-  /** Whether the slice is over now that so many `entries` more are done. */
+  /** Whether the slice is over after `entries` more. */
   #isOver(entries: number): boolean {
     this.#entries += entries;
     this.#workedMs = this.#runtime.now();
@@ -53,10 +57,10 @@ export class StartTurns {
       this.#workedMs >= this.#sinceMs + SLICE_MS;
   }
 
-  /** Resolves when those before have had theirs and others their turn since. */
+  /** Resolves when the starts before it have had their slices and other work has run since. */
   #next(): Promise<void> {
-    // A timer that is set before the work of the one before is done has expired
-    // by then, and would be called with no turn of others in between.
+    // The timer is set only after the previous start's work: set earlier, it
+    // would have expired by then and fire with no other work in between.
     const next = this.#free.then(() => this.#timer()).then(() => this.#renew());
     this.#free = next.then(() => this.#timer());
     return next;

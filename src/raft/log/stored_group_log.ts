@@ -1,21 +1,21 @@
 /**
- * The log of one group as it is kept: what of it is in memory and not in
- * segments yet, which segments there are, and its snapshot.
+ * The log of one group: its entries in memory that are not in segments yet, its
+ * segments, and its snapshot.
  *
- *     append ──► write-ahead log and memory ── a file of the former is full ──► segments
- *     snapshot ──► of what it stands for, only the live entries stay ── compaction ──► fewer segments
+ *     append ──► write-ahead log and memory ── a file of the log is full ──► segments
+ *     snapshot ──► of the entries it covers, only live ones stay ── compaction ──► fewer segments
  *
- * What takes time (taking entries over into segments, snapshots, compaction) is
- * done by one task after the other. Each ends with a new manifest, and only then
- * changes what is in memory. Meanwhile entries are appended, and perhaps others
- * cut off: what a task has read since is then cut as well.
+ * Slow work (flushing entries to segments, snapshots, compaction) is done in
+ * tasks, one after the other. Each ends by writing a new manifest, and only
+ * then changes the state in memory. Meanwhile entries are appended and perhaps
+ * truncated: then what a task has read is truncated as well.
  *
- *     group_entries.ts     which entries there are, and where
- *     stored_manifest.ts   what is on the disk
- *     take_over.ts         from memory into segments
+ *     group_entries.ts     which entries exist, and where
+ *     stored_manifest.ts   the manifest on the disk
+ *     take_over.ts         flushes entries from memory to segments
  *     group_snapshots.ts   snapshots, taken and received
- *     group_checkpoints.ts states that a restart begins from
- *     group_compaction.ts  segments written anew
+ *     group_checkpoints.ts stored states for restarts
+ *     group_compaction.ts  rewrites segments
  *
  * @module
  */
@@ -45,7 +45,7 @@ import { type GroupFacts, StoredManifest } from "./stored_manifest.ts";
 import { flushEntries, forgetFlushed } from "./take_over.ts";
 import type { WalBatch, WalGroup } from "./wal_batch.ts";
 
-/** So many entries have to be applied before it is noted again. */
+/** Entries applied before the applied index is recorded again. */
 const APPLIED_NOTED_EVERY = 256;
 
 /** One group's log. */
@@ -65,15 +65,15 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   readonly #snapshots: GroupSnapshots;
   readonly #checkpoints: GroupCheckpoints;
   #appliedNoted: number;
-  /** Whether the entry that was read last from the write-ahead log does not follow the one before it. */
+  /** Whether the last entry read from the write-ahead log does not follow the one before it. */
   #hasGap = false;
   #events: GroupLogEvents | undefined;
   #recovered: RecoveredGroup | undefined;
 
   /**
-   * @param folder Of the group.
-   * @param live What is live in the snapshot of `manifest`.
-   * @param shared What its node has, once that is open.
+   * @param folder The group's folder.
+   * @param live The live indexes of the snapshot in `manifest`.
+   * @param shared The parts shared by the node's logs, once these are open.
    */
   constructor(
     folder: string,
@@ -129,9 +129,9 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#checkpoints = new GroupCheckpoints(this.#parts, this.#snapshots);
   }
 
-  // What was found on the disk.
+  // Recovery.
 
-  /** Takes an entry from the batch `number` of the write-ahead log. */
+  /** Recovers an entry from the batch `number` of the write-ahead log. */
   replayEntry(
     number: number,
     index: number,
@@ -143,7 +143,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   ): void {
     if (number < this.#manifest.walFloor) return;
     const entries = this.#entries;
-    // What was before it may have been overwritten before it came into a segment; then this was as well.
+    // The entries before it may have been overwritten before they were flushed;
+    // then this one was, too.
     this.#hasGap = index > entries.lastIndex + 1;
     if (this.#hasGap) return;
     entries.cutFrom(index);
@@ -154,7 +155,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     }
   }
 
-  /** Takes a vote from there. */
+  /** Recovers a vote from the write-ahead log. */
   replayVote(number: number, term: number, votedFor: string | undefined): void {
     const facts = this.#facts;
     if (number < this.#manifest.walFloor || term < facts.term) return;
@@ -163,29 +164,29 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     facts.term = term;
   }
 
-  /** Takes note how far the machine had come. */
+  /** Recovers how far the machine had applied. */
   replayApplied(index: number): void {
     const facts = this.#facts;
     facts.appliedIndex = Math.max(facts.appliedIndex, index);
     this.#appliedNoted = facts.appliedIndex;
   }
 
-  /** Nothing more comes from there. */
+  /** Ends the recovery from the write-ahead log. */
   endReplay(): void {
     if (this.#hasGap) this.noteDamage();
   }
 
-  /** Something that was acknowledged is not there. */
+  /** Something acknowledged is missing. */
   noteDamage(): void {
     this.#manifest.noteDamage();
   }
 
-  /** Whether somebody has it open. */
+  /** Whether it is open. */
   get isOpen(): boolean {
     return this.#events !== undefined;
   }
 
-  /** Begins to tell `events`. */
+  /** Opens the log; `events` are called from now on. */
   async open(events: GroupLogEvents): Promise<void> {
     await this.#shared().wal.written();
     const entries = this.#entries;
@@ -216,7 +217,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     };
   }
 
-  // What its user sees.
+  // The log's users.
 
   get recovered(): RecoveredGroup {
     if (this.#recovered === undefined) throw this.#closedError();
@@ -274,15 +275,15 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   }
 
   onDurable(index: number, term: number, cuts: number): void {
-    // What was put in its place since then is durable with a later batch, also if
-    // it is the same again: on the disk something else stands between.
+    // An entry that replaced it since then becomes durable with a later batch,
+    // even if it is equal: the disk has the truncation in between.
     const entries = this.#entries;
     if (cuts !== entries.cuts || index <= entries.durableIndex) return;
     entries.noteDurable(index);
     this.#events?.onWritten(index, term);
   }
 
-  /** Tells its user that the disk refuses. */
+  /** Reports that writing failed. */
   onFailed(error: WhorlError): void {
     this.#events?.onFailed(error);
   }
@@ -300,7 +301,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     facts.unsettledBatch = wal.nextBatch;
   }
 
-  /** Puts its term and vote into the write-ahead log again, so that the older files of that can go. */
+  /** Writes term and vote to the write-ahead log again, so that older files of it can be removed. */
   repeatVote(): void {
     const { term, votedFor } = this.#facts;
     if (term === 0 || this.isRemoved) return;
@@ -334,7 +335,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     const found: RaftEntry[] = [];
     let bytes = 0;
     for (let index = first; index <= end; index++) {
-      // What a snapshot stands for is in memory a while longer, until the files that go with it are removed.
+      // Entries covered by a snapshot stay in memory until the write-ahead
+      // log's files are removed.
       const length = this.#entries.isThere(index)
         ? memtable.lengthAt(index)
         : -1;
@@ -348,13 +350,14 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     return found;
   }
 
-  /** Remembers, if `error` says so, that something is lost: also for later lives. */
+  /** If `error` means that something is damaged, remembers that, durably. */
   #noteRot(error: unknown): void {
     const manifest = this.#manifest;
     if (manifest.damaged || !isWhorlError(error, "store_corrupt")) return;
     manifest.noteDamage();
     this.#tasks.run(() => manifest.write(this.#entries)).catch(() => {
-      // Then the write-ahead log has failed, and the next life finds out anew.
+      // Then the write-ahead log has failed, and the next start finds the
+      // damage again.
     });
     this.#events?.onRotten(error);
   }
@@ -422,11 +425,11 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     return await this.#snapshots.receive(meta);
   }
 
-  // What is done behind the scenes.
+  // Background work.
 
   /**
-   * Takes its entries up to `index` over into segments, so that the batches
-   * before `walFloor` are needed no more.
+   * Flushes its entries up to `index` to segments, so that batches before
+   * `walFloor` are no longer needed.
    */
   takeOver(index: number, walFloor: number): Promise<void> {
     const manifest = this.#manifest;
@@ -437,12 +440,12 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     });
   }
 
-  /** Lets go of entries in memory up to `index` that are in segments. */
+  /** Releases entries in memory up to `index` that are in segments. */
   async forgetTakenOver(index: number): Promise<void> {
     await forgetFlushed(this.#parts, index);
   }
 
-  /** Writes down that something is lost, if it is, so that no later life forgets it. */
+  /** Durably records that something is lost, if so. */
   async saveDamage(): Promise<void> {
     const manifest = this.#manifest;
     if (manifest.isDamageUnsaved) await manifest.write(this.#entries);
@@ -479,13 +482,13 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     try {
       await wal.written();
     } catch (error) {
-      // It was told by `onFailed`, and there is nothing more to be done about it.
+      // `onFailed` has reported it.
       if (wal.failure === undefined) throw error;
     }
     this.#events = undefined;
   }
 
-  /** Resolves when no task is under way. */
+  /** Resolves when no task is running. */
   async idle(): Promise<void> {
     await this.#tasks.idle();
   }
@@ -495,7 +498,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     return this.#tasks.isRemoved;
   }
 
-  /** Whatever is still to be done for it is not. */
+  /** Cancels the tasks that have not started. */
   noteRemoved(): void {
     this.#tasks.noteRemoved();
   }
@@ -515,7 +518,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #compactedError(index: number): WhorlError {
     return new WhorlError(
       "compacted",
-      `Cannot read the entry at ${index} of ${this.config.name} as it is not in its log any more`,
+      `Cannot read the entry at ${index} of ${this.config.name} as it is no longer in its log`,
       { details: { group: this.config.name, index } },
     );
   }

@@ -1,5 +1,5 @@
 /**
- * The folder of one group: its manifest, and the files that this names.
+ * The folder of one group: its manifest and the files it names.
  *
  * @module
  */
@@ -17,32 +17,32 @@ import type { SharedLogParts } from "./shared_log_parts.ts";
 import { snapshotName } from "./snapshot_files.ts";
 import type { WorkPace } from "./work_pace.ts";
 
-/** What a group remembers besides its entries. */
+/** What a group stores besides its entries. */
 export interface GroupFacts {
   term: number;
   votedFor: string | undefined;
-  /** How far its machine has come, as far as is known. */
+  /** Index up to which its machine is known to have applied. */
   appliedIndex: number;
-  /** Number of the batch of the write-ahead log with the last vote, or entry that cut others off. */
+  /** Number of the write-ahead log's batch with the last vote or truncation. */
   unsettledBatch: number;
 }
 
-/** What becomes of the segments with the next manifest. */
+/** The change of the segments with the next manifest. */
 export type SegmentChange = (
   segments: readonly Segment[],
 ) => readonly Segment[];
 
 /** The manifest of one group. */
 export class StoredManifest {
-  /** Of the group. */
+  /** The group's folder. */
   readonly folder: string;
-  /** Batches of the write-ahead log below this number are needed no more. */
+  /** Batches of the write-ahead log below this number are no longer needed. */
   walFloor: number;
   readonly #config: GroupManifest["config"];
   readonly #shared: () => SharedLogParts;
   readonly #facts: GroupFacts;
   #damaged: boolean;
-  /** Whether the manifest on the disk says so. */
+  /** Whether the manifest on the disk records the damage. */
   #isDamageSaved: boolean;
   #nextNumber: number;
   /** Numbers of the segments that the manifest on the disk names. */
@@ -64,32 +64,32 @@ export class StoredManifest {
     this.#named = new Set(manifest.segments.map(({ number }) => number));
   }
 
-  /** Whether something that was acknowledged is not there any more. */
+  /** Whether something acknowledged is lost. */
   get damaged(): boolean {
     return this.#damaged;
   }
 
-  /** The next manifest says so. */
+  /** Records the damage in the next manifest. */
   noteDamage(): void {
     this.#damaged = true;
   }
 
-  /** Whether the one on the disk does not say so yet. */
+  /** Whether there is damage that the manifest on the disk does not record yet. */
   get isDamageUnsaved(): boolean {
     return this.#damaged && !this.#isDamageSaved;
   }
 
-  /** A number that no segment or snapshot of the group has had. */
+  /** A number that no segment or snapshot of the group has used. */
   takeNumber(): number {
     return this.#nextNumber++;
   }
 
-  /** A file has that number already: later ones have higher ones. */
+  /** A file has that number already, so later ones get higher numbers. */
   passNumber(number: number): void {
     this.#nextNumber = Math.max(this.#nextNumber, number + 1);
   }
 
-  /** Where the segment of that number is. */
+  /** The path of segment `number`. */
   segmentPath(number: number): string {
     return `${this.folder}/seg-${number}`;
   }
@@ -99,7 +99,7 @@ export class StoredManifest {
     return new Segment(this.segmentPath(info.number), info);
   }
 
-  /** Where new segments go, at that pace. */
+  /** Where new segments go. */
   segmentTarget(pace: WorkPace): SegmentTarget {
     const { disk, limits } = this.#shared();
     return {
@@ -112,16 +112,17 @@ export class StoredManifest {
     };
   }
 
-  /** Where the files of that snapshot are. */
+  /** The folder of a snapshot. */
   snapshotFolder(stored: StoredSnapshot): string {
     return `${this.folder}/snapshots/${snapshotName(stored)}`;
   }
 
   /**
-   * Replaces the manifest, durably, and then removes segments that it does not name.
+   * Durably replaces the manifest, and then removes segments that it does not
+   * name.
    *
-   * @param change What becomes of the segments.
-   * @param then What changes in memory with it, before the segments go.
+   * @param change The change of the segments.
+   * @param then Changes the state in memory, before segments are removed.
    */
   async write(
     entries: GroupEntries,
@@ -133,7 +134,7 @@ export class StoredManifest {
   ): Promise<void> {
     const { disk, wal } = this.#shared();
     const facts = this.#facts;
-    // It must not know of what the write-ahead log may still lose.
+    // It must not depend on records that the write-ahead log may still lose.
     while (facts.unsettledBatch > wal.durableBatch) await wal.written();
     const segments = change(entries.segments.list);
     const damaged = this.#damaged;
@@ -151,7 +152,7 @@ export class StoredManifest {
     try {
       await replaceFile(disk, `${this.folder}/manifest`, bytes);
     } catch (error) {
-      // Nobody knows which one is there now.
+      // It is unknown which manifest is on the disk now.
       wal.fail(error);
       throw error;
     }
@@ -171,7 +172,7 @@ export class StoredManifest {
       try {
         await disk.remove(path);
       } catch {
-        // It does not count any more, and goes when the logs are opened next.
+        // It no longer counts, and is removed when the logs are opened next.
       }
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The logs of all Raft groups of a node, in one folder: a folder for each group
- * and the write-ahead log that they share.
+ * The logs of all Raft groups of a node, in one folder: a subfolder for each
+ * group and the write-ahead log that they share.
  *
  *     wal.mark, wal-<n>.log, groups.deleted
  *     groups/<uid>/config, manifest, seg-<n>, snapshots/<index>_<term>/
@@ -32,7 +32,8 @@ import { SegmentFiles } from "./segment_files.ts";
 import type { SharedLogParts } from "./shared_log_parts.ts";
 import { readLive, snapshotName } from "./snapshot_files.ts";
 import { StoredGroupLog } from "./stored_group_log.ts";
-import { Wal, type WalFile } from "./wal.ts";
+import { Wal } from "./wal.ts";
+import type { WalFile } from "./wal_files.ts";
 import type { WalGroup } from "./wal_batch.ts";
 import { type FoundLine, RecordKind } from "./wal_codec.ts";
 import { MARK_NAME, readWal, type WalReplay } from "./wal_recovery.ts";
@@ -41,41 +42,41 @@ import { segmentFileBytes } from "./group_segments.ts";
 
 /** How the logs are kept. */
 export interface RaftLogsOptions {
-  /** Folder for all of it; made if it is not there, as long as the one above it is. */
+  /** Folder for all logs; created if missing, but its parent must exist. */
   readonly folder: string;
   readonly environment: StorageEnvironment;
-  /** From so many bytes on another file of the write-ahead log is begun, in bytes. @default {64 MiB} */
+  /** Size at which the write-ahead log begins another file, in bytes. @default {64 MiB} */
   readonly walBytesMax?: number;
   /** Most entries of a segment. @default {4096} */
   readonly segmentEntriesMax?: number;
   /** Most bytes of a segment's entries; a larger entry has a segment of its own. @default {64 MiB} */
   readonly segmentBytesMax?: number;
-  /** After so many snapshots of a group its segments are looked at one by one. @default {8} */
+  /** A group is compacted thoroughly after every this many snapshots. @default {8} */
   readonly compactEvery?: number;
-  /** So much is written into segments and snapshots, in bytes a second, unless writers wait for it. @default {128 MiB} */
+  /** Write rate for segments and snapshots, in bytes per second, unless writers wait for them. @default {128 MiB} */
   readonly takeOverBytesPerSecond?: number;
-  /** So much is read and written by compaction, in bytes a second. @default {48 MiB} */
+  /** Read and write rate of compaction, in bytes per second. @default {48 MiB} */
   readonly compactionBytesPerSecond?: number;
-  /** Bytes that logs put aside may have, until the oldest goes. @default {1 GiB} */
+  /** Most bytes of logs put aside; beyond that, the oldest is removed. @default {1 GiB} */
   readonly asideBytesMax?: number;
-  /** Is told of a log put aside that had to go. @default {nobody} */
+  /** Called when a log put aside is removed. @default {nothing} */
   readonly onAsideRemoved?: AsideRemoved;
 }
 
 const MIB = 1024 * 1024;
-/** So many full files of the write-ahead log may wait for their segments; then writers wait. */
+/** Full files of the write-ahead log that may wait to be flushed; beyond that, writers wait. */
 const CLOSED_FILES_MAX = 4;
-/** With so many, segments are written without pauses. */
+/** With more than this many, segments are written without pauses. */
 const CLOSED_FILES_URGENT = 2;
-/** So many files are looked at at a time. */
+/** Files checked at a time. */
 const LOOKS_MAX = 64;
 
-/** Of a segment or a snapshot, at the end of its name. */
+/** The number at the end of the name of a segment or snapshot. */
 const FILE_NUMBER = /-(\d{1,15})$/;
 
 const decoder = new TextDecoder();
 
-/** Opens the logs in a folder, or begins them. */
+/** Opens the logs in a folder, or creates them. */
 export async function openRaftLogs(
   options: RaftLogsOptions,
 ): Promise<RaftLogs> {
@@ -85,11 +86,11 @@ export async function openRaftLogs(
   );
 }
 
-/** What was found of a group, and of a batch. */
+/** Distributes recovered records to their groups. */
 class Replay implements WalReplay {
   readonly #groups: ReadonlyMap<number, StoredGroupLog>;
   readonly files = new Map<number, Map<WalGroup, number>>();
-  /** Who has records in the latest batch. */
+  /** Groups with records in the latest batch. */
   inBatch = new Map<WalGroup, number>();
   #inFile = new Map<WalGroup, number>();
   #batch = 0;
@@ -116,7 +117,7 @@ class Replay implements WalReplay {
   ): void {
     const { uid, index, term, length } = line;
     const group = this.#groupOf(uid);
-    // The group was removed since.
+    // The group has been removed since.
     if (group === undefined) return;
     if (line.kind === RecordKind.entry) {
       group.replayEntry(
@@ -173,7 +174,7 @@ class StoredRaftLogs implements RaftLogs {
   #shared: SharedLogParts | undefined;
   #isClosing = false;
   #takingOver: Promise<void> = Promise.resolve();
-  /** Whose entries of the file that was taken over last are still in memory. */
+  /** Groups whose entries of the last flushed file are still in memory. */
   #takenOver: ReadonlyMap<WalGroup, number> = new Map();
 
   private constructor(
@@ -193,7 +194,7 @@ class StoredRaftLogs implements RaftLogs {
   static async open(options: RaftLogsOptions): Promise<StoredRaftLogs> {
     const { folder, environment } = options;
     const { disk } = environment;
-    // Those that are there may be so since a life that died before it synced them.
+    // An earlier run may have created the folders and died before syncing them.
     await disk.makeFolder(folder);
     await syncFolderOf(disk, folder);
     await disk.makeFolder(`${folder}/groups`);
@@ -220,7 +221,7 @@ class StoredRaftLogs implements RaftLogs {
     const environment = this.#environment;
     const replay = new Replay(this.#logs);
     const found = await readWal(environment, folder, replay);
-    // The watermark is older than any group.
+    // The watermark is created before any group.
     const wasLost = replay.wasLost || found.mark === undefined;
     for (const log of this.#logs.values()) {
       log.endReplay();
@@ -280,12 +281,12 @@ class StoredRaftLogs implements RaftLogs {
       },
       compactEvery: options.compactEvery ?? 8,
     };
-    // What is lost must be known for ever, also when the log that shows it is gone.
+    // Damage must be recorded before the log that shows it is removed.
     for (const log of this.#logs.values()) await log.saveDamage();
     for (const file of closed) this.#takeOver(file);
   }
 
-  /** Lets the groups that have records in `file` take them over into their segments, and then the file go. */
+  /** Flushes the records of `file` to the segments of their groups, and then removes the file. */
   #takeOver(file: WalFile): void {
     this.#takingOver = this.#takingOver.then(async () => {
       if (this.#isClosing) return;
@@ -319,7 +320,7 @@ class StoredRaftLogs implements RaftLogs {
     return `${this.#folder}/groups/${uid}`;
   }
 
-  /** Reads what is kept of a group; one that is half made or half removed is removed. */
+  /** Reads a group; one whose creation or removal was interrupted is removed. */
   async #readGroup(name: string): Promise<void> {
     const { disk } = this.#environment;
     const folder = this.#folderOf(name);
@@ -328,7 +329,7 @@ class StoredRaftLogs implements RaftLogs {
       manifest = await this.#readManifest(folder);
     } catch (error) {
       if (!isWhorlError(error, "store_corrupt")) throw error;
-      // It must not keep the others from being read.
+      // It must not prevent the others from being read.
       this.unreadable.push(folder);
       await this.#aside.add(folder);
       return;
@@ -338,7 +339,8 @@ class StoredRaftLogs implements RaftLogs {
       await removeFolder(disk, folder);
       return;
     }
-    // A life that died may not have: what this one relies on has to stay. Costs nothing where nothing has changed.
+    // An earlier run may have died before its sync, and what this one relies on
+    // must be durable. Costs nothing if nothing has changed.
     await disk.syncFolder(folder);
     const { snapshot } = manifest;
     let { damaged } = manifest;
@@ -378,7 +380,7 @@ class StoredRaftLogs implements RaftLogs {
       if (!isWhorlError(error, "store_corrupt")) throw error;
       const config = await disk.readFile(`${folder}/config`);
       if (config === undefined) throw error;
-      // Who it was is known still, and that it lost its log.
+      // Its identity is still known, and that it lost its log.
       return {
         ...decodeManifest(config, `${folder}/config`),
         damaged: true,
@@ -387,7 +389,7 @@ class StoredRaftLogs implements RaftLogs {
     }
   }
 
-  /** A number that no file in `folder` bears: what is in the way of one would be taken for a disk that fails. */
+  /** A number that no file in `folder` has: a name conflict would look like a failing disk. */
   async #unusedNumber(folder: string): Promise<number> {
     const { disk } = this.#environment;
     const snapshots = `${folder}/snapshots`;
@@ -397,12 +399,12 @@ class StoredRaftLogs implements RaftLogs {
     return 1 + Math.max(0, ...numbers.filter(Number.isSafeInteger));
   }
 
-  /** Removes what a manifest does not name; false if something that it names is not there as a whole. */
+  /** Removes files that a manifest does not name; false if a file that it names is missing or incomplete. */
   async #tidy(
     folder: string,
     { segments, snapshot, damaged }: GroupManifest,
   ): Promise<boolean> {
-    // Of what was lost nothing more is thrown away.
+    // Nothing of a damaged log is thrown away.
     if (damaged) return true;
     const { disk } = this.#environment;
     const named = new Map(
@@ -426,7 +428,8 @@ class StoredRaftLogs implements RaftLogs {
         }),
       );
     }
-    // What else there is may be a checkpoint, which is seen when it is known how far the log goes.
+    // Other snapshots may be checkpoints, which are found once it is known how
+    // far the log goes.
     const kept = snapshot && snapshotName(snapshot);
     if (kept !== undefined) {
       const state = await disk.entry(
@@ -447,7 +450,7 @@ class StoredRaftLogs implements RaftLogs {
     if (this.#logs.has(uid)) {
       throw new WhorlError(
         "already_exists",
-        `Cannot create the log of ${config.name} as there is one of number ${uid}`,
+        `Cannot create the log of ${config.name} as there is one with uid ${uid}`,
         { details: { group: config.name, uid } },
       );
     }
@@ -476,7 +479,7 @@ class StoredRaftLogs implements RaftLogs {
       await disk.syncFolder(`${this.#folder}/groups`);
       const bytes = encodeManifest(manifest);
       await replaceFile(disk, `${folder}/config`, bytes);
-      // With this one the group is there.
+      // This creates the group.
       await replaceFile(disk, `${folder}/manifest`, bytes);
     } catch (error) {
       this.#logs.delete(uid);
@@ -486,12 +489,12 @@ class StoredRaftLogs implements RaftLogs {
 
   async open(uid: number, events: GroupLogEvents): Promise<GroupLog> {
     const log = this.#logOf(uid);
-    // Who had it died, and could not close it.
+    // Its former user died without closing it.
     await log.close();
     await log.open(events);
     const { failure } = this.#openParts.wal;
     if (failure !== undefined) {
-      // It came before there was anybody to be told.
+      // The failure came before there was anyone to report it to.
       this.#environment.defer(() => log.onFailed(failure));
     }
     return log;
@@ -502,7 +505,7 @@ class StoredRaftLogs implements RaftLogs {
     if (log === undefined) {
       throw new WhorlError(
         "not_found",
-        `Cannot find the log of a group of number ${uid}`,
+        `Cannot find the log of a group with uid ${uid}`,
         { details: { uid } },
       );
     }
@@ -513,7 +516,7 @@ class StoredRaftLogs implements RaftLogs {
     const folder = await this.#begone(uid);
     const { disk } = this.#environment;
     await asStoreErrors(folder, async () => {
-      // Without its manifest the group is gone, whatever else is left of it.
+      // Without its manifest the group no longer exists, whatever else is left.
       await disk.remove(`${folder}/manifest`);
       await disk.syncFolder(folder);
       this.#logs.delete(uid);
@@ -538,7 +541,7 @@ class StoredRaftLogs implements RaftLogs {
     await asStoreErrors(this.#folder, () => this.#deleted.add(groupId));
   }
 
-  /** Nothing more is done for a log that is closed; its folder. */
+  /** Stops the tasks of a closed log and returns its folder. */
   async #begone(uid: number): Promise<string> {
     const log = this.#logOf(uid);
     if (log.isOpen) {

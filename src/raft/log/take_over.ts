@@ -1,6 +1,6 @@
 /**
- * Takes entries over from memory into segments, so that the write-ahead log and
- * memory can let go of them.
+ * Flushes entries from memory to segments, so that the write-ahead log and
+ * memory can release them.
  *
  * @module
  */
@@ -10,11 +10,11 @@ import type { EntryPlace } from "./memtable.ts";
 import { abandon } from "./received_snapshot.ts";
 import { SegmentBuilder } from "./segment_builder.ts";
 
-/** So many places in memory are looked at in one go. */
+/** Positions in memory handled without a pause. */
 export const PLACES_MAX = 8_192;
 const NO_BYTES = new Uint8Array(0);
 
-/** Writes what is in memory up to `index` into segments. The manifest is yet to be written. */
+/** Writes the entries in memory up to `index` to segments. The caller must write the manifest. */
 export async function flushEntries(
   { shared, entries, manifest }: GroupParts,
   index: number,
@@ -40,7 +40,8 @@ export async function flushEntries(
         builder.addNow(at, term, slab, offset, length, crc);
       } else await builder.add(at, term, slab, offset, length, crc);
     }
-    // What is appended from here on is not among them, though it may be within `index`.
+    // Entries appended from here on are not included, even if they are within
+    // `index`.
     const reached = at - 1;
     const infos = await builder.finish();
     if (infos.length > 0) await disk.syncFolder(manifest.folder);
@@ -56,7 +57,7 @@ export async function flushEntries(
   }
 }
 
-/** Lets go of entries in memory up to `index` that are in segments. */
+/** Releases entries in memory up to `index` that are in segments. */
 export async function forgetFlushed(
   { shared, entries }: GroupParts,
   index: number,

@@ -1,7 +1,7 @@
 /**
- * The terms of the entries of a log. Terms never fall from an entry to the
- * next, and change when a leader does, so a log of millions has few runs of
- * entries of one term.
+ * The terms of the entries of a log. Terms never decrease along a log and
+ * change only with the leader, so a log of millions of entries has few runs of
+ * one term.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export interface TermRun {
   readonly term: number;
 }
 
-/** The terms of entries in a row, which may begin anywhere. */
+/** The terms of consecutive entries, which may begin anywhere. */
 export class TermRuns {
   #runs: TermRun[];
 
@@ -25,10 +25,10 @@ export class TermRuns {
     return this.#runs;
   }
 
-  /** Term of the entry at `index`, which is one of those in the row; `undefined` below the first run. */
+  /** Term of the entry at `index`, which must not be beyond the last; `undefined` below the first run. */
   at(index: number): number | undefined {
     const runs = this.#runs;
-    // Mostly the last run, or one close to it.
+    // Usually the last run, or one close to it.
     for (let i = runs.length - 1; i >= 0; i--) {
       const run = runs[i] as TermRun;
       if (run.first <= index) return run.term;
@@ -36,19 +36,19 @@ export class TermRuns {
     return undefined;
   }
 
-  /** The next entry is that at `index`, of `term`. */
+  /** Appends the entry at `index`, of `term`. */
   push(index: number, term: number): void {
     if (this.#runs.at(-1)?.term !== term) {
       this.#runs.push({ first: index, term });
     }
   }
 
-  /** The entries from `index` on are gone. */
+  /** Removes the entries from `index` on. */
   cutFrom(index: number): void {
     while ((this.#runs.at(-1)?.first ?? -1) >= index) this.#runs.pop();
   }
 
-  /** The entries below `index` are gone. */
+  /** Removes the entries below `index`. */
   dropBelow(index: number): void {
     const runs = this.#runs;
     let gone = 0;
@@ -62,7 +62,7 @@ export class TermRuns {
     }
   }
 
-  /** Those of the entries from `first` to `last`. */
+  /** The runs of the entries from `first` to `last`. */
   between(first: number, last: number): TermRun[] {
     const runs: TermRun[] = [];
     this.#runs.forEach((run, i) => {

@@ -1,44 +1,44 @@
 /**
- * What one sync of the write-ahead log makes durable, while it is put together:
- * its table as it will be written, and where its bodies are.
+ * A batch of the write-ahead log while it is gathered: its table as it will be
+ * written, and where its bodies are. One sync makes it durable.
  *
  * @module
  */
 import type { WhorlError } from "../../base/errors.ts";
 import { BATCH_HEADER_BYTES, LINE_BYTES } from "./wal_codec.ts";
 
-/** A batch takes no more than so many records, */
+/** Most records in a batch. */
 const BATCH_RECORDS_MAX = 8_192;
-/** nor any more once its bodies have so many bytes. What is more waits for the next one. */
+/** A batch is also full once its bodies have this many bytes; further records go into the next one. */
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
-/** Records that a table has room for at first. */
+/** Initial capacity of a table, in records. */
 const TABLE_RECORDS_MIN = 64;
-/** A table for more records than these is not kept for the next batch. */
+/** A table of larger capacity is not reused. */
 const TABLE_RECORDS_KEPT = 2_048;
 
-/** Who puts records into the log. */
+/** A group that adds records to the log. */
 export interface WalGroup {
   readonly uid: number;
-  /** The log's own: the batch that this has records in last, and its place there. */
+  /** For the log's use: the last batch with records of this group, and its position in it. */
   batch: WalBatch | undefined;
   place: number;
-  /** Grows when entries of it are cut off. */
+  /** Number of truncations. */
   readonly cuts: number;
-  /** Its entries are durable up to `index`, which is of `term`, as it was when it had been cut so often. */
+  /** Its entries are durable up to `index`, which is of `term`, as they were after `cuts` truncations. */
   onDurable(index: number, term: number, cuts: number): void;
 }
 
-/** What one sync makes durable. */
+/** A batch of records. */
 export class WalBatch {
   table = new Uint8Array(BATCH_HEADER_BYTES + TABLE_RECORDS_MIN * LINE_BYTES);
   view = new DataView(this.table.buffer);
   count = 0;
   bodyBytes = 0;
-  /** Where the bodies are, as they lie side by side: slabs with start and end. */
+  /** Where the bodies are, contiguous ones together: slabs with start and end. */
   readonly slabs: Uint8Array<ArrayBuffer>[] = [];
   readonly starts: number[] = [];
   readonly ends: number[] = [];
-  /** Who has records in it, with index and term of the last entry, and how often the log had been cut by then. */
+  /** Groups with records in it, with index and term of their last entry and the number of truncations at that time. */
   readonly groups: WalGroup[] = [];
   readonly lastIndexes: number[] = [];
   readonly lastTerms: number[] = [];
@@ -50,7 +50,7 @@ export class WalBatch {
   get written(): Promise<void> {
     if (this.#written === undefined) {
       this.#written = Promise.withResolvers();
-      // Whoever waits hears of it; nobody has to wait to the end.
+      // Not an unhandled rejection if nothing waits for it.
       this.#written.promise.catch(() => {});
     }
     return this.#written.promise;
@@ -72,7 +72,7 @@ export class WalBatch {
     this.view = new DataView(larger.buffer);
   }
 
-  /** Notes that the next body is `slab[start, end)`. */
+  /** Adds the body `slab[start, end)`. */
   addBody(slab: Uint8Array<ArrayBuffer>, start: number, end: number): void {
     this.bodyBytes += end - start;
     const last = this.slabs.length - 1;
@@ -85,7 +85,7 @@ export class WalBatch {
     this.ends.push(end);
   }
 
-  /** The place of `group` in it. */
+  /** The position of `group` in it. */
   placeOf(group: WalGroup): number {
     if (group.batch !== this) {
       group.batch = this;
@@ -102,7 +102,7 @@ export class WalBatch {
     return this.count >= BATCH_RECORDS_MAX || this.bodyBytes >= BATCH_BYTES_MAX;
   }
 
-  /** It is durable: tells who waits for that, and is empty, to be filled again. */
+  /** The batch is durable: reports that, and empties the batch for reuse. */
   finish(): void {
     for (const then of this.whenDurable) then();
     this.#written?.resolve();

@@ -1,19 +1,19 @@
 /**
- * The bytes of a write-ahead log: a file header, then batches. A batch is what
- * one sync makes durable, of all groups together:
+ * The format of the write-ahead log: a file header, then batches. A batch holds
+ * the records of all groups that one sync makes durable:
  *
  *     header    u32 magic · u32 CRC-32 of the rest of the header and the table
  *               u32 salt of the file · u53 number of the batch · u32 records · u32 bytes of bodies
  *     table     a line for each record
- *     bodies    of the records, one behind the other
+ *     bodies    of the records, concatenated
  *
  *     line      u8 kind · u48 uid · u48 index · u48 term · u32 length · u32 CRC-32 of the body · u8 0
  *
- * The lines stand together so that one checksum covers all of them, and each
- * body has its own, which goes with it into its segment: a broken body is that
- * of one known entry, and a broken table leaves nothing to guess. The salt is
- * drawn for each file, so that nothing a client wrote can pass for a batch.
- * Written down in docs/raft_log_format.md.
+ * The lines are together so that one checksum covers them all. Each body has
+ * its own checksum, which it keeps in its segment: a broken body belongs to one
+ * known entry, and with a broken table the whole batch is unusable. Each file
+ * has a random salt, so that nothing a client wrote can pass for a batch.
+ * docs/raft_log_format.md describes the format.
  *
  * @module
  */
@@ -21,13 +21,13 @@ import { crc32 } from "node:zlib";
 import { u32At } from "../../base/byte_reader.ts";
 import { bytesToText } from "../../base/byte_text.ts";
 
-/** What a record says. Numbers are part of the format. */
+/** Kinds of records. The numbers are part of the format. */
 export const RecordKind = {
-  /** An entry; its index, its term, its body. */
+  /** An entry with its index, term and body. */
   entry: 1,
-  /** A term, and as a body the node that was voted for, empty for none. */
+  /** A term, with the node voted for as the body, empty for none. */
   vote: 2,
-  /** The index up to which the machine has come. */
+  /** The applied index of the machine. */
   applied: 3,
 } as const;
 
@@ -45,16 +45,16 @@ export const LINE_BYTES = 28;
 
 const FILE_MAGIC = "WHORLWAL";
 const FILE_CONTENT_BYTES = 60;
-/** What a batch begins with. */
+/** The first bytes of a batch. */
 export const BATCH_MAGIC = 0x57_42_41_54;
-/** In a batch, where what its checksum covers begins. */
+/** Offset in a batch of the part that its checksum covers. */
 const COVERED_FROM = 8;
 const U32 = 0x1_0000_0000;
 
-/** What a file says of itself. */
+/** The header of a file. */
 export interface WalFileHeader {
   readonly format: number;
-  /** Of the folder it belongs to; 16 lowercase hex digits. */
+  /** Id of the folder it belongs to; 16 lowercase hex digits. */
   readonly storeId: string;
   readonly salt: number;
   /** Its number, as in its name. */
@@ -73,7 +73,7 @@ export interface FoundBatch {
   readonly end: number;
 }
 
-/** One line of a table, filled again and again. */
+/** One line of a table; reused for many lines. */
 export interface FoundLine {
   kind: number;
   uid: number;
@@ -93,7 +93,7 @@ function u48At(bytes: Uint8Array, at: number): number {
     u32At(bytes, at + 2);
 }
 
-/** The header of a file. */
+/** Encodes the header of a file. */
 export function encodeFileHeader(
   { storeId, salt, number }: Omit<WalFileHeader, "format">,
 ): Uint8Array<ArrayBuffer> {
@@ -111,7 +111,7 @@ export function encodeFileHeader(
   return bytes;
 }
 
-/** What stands at the beginning of a file, `undefined` if that is no header. */
+/** Decodes the header of a file; `undefined` if it is invalid. */
 export function decodeFileHeader(bytes: Uint8Array): WalFileHeader | undefined {
   if (
     bytes.length < FILE_HEADER_BYTES ||
@@ -161,7 +161,7 @@ export function readLine(
   line.crc = u32At(bytes, at + 23);
 }
 
-/** Writes the header of the batch that begins at the beginning of `bytes`, whose table is there already. */
+/** Writes the header of the batch in `bytes`, whose table is complete. */
 export function sealBatch(
   bytes: Uint8Array,
   view: DataView,
@@ -181,8 +181,8 @@ export function sealBatch(
 }
 
 /**
- * The batch at `at`, if its header and table are sound and all of it is there.
- * Its bodies may be broken.
+ * The batch at `at`, if its header and table are valid and it is complete. Its
+ * bodies may be broken.
  *
  * @param salt `undefined` for any.
  */
@@ -207,7 +207,7 @@ export function readBatch(
   return { number, count, table, bodies, end };
 }
 
-/** The first sound batch that begins at `from` or behind it, and before `until`, whatever its number. */
+/** The first valid batch, of any number, that begins in `[from, until)`. */
 export function findBatch(
   bytes: Uint8Array,
   from: number,

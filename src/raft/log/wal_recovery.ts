@@ -1,16 +1,15 @@
 /**
- * Reads what the write-ahead log of a node holds, oldest batch first, and finds
- * out whether anything that was acknowledged is missing.
+ * Reads the write-ahead log of a node, oldest batch first, and finds out
+ * whether anything acknowledged is missing.
  *
- * A batch is written when the one before it is durable, so what stands before a
- * sound batch was acknowledged. The last batch of all may be one that never
- * became durable: it is known to be if the watermark says so. What is broken or
- * missing and was acknowledged is damage; what is broken at the end and was not
- * is the torn tail, and as if never written.
+ * A batch is written when the one before it is durable, so everything before a
+ * valid batch was acknowledged. The very last batch may not have become
+ * durable, unless the watermark says so. Broken or missing records that were
+ * acknowledged are damage; a broken batch at the end that was not is a torn
+ * tail, which is ignored.
  *
- * A last batch that is sound, and of which the watermark does not know, may be
- * in the memory of the system only. It is to be written once more: see
- * {@linkcode WalContent.unsure}.
+ * A valid last batch beyond the watermark may be in the page cache only. It
+ * must be written again: see {@linkcode WalContent.unsure}.
  *
  * @module
  */
@@ -35,33 +34,33 @@ import {
   WAL_FORMAT,
   type WalFileHeader,
 } from "./wal_codec.ts";
-import { walFileName } from "./wal.ts";
+import { walFileName } from "./wal_files.ts";
 
-/** Takes what is found. Batches come in order. */
+/** Receives what is found. Batches come in order. */
 export interface WalReplay {
   /** A batch that counts; its lines follow. */
   batch(file: number, batch: number): void;
-  /** A sound record, whose body is `bytes[offset, offset + line.length)`. */
+  /** A valid record, whose body is `bytes[offset, offset + line.length)`. */
   record(
     line: FoundLine,
     bytes: Uint8Array<ArrayBuffer>,
     offset: number,
   ): void;
-  /** A record of that group, which was acknowledged, is broken. */
+  /** An acknowledged record of that group is broken. */
   broken(uid: number): void;
-  /** Whole batches that were acknowledged are broken or missing, and nobody knows whose. */
+  /** Whole acknowledged batches are broken or missing; their groups are unknown. */
   lost(): void;
 }
 
-/** What there is beside the records. */
+/** What was found besides the records. */
 export interface WalContent {
   readonly storeId: string;
   readonly mark: FoundWatermark | undefined;
-  /** Files to be removed once the watermark is durable that says so. */
+  /** Files to remove once a watermark that allows it is durable. */
   readonly obsolete: readonly string[];
-  /** Number of the oldest file that there is, or of the first one that is to be made. */
+  /** Number of the oldest existing file, or of the first one to create. */
   readonly oldestFile: number;
-  /** Files that are there, with the numbers of the batches that count in them: `firstBatch` is 0 if none do. */
+  /** Existing files, with the numbers of the batches that count in them; `firstBatch` is 0 if none do. */
   readonly files: readonly {
     readonly number: number;
     readonly path: string;
@@ -70,10 +69,10 @@ export interface WalContent {
   }[];
   readonly nextFile: number;
   readonly nextBatch: number;
-  /** The last batch, if it is not known to be durable: the file that is begun must begin with it. */
+  /** The last batch, if it is not known to be durable: the next file must begin with it. */
   readonly unsure:
     | {
-      /** A copy of all of it. */
+      /** A copy of the whole batch. */
       readonly bytes: Uint8Array<ArrayBuffer>;
       readonly count: number;
       readonly bodyBytes: number;
@@ -82,11 +81,11 @@ export interface WalContent {
 }
 
 const FILE_NAME = /^wal-(\d{1,15})\.log$/;
-/** So much of a file is searched in one go, */
+/** Bytes of a file searched without a pause. */
 const SEARCHED_BYTES = 512 * 1024;
-/** which takes as long as so many entries. */
+/** The number of entries that takes as long. */
 const SEARCHED_ENTRIES = 512;
-/** Of the watermark. */
+/** File name of the watermark. */
 export const MARK_NAME = "wal.mark";
 
 interface ReadFile {
@@ -94,11 +93,11 @@ interface ReadFile {
   readonly path: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly header: WalFileHeader | undefined;
-  /** Number of its first sound batch. */
+  /** Number of its first valid batch. */
   readonly firstBatch: number;
 }
 
-/** Reads the log in `folder`, which is there, and removes files that hold nothing. */
+/** Reads the log in `folder`, which must exist, and removes files that hold nothing. */
 export async function readWal(
   environment: StorageEnvironment,
   folder: string,
@@ -134,7 +133,8 @@ export async function readWal(
     }
     const isOurs = header !== undefined && header.number === number &&
       (mark === undefined || header.storeId === storeId);
-    // Without its header nothing in it can be believed, but that something was.
+    // Without its header no content can be trusted, but it shows that there was
+    // some.
     const salt = isOurs ? header.salt : undefined;
     const first = await search(bytes, FILE_HEADER_BYTES, salt, turns);
     const isNone = first === undefined ||
@@ -147,14 +147,15 @@ export async function readWal(
       firstBatch: isNone ? 0 : first.number,
     });
   }
-  // A file in which nothing was ever made durable is as good as none.
+  // Files at the end in which nothing became durable do not count.
   while (files.length > 0 && (files.at(-1) as ReadFile).firstBatch === 0) {
     await disk.remove((files.pop() as ReadFile).path);
   }
   if (mark === undefined && files.length > 0) {
     oldestFile = (files[0] as ReadFile).number;
   }
-  // The first batch of the first file is known; that of a later one is durable since before it was the oldest.
+  // The very first file begins with batch 1; a later file became the oldest
+  // only when its first batch was durable.
   let next = oldestFile === 1 ? 1 : 0;
   let nextFile = oldestFile;
   let unsure: WalContent["unsure"];
@@ -176,7 +177,7 @@ export async function readWal(
     next = end.next;
     unsure = end.unsure;
     const { number, path } = file;
-    // What is to be written again does not count here any more.
+    // A batch that will be written again no longer counts here.
     const lastBatch = unsure === undefined ? next - 1 : next - 2;
     const firstBatch = file.firstBatch > lastBatch ? 0 : file.firstBatch;
     found.push({ number, path, firstBatch, lastBatch });
@@ -201,8 +202,7 @@ export async function readWal(
 }
 
 /**
- * Tells `replay` what is in `file`, up to the batch `stop`, with which the next
- * file begins.
+ * Replays `file` up to the batch `stop`, with which the next file begins.
  *
  * @param expected Number of its first batch; 0 if it is the oldest file.
  */
@@ -217,7 +217,8 @@ async function scanFile(
 ): Promise<{ readonly next: number; readonly unsure: WalContent["unsure"] }> {
   let next = expected === 0 ? firstBatch : expected;
   if (header === undefined || firstBatch === 0) {
-    // Nothing is missing if the next file goes on where the one before this ended: all that was in here never became durable, and was written again.
+    // Nothing is missing if the next file continues where the previous one
+    // ended: what was in this one never became durable, and was written again.
     if (expected === 0 || stop !== next) lost();
     return { next: stop ?? next, unsure: undefined };
   }
@@ -227,7 +228,7 @@ async function scanFile(
     let batch = readBatch(bytes, at, header.salt);
     if (batch?.number !== next) {
       batch = await search(bytes, at, header.salt, turns);
-      // What the next file begins with was written there once more, and counts there.
+      // The batch that the next file begins with counts there.
       if (
         batch !== undefined &&
         (batch.number < next || stop !== undefined && batch.number >= stop)
@@ -261,7 +262,7 @@ const line: FoundLine = {
   crc: 0,
 };
 
-/** The first sound batch that begins at or behind `from`: behind the last one may be much room. */
+/** The first valid batch that begins at or behind `from`. There may be much preallocated space behind the last one. */
 async function search(
   bytes: Uint8Array<ArrayBuffer>,
   from: number,
@@ -277,7 +278,7 @@ async function search(
   return undefined;
 }
 
-/** Calls `visit` with each line of `batch`, where its body is, and whether that is sound. */
+/** Calls `visit` for each line of `batch`, with the offset of its body and whether that is valid. */
 function visitRecords(
   bytes: Uint8Array<ArrayBuffer>,
   { count, table, bodies, end }: FoundBatch,
@@ -295,7 +296,10 @@ function visitRecords(
   }
 }
 
-/** Whether the first batch of a file never became durable as a whole, so that what it may repeat from the file before counts there still. */
+/**
+ * Whether the first batch of a file is torn, so that, if it repeats the last
+ * batch of the previous file, that one still counts.
+ */
 async function isTorn(
   bytes: Uint8Array<ArrayBuffer>,
   first: FoundBatch,

@@ -1,14 +1,14 @@
 /**
- * The file that will be the next one of a write-ahead log: an old one that is
- * needed no more, or one of zeros that is made while the present one is being
- * written. To write over what is there makes a sync cheaper by a quarter to a
- * half, as the system has no new length and no new places to write down.
+ * The preallocated next file of a write-ahead log: an old file that is no
+ * longer needed, or one of zeros that is made while the present file is being
+ * written. Overwriting existing blocks makes a sync a quarter to a half
+ * cheaper, as the file system has no new length or blocks to record.
  *
  *     wal.spare.tmp ── filled with zeros, synced ──► wal.spare ──┐
- *     wal-<n>.log ──── taken over ─────────────────► wal.spare ──┴─ new header, synced ──► wal-<m>.log
+ *     wal-<n>.log ──── reused ─────────────────────► wal.spare ──┴─ new header, synced ──► wal-<m>.log
  *
- * A log that takes little costs little: the first file has no room ahead, the
- * next one a sixteenth of what a file may have, and only those behind it all.
+ * A small log takes little space: its first file is not preallocated, the next
+ * one to a sixteenth of the maximum size, and only later ones fully.
  *
  * @module
  */
@@ -17,23 +17,26 @@ import type { StorageEnvironment } from "../../environment/environment.ts";
 import { SLICE_BYTES, SYNC_BYTES, WorkPace } from "./work_pace.ts";
 
 const SPARE_NAME = "wal.spare";
-/** Nothing in it counts. */
+/** An unfinished spare file. */
 const UNFINISHED_NAME = "wal.spare.tmp";
-/** Zeros are written at this pace, in bytes a second. */
+/** Rate of writing zeros, in bytes per second. */
 const FILL_BYTES_PER_SECOND = 64 * 1024 * 1024;
-/** The first file with room ahead has this part of what a file may have. */
+/** The first preallocated file has this part of the maximum size. */
 const FIRST_ROOM_PART = 1 / 16;
-/** It is made when there is this part of what a file may have in one without room. */
+/** It is made once a file without preallocation has reached this part of the maximum size. */
 const FIRST_USE_PART = 1 / 1024;
 
-/** A file of the log with what stood in it before, to be written over. */
+/** A file of the log with old content, to be overwritten. */
 export interface RoomyFile {
   readonly file: DiskFile;
-  /** Up to here it is there already. */
+  /** Its existing size. */
   readonly roomBytes: number;
 }
 
-/** How much room a file should have that follows one of `roomBytes` in which `usedBytes` are written; 0 if it is early to ask. */
+/**
+ * How large the file should be that follows one of `roomBytes` with `usedBytes`
+ * written; 0 if it is too early to make it.
+ */
 export function roomWanted(
   roomBytes: number,
   usedBytes: number,
@@ -51,12 +54,12 @@ export class WalSpare {
   readonly #path: string;
   readonly #unfinished: string;
   readonly #pace: WorkPace;
-  /** Bytes of the spare file, 0 while there is none. */
+  /** Size of the spare file, 0 while there is none. */
   #roomBytes = 0;
-  /** Who takes the name or gives it away does so alone. */
+  /** Serializes renames of the spare file. */
   #last: Promise<unknown> = Promise.resolve();
   #filling: Promise<void> | undefined;
-  /** So much could not be had. */
+  /** A size that could not be allocated. */
   #refusedBytes = Infinity;
   #isClosed = false;
 
@@ -67,7 +70,7 @@ export class WalSpare {
     this.#pace = new WorkPace(environment, FILL_BYTES_PER_SECOND);
   }
 
-  /** Looks for the one that an earlier life left. */
+  /** Finds the spare file that an earlier run left. */
   static async open(
     environment: StorageEnvironment,
     folder: string,
@@ -79,7 +82,7 @@ export class WalSpare {
     return spare;
   }
 
-  /** Bytes of the spare file, 0 if there is none. */
+  /** Size of the spare file in bytes, 0 if there is none. */
   get roomBytes(): number {
     return this.#roomBytes;
   }
@@ -90,7 +93,10 @@ export class WalSpare {
     return done;
   }
 
-  /** Makes it the file at `path`, beginning with `header`: durable once the folder is synced. `undefined` if there is none. */
+  /**
+   * Turns it into the file at `path`, beginning with `header`; durable once the
+   * folder is synced. `undefined` if there is none.
+   */
   take(
     path: string,
     header: Uint8Array<ArrayBuffer>,
@@ -113,7 +119,11 @@ export class WalSpare {
     });
   }
 
-  /** Takes the file at `path`, which is needed no more, if it has `roomBytes` or more and is wanted; otherwise removes it. */
+  /**
+   * Keeps the file at `path`, which is no longer needed, as the spare if it has
+   * at least `roomBytes` and is larger than the present one; otherwise removes
+   * it.
+   */
   give(path: string, roomBytes: number): Promise<void> {
     return this.#alone(async () => {
       const { disk } = this.#environment;
@@ -127,7 +137,7 @@ export class WalSpare {
     });
   }
 
-  /** Makes one of `roomBytes` behind the scenes, unless there is one or it is being made, and calls `then`. */
+  /** Makes one of `roomBytes` in the background, unless it exists or is being made, and calls `then`. */
   prepare(roomBytes: number, then: () => void): void {
     if (
       this.#roomBytes >= roomBytes || roomBytes >= this.#refusedBytes ||
@@ -139,14 +149,14 @@ export class WalSpare {
     });
   }
 
-  /** Answers whether there is one of `roomBytes` now. */
+  /** Returns whether one of `roomBytes` was made. */
   async #fill(roomBytes: number): Promise<boolean> {
     const { disk } = this.#environment;
     let isThere = false;
     try {
       await this.#writeZeros(roomBytes);
       await this.#alone(async () => {
-        // An old file may have taken its place meanwhile.
+        // An old file may have become the spare meanwhile.
         if (this.#roomBytes < roomBytes && !this.#isClosed) {
           await disk.rename(this.#unfinished, this.#path);
           this.#roomBytes = roomBytes;
@@ -154,13 +164,14 @@ export class WalSpare {
         }
       });
     } catch {
-      // Nothing depends on it. Where the disk is full, whatever is left of it is for others.
+      // The spare is optional. If the disk is full, the space is left to
+      // others.
       this.#refusedBytes = roomBytes;
     }
     try {
       if (!isThere) await disk.remove(this.#unfinished);
     } catch {
-      // It does not count, and goes when the log is opened next.
+      // It does not count, and is removed when the log is opened next.
     }
     return isThere;
   }
@@ -189,7 +200,7 @@ export class WalSpare {
     }
   }
 
-  /** Ends what is being made; nothing is taken or given any more. */
+  /** Stops making one; `take` and `give` must not be called any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#pace.end();

@@ -1,24 +1,24 @@
 /**
- * Holds work behind the scenes back, so that those who wait for a sync or for
- * the event loop do not notice it: so many bytes a second, in small slices.
+ * Throttles background work, so that it does not delay syncs or the event loop:
+ * a limited number of bytes per second, in small slices.
  *
  * @module
  */
 import type { Runtime, TimerHandle } from "../../../supervisors/runtime.ts";
 import { WhorlError } from "../../base/errors.ts";
 
-/** So many bytes are read or written in one go, */
+/** Bytes read or written without a pause. */
 export const SLICE_BYTES: number = 256 * 1024;
-/** and so many are written before they are synced: who waits for another sync meanwhile waits for this one, which takes about a millisecond. */
+/** Bytes written between syncs: another sync has to wait for this one, which takes about a millisecond. */
 export const SYNC_BYTES: number = 1024 * 1024;
 
-/** The pace of all such work of one node, however many do it at a time. */
+/** The shared pace of such work on one node. */
 export class WorkPace {
   readonly #runtime: Runtime;
   readonly #bytesPerMs: number;
   readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
   #hasEnded = false;
-  /** When as much has been done as the pace allows. */
+  /** When the work so far is done at the allowed pace. */
   #doneAtMs = 0;
   #hurries = 0;
 
@@ -27,7 +27,7 @@ export class WorkPace {
     this.#bytesPerMs = bytesPerSecond / 1_000;
   }
 
-  /** From now on there are no pauses, as others wait for the work, until the function it returns is called. */
+  /** Stops pausing, as others wait for the work, until the returned function is called. */
   hurry(): () => void {
     this.#hurries++;
     let isOver = false;
@@ -38,9 +38,9 @@ export class WorkPace {
   }
 
   /**
-   * Comes back when it is time to go on after `bytes`.
+   * Resolves when work may continue after `bytes`.
    *
-   * @throws {WhorlError} `closed` when there is to be no more work.
+   * @throws {WhorlError} `closed` when work must end.
    */
   pause(bytes: number): Promise<void> {
     if (this.#hasEnded) return Promise.reject(endedError());
@@ -60,7 +60,7 @@ export class WorkPace {
     return this.#doneAtMs - now;
   }
 
-  /** Does work slice by slice, with time for others in between. @throws {WhorlError} As {@linkcode WorkPace.pause}. */
+  /** Runs work slice by slice, with other work in between. @throws {WhorlError} As {@linkcode WorkPace.pause}. */
   async run<T>(work: Generator<void, T>): Promise<T> {
     for (;;) {
       const { done, value } = work.next();
@@ -69,7 +69,7 @@ export class WorkPace {
     }
   }
 
-  /** Ends all work at its next pause. */
+  /** Ends all work at the next pause. */
   end(): void {
     this.#hasEnded = true;
     for (const [timer, reject] of this.#waiting) {
@@ -80,7 +80,7 @@ export class WorkPace {
   }
 }
 
-/** Does work slice by slice, with time for others in between, at no pace. */
+/** Runs work slice by slice, with other work in between, unthrottled. */
 export async function inTurns<T>(
   runtime: Runtime,
   work: Generator<void, T>,
@@ -93,5 +93,8 @@ export async function inTurns<T>(
 }
 
 function endedError(): WhorlError {
-  return new WhorlError("closed", "Cannot go on as the Raft logs are closed");
+  return new WhorlError(
+    "closed",
+    "Cannot continue as the Raft logs are closed",
+  );
 }

@@ -1,11 +1,11 @@
 /**
- * Runs simulated Raft groups: messages are lost, doubled, late and out of order,
- * links are cut both ways or one way, members crash and forget what was not
- * synced, disks stall, fail and are lost, members come and go, leaders are asked
- * to give way.
+ * Runs simulated Raft groups: messages are lost, duplicated, delayed and
+ * reordered, links are cut in one or both directions, members crash and lose
+ * what was not synced, disks stall, fail and are lost, members come and go,
+ * leaders are asked to transfer leadership.
  *
  * The group's operator does what the code around a real group does: it brings
- * members that lost their log back under another number.
+ * members that lost their log back with another uid.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { SimulatedDisk } from "./simulated_disk.ts";
 import { SimulatedGroup } from "./simulated_group.ts";
 import type { SimulatedMember } from "./simulated_member.ts";
 
-/** Virtual time in which a group that nothing disturbs must have recovered. */
+/** Virtual time in which an undisturbed group must have recovered. */
 const RECOVERY_MS_MAX = 60_000;
 
 /** How a group is run. */
@@ -21,11 +21,11 @@ export interface GroupRun {
   readonly seed: number | string;
   /** Time in which it is disturbed, in virtual milliseconds. @default {20_000} */
   readonly troubleMs?: number;
-  /** Told what happens, line by line. */
+  /** Called with a trace, line by line. */
   readonly trace?: (line: string) => void;
 }
 
-/** What came of it. */
+/** The result of a run. */
 export interface GroupResult {
   readonly acknowledged: number;
   readonly reads: number;
@@ -93,7 +93,7 @@ export function measureFailover(seed: number): number {
   return until(leads) - killedMs;
 }
 
-/** What happens to a group: clients' work, faults, and what its operator does about lost logs. */
+/** One run of a group: clients' work, faults, and what its operator does about lost logs. */
 class Trouble {
   /** When it ends, in virtual time. */
   readonly untilMs: number;
@@ -211,7 +211,7 @@ class Trouble {
     }
   }
 
-  /** The leader cannot be reached any more, or only by some. */
+  /** The leader becomes unreachable, or reachable only by some. */
   #loseLeader(): void {
     const { chance } = this.#group;
     if (chance.chance(0.5)) return this.#heal();
@@ -272,7 +272,7 @@ class Trouble {
     });
   }
 
-  /** Nothing more is written by this life of the member, which soon ends. */
+  /** This incarnation of the member writes nothing more, and soon ends. */
   #failDisk(member: SimulatedMember): void {
     this.#group.trace(() => `the disk of ${member.node} fails`);
     member.stalled = true;
@@ -285,7 +285,7 @@ class Trouble {
   }
 
   #changeMembers(node: string): void {
-    // Also one that does not know that it leads no more.
+    // Also one that does not know that it no longer leads.
     const leader = this.#group.chance.shuffle([...this.#group.members.values()])
       .find((member) => member.leads);
     if (leader === undefined || this.#wiped !== undefined) return;
@@ -301,7 +301,7 @@ class Trouble {
       } else leader.change({ ...present, type: "add" });
       return;
     }
-    // Its old life may go on as well as end, if it was removed for good.
+    // Its old incarnation may go on or end, if it was removed for good.
     if (!this.#group.disks.has(node)) this.#group.renew(node, membership);
     else if (this.#group.chance.chance(0.7)) {
       if (this.#isMemberAnywhere(node)) return;
@@ -345,7 +345,7 @@ class Trouble {
     this.#group.renew(node, this.#group.disks.get(node)?.initial ?? membership);
   }
 
-  /** Has members that lost their logs taken in again. */
+  /** Adds members that lost their logs again. */
   #watchLostLogs(): void {
     this.#group.events.after(300, () => this.#watchLostLogs());
     const node = this.#wiped;
@@ -361,11 +361,12 @@ class Trouble {
     }
   }
 
-  /** Ends all trouble: the group must recover by itself, and have lost nothing. */
+  /** Ends all faults: the group must recover by itself, and have lost nothing. */
   end(): void {
     this.#group.network.calm = true;
     this.#heal();
-    // An upgrade is brought to its end: who cannot run what is in the log cannot lead.
+    // Completes an upgrade: a member that cannot run the version in the log
+    // cannot lead.
     const version = Math.max(0, ...this.#group.versions.values());
     for (const [node, member] of this.#group.members) {
       const { diskFailing, ownMachineVersion } = member.raft;

@@ -1,12 +1,12 @@
 /**
- * A machine of which nobody wants anything: for tests of what is read into it.
+ * A world for a machine without a group, for tests of reading state into it.
  *
  * @module
  */
 import type { Runtime } from "../../../supervisors/runtime.ts";
 import type { MachineWorld } from "../machine_host.ts";
 
-/** It leads nobody, and what it asks for comes to nothing. */
+/** It does not lead, and its effects are ignored. */
 export function loneWorld(runtime: Runtime): MachineWorld {
   return {
     runtime,

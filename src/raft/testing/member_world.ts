@@ -1,5 +1,5 @@
 /**
- * What a simulated member stands on.
+ * What a simulated member needs.
  *
  * @module
  */
@@ -7,17 +7,17 @@ import type { Chance } from "../../base/chance.ts";
 import type { RaftMessage } from "../raft_message.ts";
 import type { RaftRules } from "./raft_rules.ts";
 
-/** What a member has around it. */
+/** The surroundings of a member. */
 export interface MemberWorld {
   readonly chance: Chance;
   readonly rules: RaftRules;
-  /** Calls `fire` when an election timer is over. */
+  /** Calls `fire` when the election timer fires. */
   electionTimer(afterMs: number, fire: () => void): void;
   /** Calls `fire` a moment after a commit. */
   commitTimer(fire: () => void): void;
   /** Calls `done` when a disk has synced. */
   sync(done: () => void): void;
-  /** Calls `done` when a snapshot was on its way for too long. */
+  /** Calls `done` when a snapshot transfer has taken too long. */
   transferTimer(done: () => void): void;
   send(from: string, uid: number, to: string, message: RaftMessage): void;
   /** Brings what `from` offered as `transfer` to the member on `to`. */

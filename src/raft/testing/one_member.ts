@@ -1,6 +1,6 @@
 /**
  * One Raft member under test: events in, effects out as lines. Nodes are `a`,
- * `b`, `c` and so on, in their lives 1, 2, 3.
+ * `b`, `c` and so on, whose members have the uids 1, 2, 3.
  *
  * @module
  */
@@ -28,12 +28,12 @@ import {
 import type { RaftMessage } from "../raft_message.ts";
 import { effectText } from "./raft_text.ts";
 
-/** The life that the member on `node` is in, unless a test says otherwise. */
+/** The uid of the member on `node`, unless a test says otherwise. */
 export function uidOf(node: string): number {
   return node.charCodeAt(0) - "a".charCodeAt(0) + 1;
 }
 
-/** A member on `node` in its usual life. */
+/** A member on `node` with its usual uid. */
 export function memberOf(
   node: string,
   kind: MemberKind = "voter",
@@ -101,7 +101,7 @@ export interface OneMemberOptions {
   readonly seed?: number;
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export class OneMember {
   readonly state: RaftState;
   /** What was asked for so far and is not in the lines: timers. */

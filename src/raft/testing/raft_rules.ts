@@ -15,7 +15,7 @@ interface Committed {
   readonly inTerm: number;
 }
 
-/** A rule of Raft was broken. */
+/** A broken rule of Raft. */
 export class BrokenRule extends Error {
   override name = "BrokenRule";
 }
@@ -119,7 +119,7 @@ export class RaftRules {
     );
   }
 
-  /** Whatever was acknowledged is in what is committed. */
+  /** Everything acknowledged is committed. */
   nothingLost(): void {
     for (const [index, entry] of this.#acknowledged) {
       const { entry: found } = this.committed[index - 1] as Committed;
@@ -143,7 +143,7 @@ export class RaftRules {
     ).length;
   }
 
-  /** What others are told must survive a crash of the one who tells it. */
+  /** What a member tells others must survive its crash. */
   says(
     who: string,
     disk: SimulatedDisk,

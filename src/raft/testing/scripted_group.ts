@@ -1,7 +1,7 @@
 /**
- * A Raft group that does what a script says and nothing by itself: time stands
- * still, and after each command all messages arrive that can. For stories that
- * are told by people; see `src/raft/testdata/`.
+ * A Raft group that does what a script says and nothing on its own: time stands
+ * still, and after each command all messages that can be delivered are. For
+ * scenarios written by people; see `src/raft/testdata/`.
  *
  *     > members a b c          voters; they start with nothing
  *     > log a 1 1 2            or with entries of these terms, as an old member
@@ -27,7 +27,7 @@
  *     > say                    messages are told from here on
  *     > show                   roles, terms and logs: what is not committed in brackets
  *
- * What is told is what the members' shells are asked to do, but for timers.
+ * The transcript has the effects of the members, except timers.
  *
  * @module
  */
@@ -271,7 +271,7 @@ class ScriptedGroup implements MemberWorld {
     });
   }
 
-  /** What the node of a leader does by the clock. */
+  /** What the node of a leader does periodically. */
   #beat({ node, raft }: SimulatedMember): void {
     const { term, commitIndex } = raft;
     for (const member of raft.membership.members) {

@@ -68,7 +68,7 @@ export class EntryList {
   }
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export class SimulatedDisk {
   readonly uid: number;
   readonly initial: Membership;

@@ -1,6 +1,6 @@
 /**
  * A Raft group on nodes with disks and a network that fail, all from one seed.
- * `group_run.ts` gives it trouble; `RaftRules` watches.
+ * `group_run.ts` injects faults; `RaftRules` checks.
  *
  * @module
  */
@@ -16,18 +16,18 @@ import { SimulatedMember } from "./simulated_member.ts";
 import { SimulatedNetwork } from "./simulated_network.ts";
 
 const HEARTBEAT_MS = 100;
-/** A snapshot that is not there by then is given up. */
+/** Timeout of a snapshot transfer. */
 const TRANSFER_MS_MAX = 3000;
-/** So long after a commit the others are told of it at most. */
+/** Longest delay until the others are told of a commit. */
 const TELL_COMMIT_MS_MAX = 20;
 
-/** What is drawn otherwise. */
+/** Overrides of what is drawn at random. */
 export interface GroupShape {
   readonly size: number;
   readonly latencyMs: number;
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export class SimulatedGroup implements MemberWorld {
   readonly events = new EventQueue();
   readonly chance: Chance;
@@ -134,7 +134,7 @@ export class SimulatedGroup implements MemberWorld {
     return ++this.#commands;
   }
 
-  /** What a node does by the clock, for all its groups. */
+  /** What a node does periodically, for all its groups. */
   #beat(node: string): void {
     let ticks = this.chance.below(10);
     const tick = (): void => {
@@ -238,7 +238,7 @@ export class SimulatedGroup implements MemberWorld {
     return found;
   }
 
-  /** The member on `node` begins another life, with nothing. */
+  /** Starts another, empty incarnation of the member on `node`. */
   renew(node: string, initial: Membership): void {
     this.crash(node);
     this.disks.set(node, new SimulatedDisk(++this.#uids, initial));

@@ -1,7 +1,6 @@
 /**
- * A member of a simulated group: the core under test, with a shell around it
- * that does what `raft_fsm.ts` demands of one, on a disk that forgets what was
- * not synced.
+ * A member of a simulated group: the core under test, with a shell that does
+ * what `raft_fsm.ts` requires, on a disk that loses what was not synced.
  *
  * @module
  */
@@ -45,7 +44,7 @@ function commandBody(number: number): Uint8Array<ArrayBuffer> {
   );
 }
 
-/** One life of a member, from its start to its crash. */
+/** One run of a member, from its start to its crash. */
 export class SimulatedMember {
   readonly node: string;
   readonly disk: SimulatedDisk;
@@ -120,7 +119,7 @@ export class SimulatedMember {
     return this.#appliedIndex;
   }
 
-  /** Ends this life; of what is not durable some may be after all. */
+  /** Ends this run; part of what is not durable may survive. */
   crash(): void {
     this.#up = false;
     this.disk.sync(this.#world.chance.below(this.disk.pending.length + 1));
@@ -441,7 +440,7 @@ export class SimulatedMember {
     this.deliver({ type: "snapshot_sent", to: outgoing.to, index, ok });
   }
 
-  /** A snapshot has come, or will not; false if it is not wanted any more. */
+  /** A snapshot has arrived, or failed to; false if it is no longer wanted. */
   snapshotCame(
     transfer: number,
     meta: SnapshotMeta | undefined,

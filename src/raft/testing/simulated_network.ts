@@ -1,16 +1,16 @@
 /**
- * A network between nodes that loses, doubles and delays what it carries, and
- * whose links can be cut, one way or both.
+ * A network between nodes that loses, duplicates and delays messages, and whose
+ * links can be cut in one or both directions.
  *
  * @module
  */
 import type { Chance } from "../../base/chance.ts";
 import type { EventQueue } from "./event_queue.ts";
 
-/** See the module's text. */
+/** See the module comment. */
 export class SimulatedNetwork {
   readonly latencyMs: number;
-  /** It carries everything, once and in time, where no link is cut. */
+  /** Without cuts, delivers everything, once and in time. */
   calm = false;
   readonly #events: EventQueue;
   readonly #chance: Chance;
@@ -30,7 +30,7 @@ export class SimulatedNetwork {
     this.#lateness = chance.pick([0, 0, 0.02, 0.2]);
   }
 
-  /** Calls `arrive` when something has come from `from` to `to`, if it does. */
+  /** Calls `arrive` when a message from `from` has reached `to`, if it does. */
   carry(from: string, to: string, arrive: () => void): void {
     const chance = this.#chance;
     if (!this.calm && chance.chance(this.#lossy)) return;

@@ -20,6 +20,7 @@ import type {
 } from "../../ra_kv/ra_kv_client.ts";
 import { checkExpiry } from "../checkers/expiry.ts";
 import { checkLinearizability } from "../checkers/linearizability.ts";
+import { checkLiveEntries, type FoundEntry } from "../checkers/live_entries.ts";
 import {
   type RaKvInput,
   raKvModel,
@@ -278,8 +279,9 @@ async function indexOf(
 
 /**
  * What the clusters promise once faults have ended: every node can read every
- * key and write, and all that clients saw, with these last operations, is
- * linearizable. What cannot be decided has failed.
+ * key and write, all that clients saw, with these last operations, is
+ * linearizable, and members call those entries live that hold what is found
+ * then. What cannot be decided has failed.
  */
 export async function raKvChecks(
   run: FinishedRun,
@@ -350,6 +352,7 @@ export async function raKvChecks(
   );
   return [
     ...violations,
+    ...await checkLive(run, places),
     ...undecided.map((key) => ({
       check: "undecided",
       message: `Whether ${key} is linearizable was not decided`,
@@ -362,4 +365,30 @@ export async function raKvChecks(
       )
       : []),
   ];
+}
+
+/** Asks every member which entries are live, when nobody writes any more. */
+async function checkLive(
+  run: FinishedRun,
+  places: readonly Place[],
+): Promise<Violation[]> {
+  const violations: Violation[] = [];
+  for (const { name, raKv } of run.nodes) {
+    for (const [group, ofGroup] of Map.groupBy(places, ({ group }) => group)) {
+      await run.eventually(`live entries of ${group} on ${name}`, async () => {
+        const { members } = await raKv.members(group);
+        if (!members.some(({ node }) => node === name)) return;
+        const found: FoundEntry[] = [];
+        for (const { key } of ofGroup) {
+          const { index } = await raKv.get(group, key, { from: "local" });
+          found.push({ key, index, mayEnd: FLEETING_KEYS.has(key) });
+        }
+        const live = await raKv.liveIndexes(group, { node: name });
+        violations.push(
+          ...checkLiveEntries(`The member of ${group} on ${name}`, live, found),
+        );
+      });
+    }
+  }
+  return violations;
 }

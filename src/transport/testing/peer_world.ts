@@ -21,7 +21,7 @@ import {
   type PeerLinksOptions,
 } from "../peer_links.ts";
 
-/** Bytes that nobody guesses. */
+/** Random bytes. */
 export const secretBytes = (count: number): Uint8Array =>
   crypto.getRandomValues(new Uint8Array(count));
 

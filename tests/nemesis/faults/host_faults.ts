@@ -1,6 +1,6 @@
 /**
- * Hosts in trouble: a network card that loses packets, a clock that jumps, a
- * disk that is slow, full, or fails.
+ * Hosts in trouble: a network card that loses packets, a clock that jumps or
+ * goes wrong, a disk that is slow, full, fails, or takes a part of what is given.
  *
  * @module
  */
@@ -112,6 +112,30 @@ export const HOST_FAULTS: readonly Fault[] = [
       return {
         orders: { clockOffsetUs: seconds * SECOND_US },
         words: `${seconds > 0 ? "+" : ""}${seconds} s`,
+      };
+    },
+  ),
+  ordered(
+    "clock_rate",
+    "a node's wall clock goes at half the pace to double",
+    "clock",
+    (chance) => {
+      const percent = chance.pick([-50, -20, -5, 5, 20, 100]);
+      return {
+        orders: { clockRatePpm: percent * 10_000 },
+        words: `${percent > 0 ? "+" : ""}${percent} %`,
+      };
+    },
+  ),
+  ordered(
+    "short_write",
+    "a node's disk, or all, take only a part of some writes",
+    "slow",
+    (chance) => {
+      const percent = chance.pick([1, 10, 50]);
+      return {
+        orders: { shortWritePpm: percent * 10_000 },
+        words: `${percent} % of the writes are short`,
       };
     },
   ),

@@ -124,6 +124,13 @@ export const LINK_FAULTS: readonly Fault[] = [
       words: `${stallMs} ms of ${stallMs + flowMs}`,
     };
   }),
+  onLanes("throttle", "few bytes a second pass", (chance) => {
+    const bytesPerSecond = 5_000 * 2 ** chance.below(6);
+    return {
+      conditions: { bytesPerSecond },
+      words: `${bytesPerSecond / 1_000} kB/s`,
+    };
+  }),
   anyPlan(cut),
   onLanes("corrupt", "single bits are flipped on the way", (chance) => {
     const corruptEveryBytes = 2_000 * 2 ** chance.below(6);

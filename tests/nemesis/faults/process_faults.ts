@@ -1,5 +1,5 @@
 /**
- * Processes that are killed, or stand still.
+ * Processes that are killed, stand still, or seldom get the processor.
  *
  * @module
  */
@@ -55,10 +55,54 @@ const pause: Fault<NodesPlan> = {
   },
 };
 
+interface StarvePlan extends NodesPlan {
+  readonly runMs: number;
+  readonly waitMs: number;
+}
+
+const starve: Fault<StarvePlan> = {
+  name: "starve",
+  says: "a node, or all, get the processor for a part of the time only",
+  draw(chance, names) {
+    const nodes = chance.chance(0.3) ? [...names] : [chance.pick(names)];
+    const runMs = 5 + chance.below(25);
+    const waitMs = 20 + chance.below(180);
+    return {
+      plan: { nodes, runMs, waitMs },
+      claims: nodes.map(nodeClaim),
+      words: `${nodes.map(shortName).join(", ")}: ${runMs} ms of ${
+        runMs + waitMs
+      }`,
+    };
+  },
+  strike(cluster, { nodes: names, runMs, waitMs }) {
+    const nodes = names.map((name) => cluster.node(name));
+    const resume = (): void => {
+      for (const node of nodes) node.resume();
+    };
+    let waiting: ReturnType<typeof setTimeout> | undefined;
+    const turns = setInterval(() => {
+      clearTimeout(waiting);
+      resume();
+      for (const node of nodes) node.pause();
+      waiting = setTimeout(resume, waitMs);
+    }, runMs + waitMs);
+    return () => {
+      clearInterval(turns);
+      clearTimeout(waiting);
+      resume();
+    };
+  },
+};
+
 /** The largest number of nodes that leaves a majority of others. */
 function minority(count: number): number {
   return Math.max(1, Math.floor((count - 1) / 2));
 }
 
 /** See the module's text. */
-export const PROCESS_FAULTS: readonly Fault[] = [anyPlan(kill), anyPlan(pause)];
+export const PROCESS_FAULTS: readonly Fault[] = [
+  anyPlan(kill),
+  anyPlan(pause),
+  anyPlan(starve),
+];

@@ -40,6 +40,8 @@ export interface Scenario {
   readonly lossMax?: number;
   /** How large the logs of Raft groups grow before they are tidied. @default {as nodes do} */
   readonly raftLogs?: RaftLogSizes;
+  /** More about how nodes are set up. */
+  readonly node?: SimulateOptions["node"];
   readonly script?: SimulationScript;
   /** Makes what one play consists of, where its parts have something in common. */
   readonly begin?: () => Pick<
@@ -81,6 +83,7 @@ export function play(
     },
     workload: kvWorkload({ keys, strict: scenario.strict ?? 0.3 }),
     check,
+    ...scenario.node === undefined ? {} : { node: scenario.node },
     ...scenario.script === undefined ? {} : { script: scenario.script },
     ...scenario.begin?.(),
     trace,

@@ -1,0 +1,165 @@
+import { assert, assertEquals } from "@std/assert";
+import { ByteReader } from "../base/byte_reader.ts";
+import {
+  RaKvOperation,
+  readWatchAnswer,
+  WATCH_BYTES_MAX,
+  WatchFlag,
+} from "./ra_kv_codec.ts";
+import { writePutChange } from "./ra_kv_command_codec.ts";
+import { readValue } from "./ra_kv_value.ts";
+import {
+  onCluster,
+  operation,
+  put,
+  remove,
+  submit,
+  watch,
+  watched,
+  written,
+} from "./testing/routed_operations.ts";
+
+onCluster(
+  "a watch is told what has happened since its index",
+  async (cluster) => {
+    await written(cluster, "a", put("k1", "v"));
+    await written(cluster, "a", put("k2", "w"));
+    await written(cluster, "a", put("other", "x"));
+    await written(cluster, "a", remove("k1"));
+    const answer = await watched(cluster, "b", watch("k", 1, WatchFlag.prefix));
+    assertEquals([answer.missed, answer.next], [false, 4]);
+    assertEquals(
+      answer.events.map(({ kind, index, key, value }) => [
+        kind,
+        index,
+        new TextDecoder().decode(key),
+        value && readValue(value),
+      ]),
+      [[1, 2, "k2", "w"], [2, 4, "k1", undefined]],
+    );
+    const keys = await watched(
+      cluster,
+      "b",
+      watch("", 0, WatchFlag.prefix | WatchFlag.keysOnly),
+    );
+    assertEquals(keys.events.length, 4);
+    assertEquals(keys.events.every(({ value }) => value === undefined), true);
+  },
+);
+
+onCluster(
+  "a watch waits for what it asks for, on any member",
+  async (cluster, group) => {
+    for (const onDisk of [false, true]) {
+      group.onDisk = onDisk;
+      const begun = await watched(
+        cluster,
+        "c",
+        watch("k", 0, WatchFlag.fromNow),
+      );
+      assertEquals(begun.events, []);
+      const next = watched(cluster, "c", watch("k", begun.next, 0));
+      await written(cluster, "a", put("other", "x"));
+      assertEquals(cluster.node("c").router.watches.size, 1);
+      await written(cluster, "a", put("k", "v"));
+      const answer = await next;
+      assertEquals(answer.events.length, 1);
+      assertEquals(answer.next, group.entries.length);
+      assertEquals(cluster.node("c").router.watches.size, 0);
+    }
+  },
+);
+
+onCluster(
+  "a watch that waits in vain says up to where it has seen everything",
+  async (cluster) => {
+    const waiting = watched(cluster, "b", watch("k", 0, 0));
+    await written(cluster, "a", put("other", "x"));
+    await cluster.runtime.advance(1_100);
+    assertEquals(await waiting, { missed: false, next: 1, events: [] });
+  },
+);
+
+onCluster(
+  "a watch is told that it has missed something",
+  async (cluster, group) => {
+    const waiting = watched(cluster, "c", watch("k", 0, 0));
+    const member = group.members.get("c")!;
+    member.paused = true;
+    await written(cluster, "a", put("k", "v"));
+    await written(cluster, "a", put("x", "v"));
+    member.paused = false;
+    member.install(group.members.get("a")!);
+    assertEquals(await waiting, { missed: true, next: 2, events: [] });
+  },
+);
+
+onCluster(
+  "a watch leaves out a value that was replaced before it was read",
+  async (cluster, group) => {
+    group.onDisk = true;
+    await written(cluster, "a", put("k", "v"));
+    await written(cluster, "a", put("k", "w"));
+    group.compact();
+    const answer = await watched(cluster, "a", watch("k", 0, 0));
+    assertEquals(answer.events.map(({ index }) => index), [2]);
+  },
+);
+
+onCluster("a watch goes elsewhere when its member stops", async (cluster) => {
+  const waiting = watched(cluster, "b", watch("k", 0, 0));
+  await cluster.runtime.advance(20);
+  await cluster.node("b").stopMember("store");
+  await cluster.runtime.advance(50);
+  await written(cluster, "a", put("k", "v"));
+  assertEquals((await waiting).events.length, 1);
+});
+
+onCluster(
+  "a watch is answered with whole entries, however many changes they bring",
+  async (cluster, group) => {
+    const batch = (n: number) =>
+      operation(RaKvOperation.batch, (into) => {
+        into.u8(RaKvOperation.batch);
+        into.u16(400);
+        for (let at = 0; at < 400; at++) {
+          into.u8(RaKvOperation.put);
+          writePutChange(into, `${n} ${at}`, "v");
+        }
+      });
+    for (let n = 0; n < 4; n++) await written(cluster, "a", batch(n));
+    for (const onDisk of [false, true]) {
+      group.onDisk = onDisk;
+      const counts: number[] = [];
+      for (let next = 0; next < 4;) {
+        const answer = await watched(
+          cluster,
+          "b",
+          watch("", next, WatchFlag.prefix),
+        );
+        counts.push(answer.events.length);
+        assertEquals(answer.events[0]!.index, next + 1);
+        next = answer.next;
+      }
+      assertEquals(counts, [800, 800]);
+    }
+  },
+);
+
+onCluster(
+  "a watch is answered with a bounded size, and goes on from there",
+  async (cluster) => {
+    const value = "x".repeat(WATCH_BYTES_MAX / 4);
+    for (let n = 0; n < 10; n++) await written(cluster, "a", put("k", value));
+    const indexes: number[] = [];
+    for (let next = 0; next < 10;) {
+      const object = await submit(cluster, "b", watch("k", next, 0));
+      assert(object!.length < WATCH_BYTES_MAX + 1_000);
+      const answer = readWatchAnswer(new ByteReader(object!));
+      indexes.push(...answer.events.map(({ index }) => index));
+      assertEquals(answer.next, indexes.at(-1));
+      next = answer.next;
+    }
+    assertEquals(indexes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  },
+);

@@ -1,0 +1,38 @@
+import { assertEquals } from "@std/assert";
+import { formCluster, stopCluster } from "./cluster_life.ts";
+import { RealWorldGuard } from "./real_world_guard.ts";
+import { drawSchedule } from "./schedule/draw_schedule.ts";
+import { SimulatedCluster } from "./simulated_cluster.ts";
+import { Trace } from "./trace/trace.ts";
+import { VirtualTime } from "./virtual_time.ts";
+
+// Seed 7081 planned before the claimant knew of all joins, when a node let itself in.
+Deno.test("formCluster() joins nodes through a claimant that knows of each before the node itself does", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    using guard = new RealWorldGuard();
+    const time = new VirtualTime(guard);
+    const cluster = new SimulatedCluster({
+      schedule: drawSchedule(seed, { start: "joining" }),
+      time,
+      trace: new Trace(false, () => time.now()),
+    });
+    const [claimant, ...guests] = cluster.machines.map((machine) => () =>
+      machine.node?.parts.cluster?.ring.members
+    );
+    const ahead: string[] = [];
+    const unobserve = time.observe(() => {
+      for (const [index, guest] of guests.entries()) {
+        const { size = 0 } = guest() ?? {};
+        if (size > 1 && !claimant?.()?.has(`n${index + 2}@n${index + 2}`)) {
+          ahead.push(`n${index + 2} at ${time.now()} ms`);
+        }
+      }
+    });
+    assertEquals(await formCluster(cluster, ["kv"]), [], `seed ${seed}`);
+    unobserve();
+    assertEquals(ahead, [], `seed ${seed}`);
+    assertEquals(claimant?.()?.size, 3);
+    assertEquals(await stopCluster(cluster), []);
+    assertEquals([...guard.refused], []);
+  }
+});
