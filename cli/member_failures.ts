@@ -10,10 +10,12 @@ import type { Output } from "./output.ts";
 /** What is said of a failure. */
 type Unanswered = Pick<MemberFailure, "node" | "code" | "message">;
 
-/** Who did not answer, and why, on one line each. */
+/** Who did not answer, and why, on one line each. One that is no member was not asked. */
 export function failureLines(failures: readonly Unanswered[]): string[] {
   return failures.map(({ node, code, message }) =>
-    `${quotedName(node)} did not answer: ${message} (${code})`
+    code === "not_member"
+      ? `${message} (${code})`
+      : `${quotedName(node)} did not answer: ${message} (${code})`
   );
 }
 

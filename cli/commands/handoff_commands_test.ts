@@ -197,6 +197,12 @@ dev1@127.0.0.1      1 (1)   0 (1)   1 (0)   0 (0)  2 (2)      4  outbound
 dev2@127.0.0.1      0 (0)   0 (0)   0 (0)   0 (0)  0 (0)      2  both
 `,
   );
+  const narrow = capturedOutput({ isTerminal: true, columns: 60 });
+  await run("handoff summary", { session, output: narrow });
+  assertEquals(
+    narrow.written.split("\n")[1],
+    "dev1@127.0.0.1      1 (1)   0 (1)   1 (0)   0 (0)  2 (2)",
+  );
   const piped = await run("handoff summary", { session });
   assertEquals(
     piped.out.split("\n")[0],
@@ -271,7 +277,10 @@ Deno.test("handoff enable and disable tell one member or all, and fail if one ca
   assertEquals(json.unanswered[0].code, "not_reachable");
   const stranger = await run("handoff enable both --node x@h", { session });
   assertEquals([stranger.code, stranger.out], [1, ""]);
-  assertMatch(stranger.remarks, /^x@h did not answer: .*not_member/);
+  assertMatch(
+    stranger.remarks,
+    /^Cannot ask x@h as it is no member \(not_member\)\n$/,
+  );
 });
 
 Deno.test("handoff config and transfer-limit show and set, at one member or at all", async () => {

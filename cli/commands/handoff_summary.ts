@@ -62,6 +62,8 @@ export const handoffSummaryCommand: Command = {
           enabledText(summary.config),
         ]),
         ["left", ...KINDS.map(() => "right" as const), "right", "right"],
+        // Limit and directions: whorl handoff config shows them as well. Then resizes and repairs, which are rare.
+        [6, 7, 4, 3],
       );
       remarkFailures(output, failures);
       return ExitCode.ok;

@@ -104,10 +104,13 @@ export const HANDOFF: Capability = {
   default: "none",
   legacy: "none",
 };
-/** Supports staged leaving, removal and replacement, and as the claimant stages them for others. */
+/**
+ * Supports staged leaving, removal and replacement, and as the claimant stages
+ * them for others; with `v2` it reads plans that name the joins they leave out.
+ */
 export const MEMBERSHIP: Capability = {
   name: "membership",
-  supported: ["v1", "none"],
+  supported: ["v2", "v1", "none"],
   default: "none",
   legacy: "none",
 };

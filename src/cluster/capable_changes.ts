@@ -1,12 +1,14 @@
 /**
- * Which changes of the cluster its members' versions can carry out. Each
- * `refuse…` returns the refusal, or `null` if there is none.
+ * Which changes of the cluster its members' versions can carry out, and what they
+ * can be told of them. Each `refuse…` returns the refusal, or `null` if there is
+ * none.
  *
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
 import type { Ring, StagedChange } from "../ring/ring.ts";
 import { hasConsistentBuckets } from "../ring/consistent_buckets.ts";
+import type { StagedPlan } from "../ring/staged_plan.ts";
 import {
   type Capability,
   CONSISTENT_BUCKETS,
@@ -22,7 +24,8 @@ import {
  * version would treat the request as a protocol error.
  */
 export function refuseClaimant(ring: Ring, node: string): WhorlError | null {
-  return refuse(ring, MEMBERSHIP, [node], "stage a change with this claimant");
+  const what = "stage a change with this claimant";
+  return refuse(ring, MEMBERSHIP, [node], what, "v1");
 }
 
 /** Whether the nodes that must act for `change` support it. Nodes that are removed or replaced by force need not act. */
@@ -35,8 +38,20 @@ export function refuseStage(
     : action === "replace" && replacement !== null
     ? [node, replacement]
     : [];
-  return refuse(ring, MEMBERSHIP, acting, `stage ${action} of ${node}`) ??
-    refuse(ring, HANDOFF, acting, `stage ${action} of ${node}`);
+  const what = `stage ${action} of ${node}`;
+  return refuse(ring, MEMBERSHIP, acting, what, "v1") ??
+    refuse(ring, HANDOFF, acting, what);
+}
+
+/** `plan` as `node` can read it: to an older one whole answers are garbage that name the joins a plan leaves out. */
+export function planFor(
+  ring: Ring,
+  node: string,
+  plan: StagedPlan,
+): StagedPlan {
+  if (supports(ring, node, MEMBERSHIP, "v2")) return plan;
+  const { postponedJoins: _, ...readable } = plan;
+  return readable;
 }
 
 /** Whether all members support resizes. */

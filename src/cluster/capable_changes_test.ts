@@ -6,8 +6,10 @@ import {
   setOwnership,
   setStatus,
 } from "../ring/ring_change.ts";
+import type { StagedPlan } from "../ring/staged_plan.ts";
 import { WHORL_CLAIM } from "./capability.ts";
 import {
+  planFor,
   refuseClaimant,
   refuseStage,
   refuseTransfers,
@@ -75,4 +77,19 @@ Deno.test("refuseTransfers() refuses new transfers from or to a member that cann
   // One that is under way already is no reason.
   const before = moving("old");
   assertEquals(refuseTransfers(before, moving("new2", before)), null);
+});
+
+Deno.test("planFor() names the joins that a plan leaves out only to members that can read it", () => {
+  const before = WHORL_CLAIM.replace("membership=v2,", "membership=");
+  const ring = putFacts(mixed(), facts("new2", before), 1);
+  const plan: StagedPlan = { planId: "ab", changes: [], transitions: [] };
+  const waiting = { ...plan, postponedJoins: ["c"] };
+  assertEquals(planFor(ring, "new1", waiting), waiting);
+  assertEquals(planFor(ring, "new2", waiting), plan);
+  assertEquals(planFor(ring, "old", waiting), plan);
+  assertEquals(planFor(ring, "new1", plan), plan);
+  // Neither need be upgraded for what the version before could do.
+  assertEquals(refuseClaimant(ring, "new2"), null);
+  const leave = { action: "leave", node: "new2", replacement: null } as const;
+  assertEquals(refuseStage(ring, leave), null);
 });

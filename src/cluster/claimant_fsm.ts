@@ -7,10 +7,12 @@
  * waits for them until its deadline, instead of failing or racing them
  * (riak_core#405):
  *
- *     waiting ── ring ready ─► planned, or committed
+ *     waiting ── all have seen it ─► planned, or committed
  *        ├── deadline ─► ring_not_ready
- *        └── ring ready, other plan ─► plan_changed | nothing_planned
+ *        └── all have seen it, other plan ─► plan_changed | nothing_planned
  *
+ * What they must have seen is the ring in which it was asked: while transfers
+ * end one after the other there is always some later one that somebody lacks.
  * Members that the plan removes by force need not agree: they may be why.
  *
  * Staged changes and the last committed plan stand in the ring, so they outlive
@@ -19,9 +21,10 @@
  * @module
  */
 import type { ErrorCode, WhorlError } from "../base/errors.ts";
+import type { VersionVector } from "../causality/version_vector.ts";
 import {
-  membersBehind,
   memberStatus,
+  membersWithoutSight,
   type Ring,
   ringVersion,
   type StagedChange,
@@ -144,11 +147,18 @@ export type ClaimantEffect =
   /** Say `resize_timer` then, and at no earlier time that was asked for. */
   | { type: "set_resize_timer"; afterMs: number };
 
+/** A request that has not been answered. */
+interface WaitingRequest {
+  readonly request: ClaimantRequest;
+  /** The version of the ring when it came. */
+  readonly since: VersionVector;
+}
+
 /** The claimant of one node. */
 export interface ClaimantState extends RingKeeper {
   ring: Ring;
   /** Requests in order of arrival. */
-  readonly waiting: Map<number, ClaimantRequest>;
+  readonly waiting: Map<number, WaitingRequest>;
   /** The plan that was shown last, or `null`. */
   shownPlanId: string | null;
   nodesUp: readonly string[];
@@ -254,15 +264,15 @@ function request(
       details: {},
     }];
   }
-  claimant.waiting.set(id, request);
+  claimant.waiting.set(id, { request, since: claimant.ring.clock });
   return [{ type: "set_deadline", id, afterMs: waitMs }, ...retry(claimant)];
 }
 
 /** Serves what can be served now, in order of arrival. */
 function retry(claimant: ClaimantState): ClaimantEffect[] {
   const effects: ClaimantEffect[] = [];
-  for (const [id, request] of [...claimant.waiting]) {
-    if (claimant.waiting.has(id)) effects.push(...serve(claimant, id, request));
+  for (const [id, waiting] of [...claimant.waiting]) {
+    if (claimant.waiting.has(id)) effects.push(...serve(claimant, id, waiting));
   }
   return effects;
 }
@@ -270,7 +280,7 @@ function retry(claimant: ClaimantState): ClaimantEffect[] {
 function serve(
   claimant: ClaimantState,
   id: number,
-  request: ClaimantRequest,
+  { request, since }: WaitingRequest,
 ): ClaimantEffect[] {
   const { ring } = claimant;
   if (!isClaimant(claimant)) {
@@ -289,7 +299,7 @@ function serve(
     case "clear":
       return clear(claimant, id);
     case "plan": {
-      if (behind(ring).length > 0) return [];
+      if (behind(ring, since).length > 0) return [];
       const refusal = refusePlan(ring);
       if (refusal !== null) return refused(claimant, id, refusal);
       const { target: _, ...plan } = planOf(claimant);
@@ -297,7 +307,7 @@ function serve(
       return reply(claimant, id, { method: "plan", plan });
     }
     case "commit":
-      return behind(ring).length > 0
+      return behind(ring, since).length > 0
         ? []
         : commit(claimant, id, request.planId);
     case "mark":
@@ -311,11 +321,12 @@ function isForced({ action }: StagedChange): boolean {
   return action === "remove" || action === "force_replace";
 }
 
-/** Members that have not seen the ring and whose word counts, sorted. */
-function behind(ring: Ring): string[] {
+/** Members that have not seen the ring as it was at `since` and whose word counts, sorted. */
+function behind(ring: Ring, since: VersionVector = ring.clock): string[] {
   const removed = stagedChanges(ring).filter(isForced)
     .map(({ node }) => node);
-  return membersBehind(ring).filter((node) => !removed.includes(node));
+  return membersWithoutSight(ring, since)
+    .filter((node) => !removed.includes(node));
 }
 
 function planOf(claimant: ClaimantState): ComputedPlan {
@@ -386,7 +397,13 @@ function resize(
   if (refusal !== null) return refused(claimant, id, refusal);
   const after = stageSize(ring, self, size);
   return [
-    ...update(claimant, after, `a ring of ${size} partitions was staged`),
+    ...update(
+      claimant,
+      after,
+      size === ABORT_RESIZE
+        ? "an end of the resize was staged"
+        : `a ring of ${size} partitions was staged`,
+    ),
     ...reply(claimant, id, {
       method: "resize",
       ringVersion: ringVersion(after),
@@ -506,9 +523,13 @@ function commit(
 }
 
 function expired(claimant: ClaimantState, id: number): ClaimantEffect[] {
-  const request = claimant.waiting.get(id);
-  if (request === undefined) return [];
-  const nodes = behind(claimant.ring);
+  const waiting = claimant.waiting.get(id);
+  if (waiting === undefined) return [];
+  const { request, since } = waiting;
+  const nodes = behind(
+    claimant.ring,
+    request.method === "mark" ? undefined : since,
+  );
   return fail(claimant, id, "ring_not_ready", {
     message:
       `Cannot ${request.method} as all members must agree on the ring in time: ${

@@ -22,8 +22,10 @@ import {
   setStatus,
   stageSize,
 } from "../ring/ring_change.ts";
+import type { StagedPlan } from "../ring/staged_plan.ts";
 import {
   CLAIMANT_REQUESTS_MAX,
+  type ClaimantEffect,
   type ClaimantRequest,
   createClaimant,
   stepClaimant,
@@ -116,6 +118,37 @@ Deno.test("stepClaimant() keeps a plan waiting until the members agree, or its d
   assertEquals(find(effects, "reply").id, 2);
   // A deadline that fires too late finds nothing.
   assertEquals(stepClaimant(claimant, { type: "deadline", id: 2 }), []);
+});
+
+Deno.test("stepClaimant() plans and commits while transfers end one after the other, and somebody always lacks the last end", () => {
+  const three = agreed(addJoining(cluster("a", "b"), facts("c"), 1));
+  const claimant = createClaimant("a", three, 4);
+  const first = planIdOf(claimant);
+  find(ask(claimant, 1, { method: "commit", planId: first }), "reply");
+  const moving = pendingTransfers(claimant.ring)
+    .filter(({ owner }) => owner === "b");
+  /** One more has gone from b, which the others have not heard when all that was before has come to them. */
+  const oneMore = (): ClaimantEffect[] => {
+    const { partition } = moving.shift()!;
+    const before = agreed(claimant.ring);
+    const ring = completeTransfers(before, "b", [partition], "kv", ["kv"]);
+    assertEquals(ringReady(ring), false);
+    return stepClaimant(claimant, { type: "ring_changed", ring });
+  };
+  stepClaimant(claimant, {
+    type: "ring_changed",
+    ring: addJoining(claimant.ring, facts("d"), 1),
+  });
+  const asked = ask(claimant, 2, { method: "plan" });
+  assertEquals(asked.map(({ type }) => type), ["set_deadline"]);
+  const { result } = find(oneMore(), "reply");
+  const { plan } = result as { plan: StagedPlan };
+  assertEquals(plan.changes, [{ action: "join", node: "d" }]);
+  const { planId } = plan;
+  const committing = ask(claimant, 3, { method: "commit", planId });
+  assertEquals(committing.map(({ type }) => type), ["set_deadline"]);
+  const { id } = find(oneMore(), "reply");
+  assertEquals([id, memberStatus(claimant.ring, "d")], [3, "valid"]);
 });
 
 Deno.test("stepClaimant() does not commit a plan that is older than what is staged", () => {

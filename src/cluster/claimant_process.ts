@@ -12,10 +12,12 @@ import {
   type ClaimantEffect,
   type ClaimantEvent,
   type ClaimantRequest,
+  type ClaimantResult,
   type ClaimantState,
   createClaimant,
   stepClaimant,
 } from "./claimant_fsm.ts";
+import { planFor } from "./capable_changes.ts";
 import { resultOf } from "./claimant_result.ts";
 import type { ClusterReply } from "./cluster_codec.ts";
 import type { StoreOutcome } from "./ring_waits.ts";
@@ -32,12 +34,18 @@ export interface ClaimantWorld {
 
 type ClaimantAct = Exclude<ClaimantEffect, { type: "update_ring" }>;
 
+/** Who waits for an answer. */
+interface Asker {
+  readonly node: string;
+  readonly answer: (reply: ClusterReply) => void;
+}
+
 /** The claimant of one node. */
 export class ClaimantProcess {
   readonly #world: ClaimantWorld;
   readonly #claimant: ClaimantState;
-  /** Callbacks and deadlines of open requests. */
-  readonly #answers = new Map<number, (reply: ClusterReply) => void>();
+  /** Askers and deadlines of open requests. */
+  readonly #askers = new Map<number, Asker>();
   readonly #deadlines = new Map<number, TimerHandle>();
   #resizeTimer: TimerHandle | undefined;
   #nextId = 1;
@@ -69,15 +77,16 @@ export class ClaimantProcess {
     this.#step({ type: "taken_over", generation, step });
   }
 
-  /** Serves `request`; `answer` is called once, after at most `waitMs` milliseconds plus the time of storing the ring. */
+  /** Serves the `request` of `node`; `answer` is called once, after at most `waitMs` milliseconds plus the time of storing the ring. */
   request(
+    node: string,
     request: ClaimantRequest,
     waitMs: number,
     answer: (reply: ClusterReply) => void,
   ): void {
     if (this.#stopped) return answer(closed());
     const id = this.#nextId++;
-    this.#answers.set(id, answer);
+    this.#askers.set(id, { node, answer });
     this.#step({ type: "request", id, request, waitMs });
   }
 
@@ -89,7 +98,7 @@ export class ClaimantProcess {
     }
     this.#deadlines.clear();
     this.#world.runtime.clearTimer(this.#resizeTimer);
-    for (const id of [...this.#answers.keys()]) this.#answer(id, closed());
+    for (const id of [...this.#askers.keys()]) this.#answer(id, closed());
   }
 
   #step(event: ClaimantEvent): void {
@@ -120,7 +129,7 @@ export class ClaimantProcess {
       case "reply":
         return this.#answer(effect.id, {
           ok: true,
-          result: resultOf(effect.result),
+          result: resultOf(this.#readable(effect.id, effect.result)),
         });
       case "fail": {
         const { code, message, details } = effect;
@@ -152,10 +161,20 @@ export class ClaimantProcess {
     }
   }
 
+  /** `result` in such a way that the version of whoever asked can read it. */
+  #readable(id: number, result: ClaimantResult): ClaimantResult {
+    const node = this.#askers.get(id)?.node;
+    if (result.method !== "plan" || node === undefined) return result;
+    return {
+      method: "plan",
+      plan: planFor(this.#claimant.ring, node, result.plan),
+    };
+  }
+
   #answer(id: number, reply: ClusterReply): void {
-    const answer = this.#answers.get(id);
-    this.#answers.delete(id);
-    answer?.(reply);
+    const asker = this.#askers.get(id);
+    this.#askers.delete(id);
+    asker?.answer(reply);
   }
 }
 

@@ -1,11 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { silentLog } from "../environment/log.ts";
-import { addJoining, freshRing } from "../ring/ring_change.ts";
+import { addJoining, freshRing, putFacts } from "../ring/ring_change.ts";
 import type { Ring } from "../ring/ring.ts";
 import { ClaimantProcess } from "./claimant_process.ts";
+import { WHORL_CLAIM } from "./capability.ts";
 import type { ClusterReply } from "./cluster_codec.ts";
 import type { StoreOutcome } from "./ring_waits.ts";
+import { agreed, cluster } from "./testing/claimant_bench.ts";
 
 function facts(name: string) {
   return { name, address: `${name}:1`, nodeId: `id-${name}` };
@@ -36,6 +38,7 @@ function claimant() {
   const replies: ClusterReply[] = [];
   const clear = () =>
     process.request(
+      "a",
       { method: "clear" },
       1_000,
       (reply) => void replies.push(reply),
@@ -77,4 +80,24 @@ Deno.test("ClaimantProcess.stop() answers who waits with closed, once", () => {
     ["closed", "closed"],
   );
   assertEquals(runtime.pendingTimers, 0);
+});
+
+Deno.test("ClaimantProcess.request() answers a plan so that the version of whoever asks can read it", () => {
+  const { process, replies, updates, disk } = claimant();
+  const before = WHORL_CLAIM.replace("membership=v2,", "membership=");
+  const older = { ...facts("b"), capabilities: before };
+  const ring = putFacts(cluster("a", "b", "c"), older, 1);
+  const take = (reply: ClusterReply) => void replies.push(reply);
+  process.ringChanged(agreed(ring));
+  process.request("b", { method: "resize", size: 16 }, 1_000, take);
+  disk("stored");
+  const guest = { ...facts("d"), capabilities: WHORL_CLAIM };
+  process.ringChanged(agreed(addJoining(updates.at(-1) as Ring, guest, 0)));
+  process.request("b", { method: "plan" }, 1_000, take);
+  process.request("c", { method: "plan" }, 1_000, take);
+  const [, forOlder, forPresent] = replies.map((reply) =>
+    reply.ok ? reply.result as unknown[] : reply.error
+  );
+  assertEquals((forOlder as unknown[]).length, 3);
+  assertEquals(forPresent, [...forOlder as unknown[], ["d"]]);
 });

@@ -220,6 +220,11 @@ export class ClusterParts {
     });
   }
 
+  /** Whether this node's membership has ended: until it stops it stands in a ring that nobody is to know, nor to use. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
+  }
+
   /** A peer does not know the call that asks what it supports; until its link ends, it counts as an older version. */
   supportsNothing(node: string): void {
     this.#silent.add(node);
@@ -308,7 +313,7 @@ export class ClusterParts {
       case "commit":
       case "clear":
       case "mark":
-        return this.#claimant.request(request, request.waitMs, answer);
+        return this.#claimant.request(from, request, request.waitMs, answer);
       default:
         return request satisfies never;
     }

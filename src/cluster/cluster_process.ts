@@ -84,6 +84,11 @@ export class ClusterProcess {
     return this.#parts.gossip.ring;
   }
 
+  /** Whether this node is no member any more, and stops; its ring is one in which it owns everything. */
+  get hasLeft(): boolean {
+    return this.#parts.hasLeft;
+  }
+
   /** Nodes that are up, this one included, sorted. */
   get nodesUp(): readonly string[] {
     return this.#parts.watcher.nodesUp;

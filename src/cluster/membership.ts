@@ -103,7 +103,9 @@ export function refuseDeparture(
   const others = currentMembers(local).filter((node) => node !== self);
   return others.length === 0 ? null : new WhorlError(
     "not_single_node",
-    `Cannot join ${host} as this node must be alone in its cluster: it has ${others.length} other members`,
+    `Cannot join ${host} as this node must be alone in its cluster: its other members are ${
+      others.join(", ")
+    }`,
     { details: { members: others } },
   );
 }

@@ -219,13 +219,22 @@ export class MembershipCalls {
     );
   }
 
-  #askClaimant(request: ClaimantRequest): Promise<unknown> {
+  async #askClaimant(request: ClaimantRequest): Promise<unknown> {
     const { claimant } = this.#gossip.ring.ownership;
     const waitMs = this.#waitMs;
-    return this.#calls.call(
-      claimant,
-      { ...request, waitMs },
-      waitMs + ROUND_TRIP_MS,
-    );
+    try {
+      return await this.#calls.call(
+        claimant,
+        { ...request, waitMs },
+        waitMs + ROUND_TRIP_MS,
+      );
+    } catch (error) {
+      if (!isWhorlError(error, "not_reachable")) throw error;
+      throw new WhorlError(
+        "not_reachable",
+        `Cannot ${request.method} as the claimant, ${claimant}, cannot be reached: start it, or, if it stays away, mark it as down and another member takes over`,
+        { cause: error, details: { node: claimant } },
+      );
+    }
   }
 }

@@ -15,6 +15,7 @@ import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
+import type { LogData } from "../environment/log.ts";
 import {
   type ResizeStep,
   resizeSteps,
@@ -260,7 +261,7 @@ export class HandoffProcess implements HandoffControl {
     if (this.#refreshing) return;
     this.#refreshing = true;
     this.#look().catch((error) =>
-      this.#world.log.warn("Handoffs could not be looked at", {
+      this.#warn("Handoffs could not be looked at", {
         reason: reasonOf(error),
       })
     ).finally(() => {
@@ -417,9 +418,9 @@ export class HandoffProcess implements HandoffControl {
     done.then(
       () => void this.#handedOver.delete(name),
       (error) =>
-        world.log.warn("What is left of a handoff could not be settled yet", {
+        this.#warn("What is left of a handoff could not be settled yet", {
           module,
-          partition,
+          partition: partitionOfVnode(partition),
           reason: reasonOf(error),
         }),
     ).finally(() => {
@@ -428,6 +429,13 @@ export class HandoffProcess implements HandoffControl {
       // One that failed is tried again with the next look.
       if (action !== "discard" && !this.#handedOver.has(name)) this.#refresh();
     });
+  }
+
+  /** Warns of what will be tried again. A node that stops closes its stores, and need not say what that prevents. */
+  #warn(message: string, data: LogData): void {
+    const { log } = this.#world;
+    if (this.#closed) log.debug(message, data);
+    else log.warn(message, data);
   }
 
   /** Removes what has come for a resize that was given up. */
@@ -595,14 +603,14 @@ export class HandoffProcess implements HandoffControl {
       this.#step({ type: "completed", name });
       this.#refresh();
     } else {
-      this.#failed++;
+      const refused = outcome.code === "handoff_refused";
+      if (!refused) this.#failed++;
       if (!outcome.resumable) this.#outbound.delete(name);
       world.log.debug("A handoff ended before its time", {
         name,
         code: outcome.code,
         reason: outcome.reason,
       });
-      const refused = outcome.code === "handoff_refused";
       this.#step({
         type: "failed",
         name,

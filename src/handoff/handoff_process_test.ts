@@ -51,13 +51,17 @@ class Bench {
   connecting = (): Promise<never> =>
     Promise.reject(new WhorlError("not_reachable", "no way"));
   readonly told: string[] = [];
+  /** What it has warned of. */
+  readonly warnings: string[] = [];
+  /** Why partitions cannot be dropped. */
+  storeFails: WhorlError | undefined;
   #number = 0;
   readonly process: HandoffProcess;
 
   constructor(concurrency = 4) {
     const world: HandoffWorld = {
       runtime: this.runtime,
-      log: silentLog,
+      log: { ...silentLog, warn: (text) => void this.warnings.push(text) },
       self: "a",
       modules: ["kv"],
       wallClock: () => 1_000_000 + this.runtime.now(),
@@ -74,6 +78,9 @@ class Bench {
         this.done.push(`report ${partitions.join(" ")}`),
       drop: (_module, partition) => {
         this.done.push(`drop ${partition}`);
+        if (this.storeFails !== undefined) {
+          return Promise.reject(this.storeFails);
+        }
         // Its master tells of the end before it answers.
         if (this.dropped) this.process.vnodeEnded("kv", partition);
         return Promise.resolve(this.dropped);
@@ -286,6 +293,23 @@ Deno.test("HandoffProcess hands off after all what could not be dropped", async 
   assertEquals(await bench.look(), ["drop 3", "open 3", "finish 3"]);
   assertEquals(bench.told, ["completed 3", "completed 3"]);
   bench.close();
+});
+
+Deno.test("HandoffProcess warns of what could not be dropped, unless its node stops", async () => {
+  const bench = new Bench();
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  bench.own({ 3: "b" });
+  bench.storeFails = new WhorlError("closed", "the store is closed");
+  assertEquals(await bench.look(), ["drop 3"]);
+  const warned = ["What is left of a handoff could not be settled yet"];
+  assertEquals(bench.warnings, warned);
+  bench.process.changed();
+  bench.close();
+  await bench.runtime.settle();
+  assertEquals(bench.done.splice(0), ["drop 3"]);
+  assertEquals(bench.warnings, warned);
 });
 
 Deno.test("HandoffProcess takes a partition back that the ring gives it after all, and hands it over by the next decision", async () => {
@@ -528,6 +552,34 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
   // Another repair of the same asks all of them at once.
   await bench.process.repair(3, "kv");
   assertEquals((await bench.look()).length, 4);
+  bench.close();
+});
+
+Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up only what was begun in another one", async () => {
+  const bench = new Bench();
+  bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
+  const resizedTo = (current: number): void => {
+    const { ownership } = bench.ring;
+    const generations = {
+      ...ownership.generations,
+      current,
+      newest: current,
+      sizes: new Array(current + 1).fill(8),
+    };
+    bench.ring = { ...bench.ring, ownership: { ...ownership, generations } };
+  };
+  resizedTo(2);
+  // A node that finds its store gone begins before it has looked at anything.
+  await bench.process.repair(3, "kv");
+  assertEquals((await bench.look()).length, 4);
+  const repair = () => {
+    const { state, reason } = bench.process.repairs()[0]!;
+    return [state, reason];
+  };
+  assertEquals(repair(), ["running", null]);
+  resizedTo(3);
+  await bench.look();
+  assertEquals(repair(), ["failed", "the ring has another size now"]);
   bench.close();
 });
 

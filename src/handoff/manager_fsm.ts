@@ -102,7 +102,10 @@ export interface ManagedTransfer {
   phase: "waiting" | "running" | "following" | "stopping";
   /** Whether its sender follows when it has said all, rather than end. */
   follows: boolean;
+  /** Times it was broken off. */
   failures: number;
+  /** Times it was not let begin, which is no failure: the target is busy, or has yet to hear of it. */
+  refusals: number;
   /** When it was last begun. */
   beganMs: number;
   notBeforeMs: number;
@@ -254,6 +257,7 @@ function want(
       phase: "waiting",
       follows: false,
       failures: 0,
+      refusals: 0,
       beganMs: 0,
       notBeforeMs: 0,
       reason: null,
@@ -279,11 +283,10 @@ function failed(
   transfer.phase = "waiting";
   transfer.reason = event.reason;
   if (stopped) return [];
-  transfer.failures++;
-  const [min, max] = event.refused
-    ? [REFUSED_MS_MIN, REFUSED_MS_MAX]
-    : [RETRY_MS_MIN, RETRY_MS_MAX];
-  const steps = Math.min(20, transfer.failures - 1);
+  const [min, max, times] = event.refused
+    ? [REFUSED_MS_MIN, REFUSED_MS_MAX, ++transfer.refusals]
+    : [RETRY_MS_MIN, RETRY_MS_MAX, ++transfer.failures];
+  const steps = Math.min(20, times - 1);
   const tookMs = nowMs - transfer.beganMs;
   const pauseMs = Math.max(
     Math.min(max, min * 2 ** steps),

@@ -284,6 +284,22 @@ Deno.test("stepManager() begins a stopped transfer again without a pause", () =>
   );
 });
 
+Deno.test("stepManager() counts no failure where a target had no room", () => {
+  const bench = new Bench();
+  bench.want(transfer(1));
+  for (let times = 0; times < 5; times++) {
+    bench.fail(transfer(1), { refused: true });
+    bench.nowMs += REFUSED_MS_MAX;
+    assertEquals(bench.step({ type: "tick" }), ["begin 1"]);
+  }
+  const known = bench.manager.transfers.get(transferName(transfer(1)));
+  assertEquals([known?.failures, known?.refusals], [0, 5]);
+  // The first pause of what broke off is the first one still.
+  const retryAt = bench.nowMs + RETRY_MS_MIN / 2;
+  assertEquals(bench.fail(transfer(1)), [`at ${retryAt}`]);
+  assertEquals(known?.failures, 1);
+});
+
 Deno.test("stepManager() waits for a blocked target, and begins at once when it is back", () => {
   const bench = new Bench();
   const blocked = transfer(1, "ownership", { blocked: "b is down" });

@@ -58,8 +58,8 @@ export class RepairProcess {
   readonly #events: RepairEvents;
   readonly #refresh: Refresh;
   readonly #repairs = new Repairs();
-  /** The first vnode of the ring they were begun in. */
-  #repairsFirst = 0;
+  /** The first vnode of the ring they were begun in; `undefined` as long as there are none. */
+  #repairsFirst: number | undefined;
   /** Shares of other nodes' repairs, by the names of their transfers. */
   readonly #requested = new Map<string, RequestedShare>();
   /** When each share of this node's repairs was asked for. */
@@ -74,7 +74,7 @@ export class RepairProcess {
   /** Gives up the repairs of partitions that are not this node's any more. */
   giveUpLost(ring: Ring): void {
     const first = firstVnode(ring);
-    const resized = first !== this.#repairsFirst;
+    const resized = first !== (this.#repairsFirst ?? first);
     this.#repairsFirst = first;
     this.#repairs.giveUp(
       (partition) =>
@@ -122,6 +122,7 @@ export class RepairProcess {
       );
     }
     const shares = repairShares(partition, ring.size, REPAIR_N);
+    this.#repairsFirst ??= firstVnode(ring);
     const begun = modules.map((name) =>
       this.#repairs.begin(name, partition, shares)
     );

@@ -66,7 +66,7 @@ export interface TransferStatus {
   readonly itemsPerSecond: number;
   /** Bytes a second over the last seconds. */
   readonly bytesPerSecond: number;
-  /** Failures so far. */
+  /** Times it was broken off; that its target had no room yet does not count. */
   readonly failures: number;
   /** Why it failed last, or what it waits for. */
   readonly reason: string | null;
@@ -94,7 +94,7 @@ export interface HandoffStatus {
   readonly transfers: readonly TransferStatus[];
   /** Transfers that have ended since the node started. */
   readonly completed: number;
-  /** Attempts that have failed since then. */
+  /** Attempts that have been broken off since then. */
   readonly failed: number;
 }
 

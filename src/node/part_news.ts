@@ -92,6 +92,8 @@ export class PartNews {
         ensembles?.process.changed();
         break;
       case "services_changed":
+        // Nobody is served any more, nor is anything to be moved.
+        if (this.#parts.cluster?.hasLeft) break;
         this.updateViews();
         vnodes?.clusterChanged({ type: "services_changed", up: change.up });
         transfers?.changed();

@@ -16,12 +16,16 @@ import { type RingView, ringViewOf } from "../ring/ring_view.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeParts } from "./node_parts.ts";
 
-/** Shows requests the ring and the nodes that serve as they are now, under a new number. */
+/**
+ * Shows requests the ring and the nodes that serve as they are now, under a new
+ * number. Not of a node that has left: in the ring it has then it owns everything,
+ * and would acknowledge what nobody will ever find.
+ */
 export function updateViews(
   { cluster, modules, views, coordinators, config }: NodeParts,
   version: number,
 ): void {
-  if (cluster === undefined) return;
+  if (cluster === undefined || cluster.hasLeft) return;
   const { owners, generations: { resize } } = cluster.ring.ownership;
   for (const { name } of modules) {
     const id = moduleIdOf(name);

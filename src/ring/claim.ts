@@ -34,10 +34,15 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
+import { insertNode } from "./claim_insertion.ts";
 import { layoutClaim } from "./claim_layout.ts";
 import { pairClaim } from "./claim_pair.ts";
-import { type ClaimProblem, claimProblem } from "./claim_problem.ts";
-import { windowsWithRepeat } from "./claim_quality.ts";
+import {
+  type ClaimProblem,
+  claimProblem,
+  transfersMin,
+} from "./claim_problem.ts";
+import { claimQuality, windowsWithRepeat } from "./claim_quality.ts";
 import { searchClaim } from "./claim_search.ts";
 
 export {
@@ -62,6 +67,9 @@ export interface ClaimInput {
   readonly targetN?: number;
 }
 
+/** Most partitions, counted once for each new node, of a ring into which these are let one by one. */
+const ONE_BY_ONE_WORK_MAX = 1_024;
+
 /** Default of {@linkcode ClaimInput.targetN}. */
 export const TARGET_N_DEFAULT = 4;
 
@@ -83,10 +91,74 @@ export function claim(input: ClaimInput): string[] {
   const { owners, claimants, targetN = TARGET_N_DEFAULT } = input;
   const nodes = [...claimants].sort();
   checkInput(owners, nodes, targetN);
+  const ring = replacement(owners, nodes) ?? oneByOne(owners, nodes, targetN);
+  return ring !== undefined && isBest(owners, ring, nodes, targetN)
+    ? ring
+    : atOnce(owners, nodes, targetN);
+}
+
+/** Whether no better ring can exist, which is not known of every ring of which it is so. */
+function isBest(
+  owners: readonly string[],
+  ring: readonly string[],
+  nodes: readonly string[],
+  targetN: number,
+): boolean {
+  const problem = claimProblem(owners, nodes, targetN);
+  const { transfers, spread } = claimQuality(owners, ring, nodes);
+  return spread <= 1 && transfers === transfersMin(problem) &&
+    repeats(problem, ring).every((count) => count === 0);
+}
+
+/** The ring in which the only new node has what the only one had that is gone. */
+function replacement(
+  owners: readonly string[],
+  nodes: readonly string[],
+): string[] | undefined {
+  const gone = [...new Set(owners)].filter((node) => !nodes.includes(node));
+  const newcomers = nodes.filter((node) => !owners.includes(node));
+  if (gone.length !== 1 || newcomers.length !== 1) return undefined;
+  return owners.map((node) => node === gone[0] ? newcomers[0]! : node);
+}
+
+/** As {@linkcode claim}, whoever is new. */
+function atOnce(
+  owners: readonly string[],
+  nodes: readonly string[],
+  targetN: number,
+): string[] {
   const problem = claimProblem(owners, nodes, targetN);
   const exact = pairClaim(problem) ?? layoutClaim(problem);
   const ring = exact ?? settledRing(problem);
   return Array.from(ring, (node) => nodes[node]!);
+}
+
+/**
+ * The ring that comes of letting the new nodes in one after the other, if it
+ * takes little time to find. Of rings that are as good it is the one to have:
+ * each node stands where it took a partition from another, so that when it leaves
+ * these go back, and little else moves.
+ */
+function oneByOne(
+  owners: readonly string[],
+  nodes: readonly string[],
+  targetN: number,
+): string[] | undefined {
+  const owning = new Set(owners);
+  const members = nodes.filter((node) => owning.has(node));
+  const newcomers = nodes.filter((node) => !owning.has(node));
+  if (members.length === 0) members.push(...newcomers.splice(0, 1));
+  const work = newcomers.length * owners.length;
+  if (newcomers.length < 2 || work > ONE_BY_ONE_WORK_MAX) return undefined;
+  let ring = [...owners];
+  for (const node of newcomers) {
+    const grown = insertNode({ ring, node, members, distanceMin: targetN });
+    members.push(node);
+    ring = grown !== undefined && windowsWithRepeat(grown, targetN) === 0
+      ? grown
+      : atOnce(ring, members.toSorted(), targetN);
+  }
+  return ring;
 }
 
 /**
@@ -104,7 +176,10 @@ function settledRing(problem: ClaimProblem): Int32Array {
   return ring;
 }
 
-function repeats(problem: ClaimProblem, ring: Int32Array): number[] {
+function repeats(
+  problem: ClaimProblem,
+  ring: ArrayLike<string | number>,
+): number[] {
   const counts: number[] = [];
   for (let size = problem.windowMin; size <= problem.windowMax; size++) {
     counts.push(windowsWithRepeat(ring, size));

@@ -122,6 +122,29 @@ Deno.test("claim() has no repeat and needs no transfer but the joining node's as
   }
 });
 
+Deno.test("claim() lays nodes that come together out so that one can leave again and little moves", () => {
+  // By the number of nodes, the moves that a leave costs beyond the share of whoever leaves.
+  const spare = { 5: 9, 6: 8, 7: 6, 8: 1, 10: 1 };
+  for (const [count, spareMoves] of Object.entries(spare)) {
+    const claimants = namesUpTo(Number(count));
+    const before = Array<string>(64).fill(NAMES[0]!);
+    const owners = claim({ owners: before, claimants });
+    const quality = claimQuality(before, owners, claimants);
+    assertEquals(quality.windowsOf4WithRepeat, 0);
+    assertEquals(quality.transfers, 64 - Math.ceil(64 / Number(count)));
+    for (const leaver of claimants) {
+      const remaining = claimants.filter((node) => node !== leaver);
+      const after = claim({ owners, claimants: remaining });
+      const share = owners.filter((node) => node === leaver).length;
+      const { transfers } = claimQuality(owners, after, remaining);
+      assert(
+        transfers <= share + spareMoves,
+        `${leaver} of ${count} leaves ${share}: ${transfers}`,
+      );
+    }
+  }
+});
+
 Deno.test("claim() gives a replacement exactly what the replaced node had", () => {
   for (const nodes of [4, 6, 9]) {
     const owners = claim({

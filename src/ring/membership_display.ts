@@ -159,9 +159,17 @@ export function ringStatusReport(status: RingStatus): string {
       : handoffs.join("")) +
     "\n" + titleLine("Unreachable Nodes", 30) +
     (unreachable.length === 0
-      ? "All nodes are up and reachable\n\n"
+      ? reachableText(status.markedDown)
       : `The following nodes are unreachable: ${quotedNames(unreachable)}\n\n` +
         UNREACHABLE_WARNING);
+}
+
+/** The original's line, and whom it leaves out, which the original does not say. */
+function reachableText(markedDown: readonly string[]): string {
+  return "All nodes are up and reachable\n" +
+    (markedDown.length === 0
+      ? "\n"
+      : `Not counting those marked as down: ${quotedNames(markedDown)}\n\n`);
 }
 
 const RESIZE_PHASE_TEXTS: Record<RingResizePhase, string> = {

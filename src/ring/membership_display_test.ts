@@ -134,6 +134,7 @@ No pending changes.
 
 ============================== Unreachable Nodes ==============================
 All nodes are up and reachable
+Not counting those marked as down: ['dev3@127.0.0.1']
 
 `,
   );

@@ -156,7 +156,7 @@ function transitionText(
       ? ""
       : "WARNING: Not all replicas will be on distinct nodes\n\n") +
     movesText("Partitions reassigned", "reassigned", reassigned) +
-    (transition.resizing && transfers.length > 0
+    (transition.resizing
       ? `Ring is resizing. see ${
         options.ringStatus ?? "riak-admin ring-status"
       } for transfer details.\n`

@@ -21,7 +21,9 @@
  */
 import { compareTexts } from "../base/text_order.ts";
 import {
+  noVersion,
   sameVersion,
+  versionDescends,
   type VersionVector,
 } from "../causality/version_vector.ts";
 import type { RingGenerations } from "./ring_generations.ts";
@@ -287,6 +289,17 @@ export function membersBehind(ring: Ring): string[] {
   const lists = listsOf(ring);
   lists.agreeing ??= membersWith(ring, agreeingStatuses);
   return lists.agreeing.filter((node) => isBehind(ring, node));
+}
+
+/** Members whose word counts and that are not known to have seen all changes of `version`, sorted. */
+export function membersWithoutSight(
+  ring: Ring,
+  version: VersionVector,
+): string[] {
+  return membersWith(ring, agreeingStatuses)
+    .filter((node) =>
+      !versionDescends(ring.seen.get(node) ?? noVersion, version)
+    );
 }
 
 /** Nodes that may take requests and go by an older ring: members, and those that are joining, sorted. */

@@ -404,6 +404,11 @@ class Run {
       departed: () => operator.departed(),
       strike: (fault) => cluster.strike({ ...fault, atMs: 0 } as PlannedFault),
       machine,
+      hide: (index) => {
+        const { host } = machine(index);
+        cluster.network.hide(host, `door-${host}`);
+        return cluster.address(machine(index));
+      },
       ask: (index, act) => operator.ask(act, machine(index)),
       wipe: async (index, partition) => {
         const { host } = machine(index);

@@ -137,9 +137,9 @@ export class SimulatedCluster {
     return this.schedule.spares === 0 || machine.isIn(this.#seed);
   }
 
-  /** Where a machine's node listens. */
+  /** Where others reach a machine's node. */
   address(machine: SimulatedMachine): string {
-    return `${machine.host}:${SIMULATION_PORT}`;
+    return `${this.network.nameOf(machine.host)}:${SIMULATION_PORT}`;
   }
 
   /** Whether the node of `machine` is a member from the beginning and the schedule does not make it leave: clients from outside know these. */

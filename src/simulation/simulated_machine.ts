@@ -65,7 +65,7 @@ export class SimulatedMachine {
   /** By how much its wall clock is off, in milliseconds. */
   wallOffsetMs = 0;
   readonly #around: MachineSurroundings;
-  readonly #options: NodeOptions;
+  #options: NodeOptions;
   readonly #deaths = new Set<() => void>();
   #lives = 0;
   #powerLostAtMs = 0;
@@ -123,6 +123,11 @@ export class SimulatedMachine {
   onDeath(callback: () => void): () => void {
     this.#deaths.add(callback);
     return () => void this.#deaths.delete(callback);
+  }
+
+  /** From its next start on the node has these options besides those it has. */
+  configure(options: Partial<NodeOptions>): void {
+    this.#options = { ...this.#options, ...options };
   }
 
   /** Whether an operator wants a node here; else nothing starts it. */

@@ -7,6 +7,7 @@
  */
 import type { Chance } from "../base/chance.ts";
 import type { WhorlNode } from "../node/node.ts";
+import type { NodeOptions } from "../node/node_options.ts";
 import type {
   LogPart,
   PlannedChange,
@@ -27,6 +28,8 @@ export interface ScriptMachine {
   readonly process: unknown;
   /** Why its node did not start, each time it did not. */
   readonly startFailures: readonly string[];
+  /** Gives its node these options besides those it has, from its next start on: another version of an application, say. */
+  configure(options: Partial<NodeOptions>): void;
   /** Ends its process, or takes its power away. */
   kill(how: "process" | "power"): void;
   /** Starts its node, and from then on again whenever that gives up. */
@@ -59,6 +62,8 @@ export interface ScriptContext {
   strike(fault: Untimed<PlannedFault>): void;
   /** The machine of a node. */
   machine(index: number): ScriptMachine;
+  /** Has others reach a node at another address than where it listens, and there alone; answers which. */
+  hide(index: number): string;
   /** What `act` gives on a node. @throws What it refuses with, or that the node died over it. */
   ask<T>(index: number, act: (node: WhorlNode) => Promise<T>): Promise<T>;
   /** Takes a partition of a node's disk away, behind its back. */

@@ -84,6 +84,8 @@ export class SimulatedNetwork {
   readonly #lives: Map<SimulatedProcess, NetworkLife> = new Map();
   readonly #listeners: Map<Address, SimulatedListener> = new Map();
   readonly #connections: Set<SimulatedConnection> = new Set();
+  /** Hosts that others reach by another name only, by that name. */
+  readonly #doors = new Map<string, string>();
   #connects = 0;
   #connecting = 0;
   readonly #stands = (connection: SimulatedConnection): void =>
@@ -117,6 +119,17 @@ export class SimulatedNetwork {
 
   set weather(weather: NetworkWeather) {
     this.#conditions.weather = weather;
+  }
+
+  /** From now on others reach `host` as `door` and not by its own name, as one behind a forwarded port. */
+  hide(host: string, door: string): void {
+    this.#doors.set(door, host);
+  }
+
+  /** The name by which others reach `host`. */
+  nameOf(host: string): string {
+    const doors = [...this.#doors];
+    return doors.find(([, hidden]) => hidden === host)?.[0] ?? host;
   }
 
   /**
@@ -323,7 +336,9 @@ export class SimulatedNetwork {
     address: Address,
     signal: AbortSignal | undefined,
   ): Promise<ByteStream> {
-    const { host, port } = parseAddress(address);
+    const { host: name, port } = parseAddress(address);
+    const host = this.#doors.get(name) ?? name;
+    const isThere = this.nameOf(host) === name;
     const path = this.#path(life.host, host);
     const back = this.#path(host, life.host);
     const farAddress = formatAddress(host, port);
@@ -334,7 +349,7 @@ export class SimulatedNetwork {
       back,
       address,
       signal,
-      listener: () => this.#listeners.get(farAddress),
+      listener: () => isThere ? this.#listeners.get(farAddress) : undefined,
       connected: (listener) =>
         new SimulatedConnection({
           conditions: this.#conditions,

@@ -37,6 +37,24 @@ Deno.test("SimulatedNetwork sends what is written at one moment as one segment",
   assertEquals(bench.network.counts().segments - before, 1);
 });
 
+Deno.test("SimulatedNetwork.hide() has a host reached by another name only", async () => {
+  const bench = new NetworkBench();
+  const { a } = await bench.pair();
+  bench.network.hide("b", "door");
+  assertEquals([bench.network.nameOf("a"), bench.network.nameOf("b")], [
+    "a",
+    "door",
+  ]);
+  const reached = bench.watch(a.transport.connect("door:7"));
+  const refused = bench.watch(a.transport.connect("b:7"));
+  await bench.pass(A_WHILE_MS);
+  assert(reached.value !== undefined);
+  assertEquals(
+    refused.error,
+    "not_reachable: Cannot connect to b:7: the connection was refused, nobody listens there",
+  );
+});
+
 Deno.test("SimulatedNetwork.slow() delays one direction from now on, until it is 0", async () => {
   const bench = new NetworkBench();
   const { near, far } = await bench.pair();

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { TestNode } from "../../harness/test_node.ts";
 import {
   DURABLE,
@@ -324,7 +324,10 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
         "not_reachable",
         () => second.control.plan(),
       );
-      assert(error.message.includes(first.name), error.message);
+      assertStringIncludes(
+        error.message,
+        `the claimant, ${first.name}, cannot be reached: start it, or, if it stays away, mark it as down`,
+      );
       await first.start();
       await cluster.settled();
       assertEquals((await second.control.plan()).changes, []);

@@ -27,7 +27,13 @@ import {
   valueOf,
   writeKeys,
 } from "./cluster_data.ts";
-import { DURABLE, fourNodes, type Scenario, threeNodes } from "./scenario.ts";
+import {
+  DURABLE,
+  fourNodes,
+  missed,
+  type Scenario,
+  threeNodes,
+} from "./scenario.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url);
 const [SLOW, COUNTER] = ["slow_vnode.ts", "counter_vnode.ts"].map((file) =>
@@ -225,7 +231,12 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
       const [first, second, third] = threeNodes(cluster);
       const keys = keysOf(200);
       await third.kill();
-      await writeKeys(first, keys);
+      await missed([first, second], third);
+      // By all replicas, those on fallbacks among them: what was under way still
+      // when its node is killed would be lost, as it may be.
+      await forEach(keys, async (key) => {
+        await first.kv.put(BUCKET, key, valueOf(key, 1), { w: "all" });
+      });
       for (const node of [first, second]) {
         await node.kill();
         await node.start();

@@ -1,7 +1,7 @@
 /**
  * Members that leave, are removed, replaced and marked as down, after riak_test's
  * verify_leave, verify_staged_clustering, verify_down, verify_claimant and
- * verify_cluster_converge. The nodes hold no data.
+ * verify_cluster_converge. Most of the nodes hold no data.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { TestCluster } from "../../harness/test_cluster.ts";
 import type { NodeControl, TestNode } from "../../harness/test_node.ts";
 import { until } from "../../harness/until.ts";
+import { assertKeys, keysOf, writeKeys } from "./cluster_data.ts";
 import {
   DURABLE,
   missed,
@@ -224,6 +225,47 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name:
+      "a leave that was a mistake is taken back, and what had moved moves back",
+    cluster: { ...DURABLE, nodes: 3 },
+    async play(cluster) {
+      const [first, second, third] = threeNodes(cluster);
+      const keys = keysOf(100);
+      await writeKeys(first, keys);
+      const ownedBefore = await shareOf(first.control, third.name);
+      // What goes to the second stays for now, and the rest has gone.
+      await second.control.setHandoffEnabled("inbound", false);
+      await first.control.leave(third.name);
+      await commit(first.control);
+      await until(
+        "only what goes to the second is left",
+        async () => {
+          const { transfers } = await first.control.ringStatus();
+          return transfers.length < ownedBefore &&
+            transfers.every(({ nextOwner }) => nextOwner === second.name);
+        },
+        HEARS_MS_MAX,
+      );
+      const ownedMeanwhile = await shareOf(first.control, third.name);
+      assert(ownedMeanwhile > 0 && ownedMeanwhile < ownedBefore);
+      await refused("already_leaving", () => first.control.leave(third.name));
+      await third.stop();
+      await missed([first, second], third);
+      await first.control.down(third.name);
+      await second.control.setHandoffEnabled("inbound", true);
+      await third.start();
+      await cluster.settled();
+      const { members } = await first.control.clusterStatus();
+      assertEquals(
+        members.map(({ status }) => status),
+        ["valid", "valid", "valid"],
+      );
+      const ownedAfter = await shareOf(first.control, third.name);
+      assert(Math.abs(ownedAfter - ownedBefore) <= 1);
+      await assertKeys(third, keys);
+    },
+  },
+  {
     // verify_claimant
     name:
       "a claimant that is marked as down is followed, keeps what was staged, and does not come back as claimant",
@@ -306,6 +348,12 @@ async function left(node: TestNode, mark: number): Promise<void> {
 
 async function commit(control: NodeControl): Promise<void> {
   await control.commit((await control.plan()).planId);
+}
+
+/** Partitions that `name` owns. */
+async function shareOf(control: NodeControl, name: string): Promise<number> {
+  const { owners, nodes } = await control.ringStatus();
+  return owners.filter((owner) => nodes[owner] === name).length;
 }
 
 async function ownersOf(control: NodeControl): Promise<readonly string[]> {

@@ -8,6 +8,7 @@ import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
 import { GUEST_SCENARIOS } from "./guest_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
+import { OPERATOR_SCENARIOS } from "./operator_scenarios.ts";
 import { OVERLOAD_SCENARIOS } from "./overload_scenarios.ts";
 import { RA_KV_SCENARIOS } from "./ra_kv_scenarios.ts";
 import { RESIZE_SCENARIOS } from "./resize_scenarios.ts";
@@ -19,6 +20,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...HANDOFF_SCENARIOS,
   ...RESIZE_SCENARIOS,
   ...GUEST_SCENARIOS,
+  ...OPERATOR_SCENARIOS,
   ...ENSEMBLE_SCENARIOS,
   ...RA_KV_SCENARIOS,
   ...ENSEMBLE_LOSS_SCENARIOS,

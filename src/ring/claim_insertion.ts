@@ -1,0 +1,90 @@
+/**
+ * One node that joins a ring without repeats: it takes partitions that lie far
+ * enough from each other, from those who have too many. Then it is in no window
+ * twice, nobody else comes into a window, and nothing moves but its share.
+ *
+ *     abcd abcd abcd abcd  →  abcd ebcd aecd abed
+ *
+ * @module
+ */
+
+/** A node that joins. */
+export interface Insertion {
+  /** Owner of each partition: of all `members`, and balanced. */
+  readonly ring: readonly string[];
+  /** The node. */
+  readonly node: string;
+  /** Who owns the ring now; of those that may keep one partition more than others, the first ones do. */
+  readonly members: readonly string[];
+  /** Fewest partitions from one of its own to the next. */
+  readonly distanceMin: number;
+}
+
+/** The ring with the node in it, its partitions as far apart as can be; `undefined` if there is no such ring, or none this simple. */
+export function insertNode(insertion: Insertion): string[] | undefined {
+  const { ring, members, distanceMin } = insertion;
+  const share = Math.floor(ring.length / (members.length + 1));
+  const surplus = surplusOf(insertion, share);
+  if (surplus === undefined || share === 0) return undefined;
+  const distanceMax = Math.floor(ring.length / share);
+  for (let distance = distanceMax; distance >= distanceMin; distance--) {
+    for (let start = 0; start < ring.length; start++) {
+      const taken = takeFrom(ring, start, distance, share, new Map(surplus));
+      if (taken === undefined || !isClosed(ring, taken, distanceMin)) continue;
+      return ring.map((owner, i) => taken.includes(i) ? insertion.node : owner);
+    }
+  }
+  return undefined;
+}
+
+/** How many partitions each member gives away; `undefined` if some member has too few. */
+function surplusOf(
+  { ring, members }: Insertion,
+  share: number,
+): Map<string, number> | undefined {
+  const surplus = new Map<string, number>();
+  for (const owner of ring) surplus.set(owner, (surplus.get(owner) ?? 0) + 1);
+  let larger = ring.length % (members.length + 1);
+  for (const member of members) {
+    let spare = (surplus.get(member) ?? 0) - share;
+    if (spare > 0 && larger > 0) {
+      larger--;
+      spare--;
+    }
+    if (spare < 0) return undefined;
+    surplus.set(member, spare);
+  }
+  return larger === 0 ? surplus : undefined;
+}
+
+/** The first `count` partitions from `start` on, at that distance at least, of owners that can spare them; ascending as one goes round. */
+function takeFrom(
+  ring: readonly string[],
+  start: number,
+  distance: number,
+  count: number,
+  surplus: Map<string, number>,
+): number[] | undefined {
+  const taken: number[] = [];
+  for (let step = 0; step < ring.length && taken.length < count;) {
+    const partition = (start + step) % ring.length;
+    const owner = ring[partition]!;
+    const spare = surplus.get(owner) ?? 0;
+    if (spare > 0) {
+      surplus.set(owner, spare - 1);
+      taken.push(partition);
+    }
+    step += spare > 0 ? distance : 1;
+  }
+  return taken.length === count ? taken : undefined;
+}
+
+/** Whether the last partition is far enough from the first one, around the end of the ring. */
+function isClosed(
+  ring: readonly string[],
+  taken: readonly number[],
+  distanceMin: number,
+): boolean {
+  const gap = (taken[0]! - taken.at(-1)! + ring.length) % ring.length;
+  return taken.length === 1 || gap >= distanceMin;
+}
