@@ -14,10 +14,8 @@
  */
 import { NO_BYTES } from "../base/byte_slab.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { equalBytes } from "../base/byte_order.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
-import { KvQuery } from "../kv/kv_keys.ts";
 import { kvGetCodec, kvPutCodec } from "../kv/kv_command_codec.ts";
 import { SiblingFlag } from "../kv/kv_object_codec.ts";
 import {
@@ -37,16 +35,7 @@ import {
   readOperationHeader,
 } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
-import {
-  CoverageAction,
-  readCoverageRequest,
-} from "../vnode/coverage_codec.ts";
-import {
-  moduleIdOf,
-  readVnodeRequestHeader,
-  RequestFlag,
-  type VnodeRequestHeader,
-} from "../vnode/vnode_wire.ts";
+import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { ConsistentKeys, KeyRing } from "./consistent_keys.ts";
 import {
   absentObject,
@@ -57,6 +46,7 @@ import {
 } from "./consistent_object.ts";
 import { partitionGroup, vnodeOfGroup } from "./ensemble_names.ts";
 import { partitionOfKey } from "./group_sources.ts";
+import type { MarkedBuckets } from "./marked_buckets.ts";
 
 const KV_MODULE_ID = moduleIdOf("kv");
 /** Memory the scratch may keep. */
@@ -76,6 +66,8 @@ export function successorOf(
 
 /** What serving consistent buckets stands on. */
 export interface ConsistentKvOptions {
+  /** Those that are consistent. */
+  readonly buckets: MarkedBuckets;
   /** Carries operations of groups out. @throws {WhorlError} `closed` while it does not run. */
   readonly groups: () => OperationCarrier;
   /** The ring by which keys are looked for. */
@@ -89,15 +81,7 @@ export interface ConsistentKvOptions {
 /** Serves consistent buckets; see the module's text. */
 export class ConsistentKv implements OperationCarrier {
   readonly #options: ConsistentKvOptions;
-  #buckets: readonly Uint8Array[] = [];
   readonly #header = emptyOperationHeader();
-  readonly #request: VnodeRequestHeader = {
-    moduleId: 0,
-    vnode: 0,
-    command: 0,
-    flags: 0,
-    timeLeftMs: 0,
-  };
   readonly #reader = new ByteReader(NO_BYTES);
   #scratch = new ByteWriter(1024);
 
@@ -105,75 +89,26 @@ export class ConsistentKv implements OperationCarrier {
     this.#options = options;
   }
 
-  /** These buckets are consistent from now on. */
-  setBuckets(buckets: readonly string[]): void {
-    const encoder = new TextEncoder();
-    this.#buckets = buckets.map((bucket) => encoder.encode(bucket));
+  /** Whether the operation in `bytes[start, end)` is on a consistent bucket, or of a listing of one that goes on. */
+  serves(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#options.buckets.isFor(bytes, start, end) ||
+      this.#goesOn(bytes, start, end);
   }
 
-  /** Whether the operation in `bytes[start, end)` is on a consistent bucket. What cannot be read is not: others refuse it. */
-  serves(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.#buckets.length === 0) return false;
+  /** What cannot be read does not: others refuse it. */
+  #goesOn(bytes: Uint8Array, start: number, end: number): boolean {
+    const kind = bytes[start];
+    if (!isCoverageKind(kind) || kind === OperationKind.coverage) return false;
     const header = this.#header;
     this.#reader.reset(bytes, start, end);
     try {
       readOperationHeader(this.#reader, header);
-      if (header.moduleId !== KV_MODULE_ID) return false;
-      if (isCoverageKind(header.kind)) return this.#lists(header.kind);
-      return this.#isIn(bytes, header.keyStart, header.keyEnd);
+      return header.moduleId === KV_MODULE_ID &&
+        this.#options.keys.has(this.#reader.u53());
     } catch (error) {
       if (isWhorlError(error)) return false;
       throw error;
     }
-  }
-
-  /**
-   * Whether the request to a vnode in `bytes[start, end)` is on a consistent bucket:
-   * whoever made it takes it for one that vnodes serve. What cannot be read is not.
-   */
-  isMistaken(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.#buckets.length === 0) return false;
-    const request = this.#request;
-    const reader = this.#reader;
-    reader.reset(bytes, start, end);
-    try {
-      readVnodeRequestHeader(reader, request);
-      if (request.moduleId !== KV_MODULE_ID) return false;
-      if (!(request.flags & RequestFlag.coverage)) {
-        const keyBytes = reader.u16();
-        return this.#isIn(bytes, reader.offset, reader.offset + keyBytes);
-      }
-      if (request.command !== KvQuery.keys) return false;
-      const { action } = readCoverageRequest(reader);
-      return action === CoverageAction.open &&
-        this.#hasBucket(reader.rest());
-    } catch (error) {
-      if (isWhorlError(error)) return false;
-      throw error;
-    }
-  }
-
-  #lists(kind: number): boolean {
-    if (kind !== OperationKind.coverage) {
-      return this.#options.keys.has(this.#reader.u53());
-    }
-    if (this.#header.command !== KvQuery.keys) return false;
-    this.#reader.u32();
-    return this.#hasBucket(this.#reader.rest());
-  }
-
-  /** Whether the storage key in `bytes[keyStart, keyEnd)` is of a consistent bucket. */
-  #isIn(bytes: Uint8Array, keyStart: number, keyEnd: number): boolean {
-    if (keyEnd - keyStart < 2) return false;
-    const bucketStart = keyStart + 2;
-    const bucketEnd = bucketStart + ((bytes[keyStart] as number) << 8) +
-      (bytes[keyStart + 1] as number);
-    return bucketEnd <= keyEnd &&
-      this.#hasBucket(bytes.subarray(bucketStart, bucketEnd));
-  }
-
-  #hasBucket(bucket: Uint8Array): boolean {
-    return this.#buckets.some((known) => equalBytes(known, bucket));
   }
 
   /** Takes in an operation that {@linkcode serves} is true of. */

@@ -4,7 +4,6 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import { kvClient, kvOutcomeUnknown } from "../kv/kv_client.ts";
-import { writeGetBody } from "../kv/kv_command_codec.ts";
 import {
   RaKvOperation,
   readGetBody,
@@ -19,19 +18,10 @@ import {
   readOperationHeader,
 } from "../request/operation_codec.ts";
 import { partitionOf } from "../ring/chash.ts";
-import {
-  CoverageAction,
-  writeCoverageAction,
-  writeCoverageOpen,
-} from "../vnode/coverage_codec.ts";
-import {
-  moduleIdOf,
-  RequestFlag,
-  writeVnodeRequestHeader,
-} from "../vnode/vnode_wire.ts";
 import { ConsistentKeys } from "./consistent_keys.ts";
 import { ConsistentKv } from "./consistent_kv.ts";
 import { partitionGroup } from "./ensemble_names.ts";
+import { MarkedBuckets } from "./marked_buckets.ts";
 
 const decoder = new TextDecoder();
 
@@ -95,7 +85,10 @@ class Groups implements OperationCarrier {
 
 function consistent() {
   const groups = new Groups();
+  const buckets = new MarkedBuckets();
+  buckets.set(["accounts"]);
   const service = new ConsistentKv({
+    buckets,
     groups: () => groups,
     ring: () => ({ generation: 0, size: 16 }),
     wallClock: () => 1_000,
@@ -106,7 +99,6 @@ function consistent() {
       keysOf: () => Promise.reject(new WhorlError("timeout", "nobody")),
     }),
   });
-  service.setBuckets(["accounts"]);
   const others: number[] = [];
   const kv = kvClient(() => ({
     submit(bytes, start, end, target) {
@@ -211,54 +203,4 @@ Deno.test("operations that cannot be read are others' to refuse", () => {
   for (const bytes of [new Uint8Array(0), new Uint8Array(18).fill(3)]) {
     assertEquals(service.serves(bytes, 0, bytes.length), false);
   }
-});
-
-/** A request to a vnode of `kv`, or with `module` of another one. */
-function vnodeRequest(
-  flags: number,
-  body: (into: ByteWriter) => void,
-  module = "kv",
-): Uint8Array {
-  const into = new ByteWriter(64);
-  writeVnodeRequestHeader(into, moduleIdOf(module), 3, 0, flags, 1_000);
-  body(into);
-  return into.copy();
-}
-
-function keyIn(bucket: string): (into: ByteWriter) => void {
-  return (into) => writeGetBody(bucket, "ann", into);
-}
-
-function listing(bucket: string): (into: ByteWriter) => void {
-  return (into) => {
-    writeCoverageOpen(into, 7, 1_000, [1, 2]);
-    into.raw(new TextEncoder().encode(bucket));
-  };
-}
-
-Deno.test("a request to a vnode is mistaken if it is on a consistent bucket", () => {
-  const { service } = consistent();
-  const { coverage } = RequestFlag;
-  const isMistaken = (bytes: Uint8Array) =>
-    service.isMistaken(bytes, 0, bytes.length);
-  assertEquals([
-    isMistaken(vnodeRequest(0, keyIn("accounts"))),
-    isMistaken(vnodeRequest(coverage, listing("accounts"))),
-  ], [true, true]);
-  for (
-    const other of [
-      vnodeRequest(0, keyIn("account")),
-      vnodeRequest(0, keyIn("accounts"), "shop"),
-      vnodeRequest(coverage, listing("accounts2")),
-      vnodeRequest(
-        coverage,
-        (into) => writeCoverageAction(into, CoverageAction.more, 7),
-      ),
-      vnodeRequest(0, (into) => into.u8(0)),
-      vnodeRequest(coverage, (into) => into.u8(CoverageAction.open)),
-      new Uint8Array(3),
-    ]
-  ) assertEquals(isMistaken(other), false);
-  service.setBuckets([]);
-  assertEquals(isMistaken(vnodeRequest(0, keyIn("accounts"))), false);
 });

@@ -19,6 +19,7 @@ import type { EnsembleProcess } from "../ensemble/ensemble_process.ts";
 import type { GroupExport } from "../ensemble/group_export.ts";
 import type { GroupTakeovers } from "../ensemble/group_takeovers.ts";
 import type { KeyQuestions } from "../ensemble/key_questions.ts";
+import { MarkedBuckets } from "../ensemble/marked_buckets.ts";
 import { CoveragePace } from "../request/coverage_pace.ts";
 import type { HandoffProcess } from "../handoff/handoff_process.ts";
 import type { HandoffControl } from "../handoff/transfer.ts";
@@ -72,10 +73,12 @@ export class NodeParts {
       readonly takeovers: GroupTakeovers;
     }
     | undefined;
+  /** The consistent buckets, by the ring that is stored. They are known while nobody serves them. */
+  readonly buckets: MarkedBuckets = new MarkedBuckets();
   /** Serves consistent buckets. It stays while what it stands on is restarted: nobody else may serve them. */
   consistentKv: ConsistentKv | undefined;
   /** Which requests of other nodes get to the vnodes. */
-  readonly door: VnodeDoor = new VnodeDoor(() => this.consistentKv);
+  readonly door: VnodeDoor;
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
   /** How fast coverage queries may go while requests are under way. */
@@ -101,6 +104,7 @@ export class NodeParts {
     this.config = config;
     this.environment = environment;
     this.modules = modules;
+    this.door = new VnodeDoor(this.buckets);
   }
 
   /** All coordinators that run now. */
@@ -115,13 +119,19 @@ export class NodeParts {
     );
   }
 
-  /** Who takes the operation in `bytes[start, end)` in. */
+  /** Who takes the operation in `bytes[start, end)` in; nobody while its part has yet to start. */
   carrierOf(
     bytes: Uint8Array,
     start: number,
     end: number,
   ): OperationCarrier | undefined {
-    if (this.consistentKv?.serves(bytes, start, end)) return this.consistentKv;
+    const { buckets, consistentKv } = this;
+    // Vnodes know nothing of a consistent bucket, and would keep what they are
+    // given to themselves.
+    const isConsistent = consistentKv === undefined
+      ? buckets.isFor(bytes, start, end)
+      : consistentKv.serves(bytes, start, end);
+    if (isConsistent) return consistentKv;
     const kind = bytes[start];
     if (kind === OperationKind.raft) return this.raKv?.router;
     return isCoverageKind(kind) ? this.coverage : this.requests;

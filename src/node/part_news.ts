@@ -56,7 +56,7 @@ export class PartNews {
   clusterChanged(change: ClusterChange): void {
     const {
       environment: { log },
-      consistentKv,
+      buckets,
       door,
       ensembles,
       transfers,
@@ -67,9 +67,10 @@ export class PartNews {
         this.#host.hasLeft();
         break;
       case "ring_changed":
+        // Before anybody serves by this ring.
+        buckets.set(consistentBuckets(change.ring));
         door.follow(change.ring);
         this.updateViews();
-        consistentKv?.setBuckets(consistentBuckets(change.ring));
         ensembles?.process.changed();
         ownPartitions(this.#parts);
         vnodes?.clusterChanged({

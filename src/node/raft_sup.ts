@@ -25,7 +25,6 @@ import { GroupExport } from "../ensemble/group_export.ts";
 import { GroupTakeovers } from "../ensemble/group_takeovers.ts";
 import { KeyQuestions } from "../ensemble/key_questions.ts";
 import { MemberQuestions } from "../ensemble/member_questions.ts";
-import { consistentBuckets } from "../ring/consistent_buckets.ts";
 import { ageOfVnode } from "../ring/ring_generations.ts";
 import { raKvClient } from "../ra_kv/ra_kv_client.ts";
 import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
@@ -250,6 +249,7 @@ function startEnsembles(parts: NodeParts): Child {
     return { generation: ownership.generations.current, size };
   };
   const consistentKv = new ConsistentKv({
+    buckets: parts.buckets,
     groups: () => present(parts.raKv, "ra_kv").router,
     ring: keyRing,
     wallClock: () => environment.wallClock(),
@@ -260,9 +260,6 @@ function startEnsembles(parts: NodeParts): Child {
       keysOf: (...question) => questions.keysOf(...question),
     }),
   });
-  if (parts.cluster !== undefined) {
-    consistentKv.setBuckets(consistentBuckets(parts.cluster.ring));
-  }
   const ensembles = { process, questions, exports, takeovers };
   parts.ensembles = ensembles;
   parts.consistentKv = consistentKv;

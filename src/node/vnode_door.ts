@@ -6,7 +6,7 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
-import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
+import type { MarkedBuckets } from "../ensemble/marked_buckets.ts";
 import {
   createFormerReaders,
   followRing,
@@ -27,10 +27,11 @@ const VNODE_OFFSET = 4;
 /** See the module's text. */
 export class VnodeDoor {
   readonly #readers = createFormerReaders();
-  readonly #consistentKv: () => ConsistentKv | undefined;
+  readonly #buckets: Pick<MarkedBuckets, "isMistaken">;
 
-  constructor(consistentKv: () => ConsistentKv | undefined) {
-    this.#consistentKv = consistentKv;
+  /** @param buckets Those that vnodes do not serve. */
+  constructor(buckets: Pick<MarkedBuckets, "isMistaken">) {
+    this.#buckets = buckets;
   }
 
   /** This node goes by `ring`, and has said so to nobody. */
@@ -72,7 +73,7 @@ export class VnodeDoor {
         { details: { partition: partitionOfVnode(vnode) } },
       );
     }
-    return this.#consistentKv()?.isMistaken(bytes, start, end)
+    return this.#buckets.isMistaken(bytes, start, end)
       ? new WhorlError(
         "ring_not_ready",
         `Cannot have a vnode serve a consistent bucket: ${from} has not heard yet that it is one`,

@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
 import { ByteWriter } from "../base/byte_writer.ts";
-import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
 import type { Ring } from "../ring/ring.ts";
 import {
   beginResize,
@@ -39,9 +38,7 @@ function codeOf(
   body: (into: ByteWriter) => void,
   isMistaken = false,
 ): string | undefined {
-  const door = new VnodeDoor(() =>
-    ({ isMistaken: () => isMistaken }) as unknown as ConsistentKv
-  );
+  const door = new VnodeDoor({ isMistaken: () => isMistaken });
   for (const each of rings) door.follow(each);
   const into = new ByteWriter(64);
   into.u8(0);

@@ -1,0 +1,54 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
+import { kvClient } from "../kv/kv_client.ts";
+import { writeGetBody } from "../kv/kv_command_codec.ts";
+import type { Coordinators } from "../request/coordinators.ts";
+import { moduleIdOf, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
+import { NodeParts } from "./node_parts.ts";
+
+/** Parts of a node that knows of a consistent bucket, and who takes in what its client asks for. */
+function partsWithBucket() {
+  const parts = new NodeParts({} as never, {} as never, []);
+  const requests = {} as Coordinators;
+  parts.requests = requests;
+  parts.buckets.set(["accounts"]);
+  const carriers: unknown[] = [];
+  const kv = kvClient(() => ({
+    submit: (bytes, start, end, target) => {
+      carriers.push(parts.carrierOf(bytes, start, end));
+      target.operationFailed(new WhorlError("closed", "only looked at"));
+    },
+  }));
+  const ask = async (bucket: string): Promise<void> => {
+    await assertRejects(() => kv.get(bucket, "ann"), WhorlError);
+  };
+  return { parts, requests, carriers, ask };
+}
+
+Deno.test("NodeParts has nobody take in what is on a consistent bucket while what serves those has yet to start", async () => {
+  const { parts, requests, carriers, ask } = partsWithBucket();
+  for (const bucket of ["accounts", "carts"]) await ask(bucket);
+  const consistentKv = {
+    serves: (...range) => parts.buckets.isFor(...range),
+  } as ConsistentKv;
+  parts.consistentKv = consistentKv;
+  for (const bucket of ["accounts", "carts"]) await ask(bucket);
+  assertEquals(carriers, [undefined, requests, consistentKv, requests]);
+});
+
+Deno.test("NodeParts has vnodes refuse what is on a consistent bucket while what serves those has yet to start", () => {
+  const { parts } = partsWithBucket();
+  const codeOf = (bucket: string): string | undefined => {
+    const into = new ByteWriter(64);
+    writeVnodeRequestHeader(into, moduleIdOf("kv"), 3, 0, 0, 1_000);
+    writeGetBody(bucket, "ann", into);
+    const bytes = into.copy();
+    return parts.door.refuse("b", bytes, 0, bytes.length, undefined)?.code;
+  };
+  assertEquals([codeOf("accounts"), codeOf("carts")], [
+    "ring_not_ready",
+    undefined,
+  ]);
+});
