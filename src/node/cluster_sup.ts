@@ -59,6 +59,8 @@ async function startCluster(
   const home = present(parts.home, "home");
   const child = new ResourceChild("cluster", () => {
     if (parts.cluster === cluster) parts.cluster = undefined;
+    // The next one has only the ring to go by, which does not tell.
+    if (cluster.hasLeft) parts.left();
     cluster.stop();
   });
   const cluster = new ClusterProcess(

@@ -553,11 +553,13 @@ export class WhorlNode implements AsyncDisposable {
 
   /** This node has left its cluster and has nothing left to do. */
   #left(): void {
+    if (this.#hasLeft) return;
     const { environment } = this.#parts;
     environment.log.warn(
       `${this.name} has left its cluster and stops; started again, it is alone`,
     );
     this.#hasLeft = true;
+    this.#parts.left();
     // Not inside this notification, which others have yet to receive.
     environment.defer(() => this.#stopIfLeft());
   }

@@ -95,6 +95,7 @@ export class NodeParts {
   onReport: (report: SupervisorReport) => void = () => {};
   /** Worker threads that hang and cannot be ended. */
   zombies = 0;
+  #hasLeft = false;
 
   constructor(
     config: NodeConfig,
@@ -104,7 +105,20 @@ export class NodeParts {
     this.config = config;
     this.environment = environment;
     this.modules = modules;
-    this.door = new VnodeDoor(this.buckets);
+    this.door = new VnodeDoor(this.buckets, config.name);
+  }
+
+  /**
+   * Whether the cluster goes on without this node. Until it stops it stands in a
+   * ring that nobody is to know, and takes in nothing: nobody would find that.
+   */
+  get hasLeft(): boolean {
+    return this.#hasLeft || this.cluster?.hasLeft === true;
+  }
+
+  /** {@linkcode hasLeft} from now on, whatever a cluster part that is made anew knows. */
+  left(): void {
+    this.#hasLeft = true;
   }
 
   /** All coordinators that run now. */
@@ -119,12 +133,13 @@ export class NodeParts {
     );
   }
 
-  /** Who takes the operation in `bytes[start, end)` in; nobody while its part has yet to start. */
+  /** Who takes the operation in `bytes[start, end)` in; nobody while its part has yet to start, or once this node has left. */
   carrierOf(
     bytes: Uint8Array,
     start: number,
     end: number,
   ): OperationCarrier | undefined {
+    if (this.hasLeft) return undefined;
     const { buckets, consistentKv } = this;
     // Vnodes know nothing of a consistent bucket, and would keep what they are
     // given to themselves.

@@ -1,6 +1,7 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
+import type { ClusterProcess } from "../cluster/cluster_process.ts";
 import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
 import { kvClient } from "../kv/kv_client.ts";
 import { writeGetBody } from "../kv/kv_command_codec.ts";
@@ -51,4 +52,20 @@ Deno.test("NodeParts has vnodes refuse what is on a consistent bucket while what
     "ring_not_ready",
     undefined,
   ]);
+});
+
+Deno.test("NodeParts has nobody take in operations of a node that has left, also when its cluster part is made anew", async () => {
+  const { parts, requests, carriers, ask } = partsWithBucket();
+  await ask("carts");
+  parts.cluster = { hasLeft: true } as ClusterProcess;
+  await ask("carts");
+  assertThrows(
+    () => parts.operations.submit(new Uint8Array(1), 0, 1, {} as never),
+    WhorlError,
+  );
+  parts.cluster = { hasLeft: false } as ClusterProcess;
+  assertEquals(parts.hasLeft, false);
+  parts.left();
+  await ask("carts");
+  assertEquals(carriers, [requests, undefined, undefined]);
 });

@@ -67,6 +67,11 @@ export class PartNews {
         this.#host.hasLeft();
         break;
       case "ring_changed":
+        // Of a cluster part that was made anew since.
+        if (this.#parts.hasLeft) {
+          this.#host.hasLeft();
+          break;
+        }
         // Before anybody serves by this ring.
         buckets.set(consistentBuckets(change.ring));
         door.follow(change.ring);
@@ -94,7 +99,7 @@ export class PartNews {
         break;
       case "services_changed":
         // Nobody is served any more, nor is anything to be moved.
-        if (this.#parts.cluster?.hasLeft) break;
+        if (this.#parts.hasLeft) break;
         this.updateViews();
         vnodes?.clusterChanged({ type: "services_changed", up: change.up });
         transfers?.changed();

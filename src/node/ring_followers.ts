@@ -22,10 +22,10 @@ import type { NodeParts } from "./node_parts.ts";
  * and would acknowledge what nobody will ever find.
  */
 export function updateViews(
-  { cluster, modules, views, coordinators, config }: NodeParts,
+  { cluster, hasLeft, modules, views, coordinators, config }: NodeParts,
   version: number,
 ): void {
-  if (cluster === undefined || cluster.hasLeft) return;
+  if (cluster === undefined || hasLeft) return;
   const { owners, generations: { resize } } = cluster.ring.ownership;
   for (const { name } of modules) {
     const id = moduleIdOf(name);
@@ -42,9 +42,11 @@ export function updateViews(
   }
 }
 
-/** Has masters run the vnodes that this node owns, and know the generations of the ring. */
-export function ownPartitions({ cluster, vnodes, config }: NodeParts): void {
-  if (cluster === undefined) return;
+/** Has masters run the vnodes that this node owns, and know the generations of the ring; not those of a node that has left, either. */
+export function ownPartitions(
+  { cluster, hasLeft, vnodes, config }: NodeParts,
+): void {
+  if (cluster === undefined || hasLeft) return;
   const { ring } = cluster;
   const first = firstVnode(ring);
   const mine: number[] = [];

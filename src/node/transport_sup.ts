@@ -220,7 +220,7 @@ export function frameHandler(
           u32At(bytes, start + VNODE_REQUEST_TIME_LEFT_OFFSET, end),
         );
         const { vnodes } = parts;
-        if (vnodes === undefined) {
+        if (vnodes === undefined || parts.hasLeft) {
           answerFailure(target, correlation, stopping());
           return;
         }
@@ -385,7 +385,7 @@ function bulkFrameHandler(
           u32At(bytes, start + VNODE_REQUEST_TIME_LEFT_OFFSET, end),
         );
         const { transfers: handoff, vnodes } = parts;
-        if (handoff === undefined || vnodes === undefined) {
+        if (handoff === undefined || vnodes === undefined || parts.hasLeft) {
           answerFailure(target, correlation, stopping());
           return;
         }

@@ -33,6 +33,7 @@ class Bench {
   letIn = true;
   /** Whether the peer has not heard of something. */
   isLate = false;
+  hasLeft = false;
   readonly answers: string[] = [];
   readonly link: Link;
   readonly #handle: ReturnType<typeof frameHandler>;
@@ -67,8 +68,12 @@ class Bench {
     const unused = (): never => {
       throw new Error("nobody asks for that");
     };
+    const hasLeft = (): boolean => this.hasLeft;
     this.#handle = frameHandler(
       {
+        get hasLeft() {
+          return hasLeft();
+        },
         vnodes: { relay: () => void this.relayed++ },
         door: {
           refuse: () =>
@@ -162,6 +167,15 @@ Deno.test("frameHandler() answers a peer that goes by less than this node itself
     ["ring_not_ready", "ring_not_ready"],
     0,
   ]);
+});
+
+Deno.test("frameHandler() lets nothing through to the vnodes of a node that has left", () => {
+  for (const kind of ["peer", "bulk"] as const) {
+    const bench = new Bench(kind);
+    bench.hasLeft = true;
+    bench.send(kind === "bulk" ? RequestFlag.handoff : 0, batch);
+    assertEquals([bench.answers, bench.relayed], [["closed"], 0]);
+  }
 });
 
 Deno.test("frameHandler() takes no request for a vnode from a client", () => {

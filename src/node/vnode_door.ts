@@ -1,7 +1,8 @@
 /**
  * Which requests of other nodes get to the vnodes of this one. A node may go by a
  * ring that says less than this node has said to know: then it would read or write
- * where others do not look any more, and is refused until it has heard of it.
+ * where others do not look any more, and is refused until it has heard of it. A
+ * node that exits stands in for no other one any more.
  *
  * @module
  */
@@ -12,7 +13,7 @@ import {
   followRing,
   mayAsk,
 } from "../ring/former_readers.ts";
-import type { Ring } from "../ring/ring.ts";
+import { memberStatus, type Ring } from "../ring/ring.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
 import { CoverageAction } from "../vnode/coverage_codec.ts";
 import {
@@ -29,9 +30,15 @@ export class VnodeDoor {
   readonly #readers = createFormerReaders();
   readonly #buckets: Pick<MarkedBuckets, "isMistaken">;
 
-  /** @param buckets Those that vnodes do not serve. */
-  constructor(buckets: Pick<MarkedBuckets, "isMistaken">) {
+  readonly #self: string;
+
+  /**
+   * @param buckets Those that vnodes do not serve.
+   * @param self Name of this node.
+   */
+  constructor(buckets: Pick<MarkedBuckets, "isMistaken">, self: string) {
     this.#buckets = buckets;
+    this.#self = self;
   }
 
   /** This node goes by `ring`, and has said so to nobody. */
@@ -59,6 +66,16 @@ export class VnodeDoor {
     // What has begun already goes on.
     if (flags & RequestFlag.coverage && action !== CoverageAction.open) {
       return undefined;
+    }
+    if (
+      flags & RequestFlag.asFallback && current !== undefined &&
+      memberStatus(current, this.#self) === "exiting"
+    ) {
+      // It has handed on all it had, and nobody looks here again.
+      return new WhorlError(
+        "closed",
+        "Cannot stand in for another node as this one exits",
+      );
     }
     const vnode = (bytes[start + VNODE_OFFSET] as number) << 8 |
       (bytes[start + VNODE_OFFSET + 1] as number);

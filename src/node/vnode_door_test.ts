@@ -5,6 +5,7 @@ import {
   beginResize,
   enterResizePhase,
   freshRing,
+  setStatus,
 } from "../ring/ring_change.ts";
 import {
   CoverageAction,
@@ -38,7 +39,7 @@ function codeOf(
   body: (into: ByteWriter) => void,
   isMistaken = false,
 ): string | undefined {
-  const door = new VnodeDoor({ isMistaken: () => isMistaken });
+  const door = new VnodeDoor({ isMistaken: () => isMistaken }, "a");
   for (const each of rings) door.follow(each);
   const into = new ByteWriter(64);
   into.u8(0);
@@ -81,4 +82,13 @@ Deno.test("VnodeDoor lets a listing begin no more, and go on", () => {
 Deno.test("VnodeDoor refuses who takes a consistent bucket for another one, and leaves to others what cannot be read", () => {
   assertEquals(codeOf([ring], "b", 0, key, true), "ring_not_ready");
   assertEquals(codeOf([ring], "b", 0, () => {}, true), undefined);
+});
+
+Deno.test("VnodeDoor lets nobody have this node stand in for another one once it exits", () => {
+  const exiting = setStatus(ring, "a", "a", "exiting");
+  const { asFallback } = RequestFlag;
+  assertEquals(codeOf([ring], "b", asFallback, key), undefined);
+  assertEquals(codeOf([ring, exiting], "b", asFallback, key), "closed");
+  // The vnode says where its data is.
+  assertEquals(codeOf([ring, exiting], "b", 0, key), undefined);
 });
