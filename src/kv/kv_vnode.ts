@@ -464,14 +464,17 @@ function mergeIn(
     ? undefined
     : object;
   if (local === CORRUPT) vnode.renewActor();
-  else if (local !== undefined) merged = mergeObjects(local, object);
+  // An empty object is what the version before made of a damaged one.
+  else if (local !== undefined && entryCount(local) > 0) {
+    merged = mergeObjects(local, object);
+  }
   if (merged === local) {
     // Nothing to write, but the present object may not be durable yet.
     vnode.whenCommitted(() => answer.reply(undefined));
     return;
   }
-  // Only a damaged object can have nothing in its place.
-  if (merged === undefined) vnode.damageDropped();
+  // Only a damaged or an empty object can have nothing in its place.
+  if (merged === undefined && local === CORRUPT) vnode.damageDropped();
   const durable = vnode.write(
     key,
     merged ?? null,

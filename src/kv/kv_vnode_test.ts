@@ -247,6 +247,25 @@ Deno.test("kv removes a damaged object that is merged with nothing, and leaves a
   }
 });
 
+Deno.test("kv removes an object that holds nothing, or replaces it, as the version before stored one for a damaged object", async () => {
+  for (const theirs of [kvObjectMerge.nothing, foreign("theirs")]) {
+    const disk = new CachedDisk();
+    const kv = await startOn(disk);
+    disk.open().write(
+      [{ key: storageKey("k"), value: kvObjectMerge.nothing }],
+      () => {},
+    );
+    disk.commit();
+    const mend = ask(kv, "merge", merge(theirs));
+    disk.commit();
+    const isNothing = theirs === kvObjectMerge.nothing;
+    assertEquals([mend.replied, ask(kv, "get", get()).reply], [
+      true,
+      isNothing ? undefined : theirs,
+    ]);
+  }
+});
+
 /** Lets everything that is ready happen. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 50; i++) await Promise.resolve();

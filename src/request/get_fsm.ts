@@ -8,9 +8,9 @@
  *        ├────── deadline ──────────►    │
  *        └────── cancel ─────────────────┴───────────────────────────────────────► finished
  *
- * That a replica holds nothing is an answer and counts towards R. A tombstone
- * is a version like any other; what it means for the caller is the store's
- * business.
+ * That a replica holds nothing is an answer and counts towards R; an object that
+ * holds nothing is the same. A tombstone is a version like any other; what it
+ * means for the caller is the store's business.
  *
  * The shell must report every request it sent as answered or failed, once.
  * Bytes in events need only be valid during the step: what is kept is copied,
@@ -225,6 +225,11 @@ function takeIn(
   bytes: Uint8Array,
 ): WhorlError | undefined {
   const { object, merge } = get;
+  // The version before stored what mends damage, as an object.
+  if (equalBytes(bytes, merge.nothing)) {
+    get.absent |= bit;
+    return undefined;
+  }
   if (object !== undefined && equalBytes(object, bytes)) {
     get.current |= bit;
     return undefined;

@@ -12,7 +12,7 @@ import type { ObjectMerge } from "./object_merge.ts";
 import type { Replica } from "./quorum.ts";
 import { readQuorum, type ReadQuorumOptions } from "./quorum_options.ts";
 
-/** Objects are one byte, a set of bits; merging is union. 0 is no object. */
+/** Objects are one byte, a set of bits; merging is union. 0 holds nothing. */
 const bitSets: ObjectMerge = {
   nothing: new Uint8Array(1),
   check(bytes) {
@@ -105,6 +105,27 @@ Deno.test("stepGet() counts an absent object as an answer and repairs it nowhere
     [absent(0), ""],
     [absent(1), "respond nothing, grace"],
     [absent(2), "finished"],
+  ]);
+});
+
+Deno.test("stepGet() takes an object that holds nothing for none", () => {
+  run("a b c", {}, [
+    [start, SENT],
+    [found(0, 0), ""],
+    [absent(1), "respond nothing, grace"],
+    [absent(2), "finished"],
+  ]);
+  run("a b c", {}, [
+    [start, SENT],
+    [found(0, 5), ""],
+    [found(1, 0), "respond 5, grace"],
+    [absent(2), "repair 1, repair 2, finished"],
+  ]);
+  run("a b c", {}, [
+    [start, SENT],
+    [absent(0), ""],
+    [found(1, 0), "respond nothing, grace"],
+    [failed(2, "value_corrupt"), "repair 2, finished"],
   ]);
 });
 
@@ -224,7 +245,7 @@ Deno.test("stepGet() answers timeout at the deadline", () => {
 Deno.test("stepGet() treats bytes that are no object as a failed replica, and repairs it", () => {
   run("a b c", {}, [
     [start, SENT],
-    [found(0, 0), ""],
+    [found(0, 0, 0), ""],
     [found(1, 1), ""],
     [found(2, 1), "respond 1, repair 0, finished"],
   ]);

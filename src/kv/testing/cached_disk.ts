@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { equalBytes } from "../../base/byte_order.ts";
+import { NO_BYTES } from "../../base/byte_slab.ts";
 import { WhorlError } from "../../base/errors.ts";
 import { invariant } from "../../base/invariant.ts";
 import type {
@@ -15,6 +17,7 @@ import type {
   ScanRange,
   StoreWrite,
 } from "../../environment/storage.ts";
+import { EMPTY_OBJECT } from "../kv_object_codec.ts";
 
 /**
  * A disk with a write cache: what is written is seen at once, durable when
@@ -75,8 +78,9 @@ export class CachedDisk {
     for (const { key, value } of writes) {
       const name = key.toHex();
       invariant(
-        value !== null || this.corrupt.has(name),
-        "kv removes damaged objects only",
+        value !== null || this.corrupt.has(name) ||
+          equalBytes(this.#cached.get(name) ?? NO_BYTES, EMPTY_OBJECT),
+        "kv removes damaged and empty objects only",
       );
       const copy = value?.slice();
       this.writes++;
