@@ -122,6 +122,8 @@ export default kvModule;
 type Local = Uint8Array | undefined | typeof CORRUPT;
 const CORRUPT: unique symbol = Symbol("corrupt");
 
+const decoder = new TextDecoder();
+
 /** The part of a call that both kinds of change need. */
 interface Answer<T> {
   accepted(value: T): void;
@@ -326,11 +328,18 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     return this.#committed >= until;
   }
 
-  /** A damaged object is removed, as no other replica has it. */
-  damageDropped(): void {
-    this.#context.log.warn(
-      "A damaged object of which no other replica has anything is removed",
-    );
+  /** What says that the damaged object of `key` is removed, as no other replica has it. */
+  damageDropped(key: Uint8Array): () => void {
+    const parts = storageKeyParts(key);
+    const names = {
+      bucket: decoder.decode(parts.bucket),
+      key: decoder.decode(parts.key),
+    };
+    return () =>
+      this.#context.log.warn(
+        "A damaged object of which no other replica has anything was removed",
+        names,
+      );
   }
 
   /** Calls `answer` when everything written so far is durable. */
@@ -474,12 +483,13 @@ function mergeIn(
     return;
   }
   // Only a damaged or an empty object can have nothing in its place.
-  if (merged === undefined && local === CORRUPT) vnode.damageDropped();
-  const durable = vnode.write(
-    key,
-    merged ?? null,
-    () => answer.reply(undefined),
-  );
+  const dropped = merged === undefined && local === CORRUPT
+    ? vnode.damageDropped(key)
+    : undefined;
+  const durable = vnode.write(key, merged ?? null, () => {
+    dropped?.();
+    answer.reply(undefined);
+  });
   if (!durable) answer.accepted(undefined);
 }
 

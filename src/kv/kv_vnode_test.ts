@@ -229,11 +229,19 @@ Deno.test("kv removes a damaged object that is merged with nothing, and leaves a
     await settle();
     assertEquals([spared.replied, disk.writes], [true, 1]);
     disk.corrupt.add(storageKey("k").toHex());
+    disk.refuse = new WhorlError("overload", "Too many writes wait");
+    const refused = ask(kv, "merge", nothing);
+    await settle();
+    assertEquals(refused.failure, "overload");
+    disk.refuse = undefined;
     const mend = ask(kv, "merge", nothing);
     await settle();
-    assertEquals(mend.replied, false);
+    assertEquals([mend.replied, kv.logged], [false, []]);
     disk.commit();
-    assertEquals(mend.replied, true);
+    assertEquals([mend.replied, kv.logged], [true, [[
+      "A damaged object of which no other replica has anything was removed",
+      { bucket: "b", key: "k" },
+    ]]]);
     const read = ask(kv, "get", get());
     await settle();
     assertEquals([read.failure, read.replied], [undefined, true]);

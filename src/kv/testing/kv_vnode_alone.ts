@@ -25,6 +25,8 @@ import kvModule, { type KvCommands } from "../kv_vnode.ts";
 export interface Started {
   readonly vnode: Vnode<KvCommands, KvCoverage>;
   readonly crashes: unknown[];
+  /** What it has logged: messages and their data. */
+  readonly logged: unknown[][];
 }
 
 let identities = 0;
@@ -46,7 +48,8 @@ export async function start(
   clock: { wall: number } = { wall: 1234.5 },
 ): Promise<Started> {
   const crashes: unknown[] = [];
-  const log = () => {};
+  const logged: unknown[][] = [];
+  const log = (...line: unknown[]) => void logged.push(line);
   const vnode = await kvModule.init(0, {
     node: "a@host",
     ringSize: 64,
@@ -67,7 +70,7 @@ export async function start(
     link: () => {},
     onClusterEvent: () => () => {},
   });
-  return { vnode, crashes };
+  return { vnode, crashes, logged };
 }
 
 /** Opens the disk, which begins a new epoch, and starts a vnode on it. */
