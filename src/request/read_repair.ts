@@ -36,9 +36,10 @@ export function replicasToRepair(findings: ReadFindings): ReplicaSet {
 /**
  * The replicas that a read repairs though nothing was found: those that hold
  * something that cannot be read, if all `n` primaries have answered and most of
- * them hold nothing. No majority has acknowledged what cannot be read then, and
- * nobody has it, so it would be in the way of reads from all replicas for good.
- * Else it stays, and says that something is lost.
+ * them hold nothing. No majority of the primaries has taken what cannot be read
+ * then, and none that answered has it, so it would be in the way of reads from all
+ * replicas for good. A fallback may have acknowledged it in place of a primary: it
+ * hands it to that one some day. Else it stays, and says that something is lost.
  */
 export function replicasToEmpty(
   { absent, corrupt, primaries }: Omit<ReadFindings, "behind">,
