@@ -1,7 +1,7 @@
 /**
  * The calls that a node makes to a vnode master itself: to start vnodes, to
  * remove their data, to list and count. A call waits neither for busy vnodes
- * nor for other calls.
+ * nor for other calls, but removals go one after the other.
  *
  * @module
  */
@@ -11,7 +11,11 @@ import type { BackgroundPace } from "./background_pace.ts";
 import type { DepartedVnodes } from "./departed_vnodes.ts";
 import type { MasterVnodes } from "./master_vnodes.ts";
 
-/** What paces the removal of what has gone. */
+/**
+ * What paces the removal of what has gone, or is to be no more. A transfer that ends
+ * with the removal of its data (`HandoffOutcome.removed`) does not wait for it, as
+ * its vnode stands still until then.
+ */
 export interface RemovalPacing {
   readonly pace: BackgroundPace;
   now(): number;
@@ -26,6 +30,8 @@ export class MasterCalls {
   readonly #departed: DepartedVnodes;
   readonly #figures: () => Record<string, unknown>;
   readonly #removals: RemovalPacing;
+  /** Ends when the removals asked for so far have ended. */
+  #removing: Promise<void> = Promise.resolve();
 
   constructor(
     store: Store,
@@ -55,9 +61,9 @@ export class MasterCalls {
         }
         return null;
       case "drop":
-        return await this.#drop(args as number);
+        return await this.#inTurn(() => this.#drop(args as number));
       case "discard":
-        await this.#discard(args as number);
+        await this.#inTurn(() => this.#discard(args as number));
         return null;
       case "holds_data":
         return await this.#holdsData(args as number[]);
@@ -76,25 +82,33 @@ export class MasterCalls {
     }
   }
 
-  /**
-   * Removes what is left of a vnode after the ring has named its new owner.
-   * False if it must be handed off after all, because this master does not know
-   * that it departed, or it was used as a fallback meanwhile. While commands come
-   * it waits for its turn, as what has gone is in nobody's way.
-   */
-  async #drop(number: number): Promise<boolean> {
+  /** Runs `remove` after those before it, and while commands come not at once after them: what has gone is in nobody's way. */
+  async #inTurn<Result>(remove: () => Promise<Result>): Promise<Result> {
     const { pace, now, later } = this.#removals;
-    const waitMs = pace.waitMs(now());
-    if (waitMs > 0) await new Promise<void>((done) => later(waitMs, done));
-    const beganMs = now();
+    const before = this.#removing;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#removing = promise;
     try {
-      return await this.#removeDeparted(number);
+      await before;
+      const waitMs = pace.waitMs(now());
+      if (waitMs > 0) await new Promise<void>((done) => later(waitMs, done));
+      const beganMs = now();
+      try {
+        return await remove();
+      } finally {
+        pace.worked(beganMs, now());
+      }
     } finally {
-      pace.worked(beganMs, now());
+      resolve();
     }
   }
 
-  async #removeDeparted(number: number): Promise<boolean> {
+  /**
+   * Removes what is left of a vnode after the ring has named its new owner.
+   * False if it must be handed off after all, because this master does not know
+   * that it departed, or it was used as a fallback meanwhile.
+   */
+  async #drop(number: number): Promise<boolean> {
     const process = this.#vnodes.get(number);
     const owner = this.#departed.takeUnchanged(number, process);
     if (process === undefined || owner === undefined) return false;

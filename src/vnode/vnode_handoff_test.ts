@@ -587,6 +587,29 @@ Deno.test("VnodeMaster.drop() removes one partition after the other, with twice 
   assertEquals(dropped, [P, P + 1, P + 2]);
 });
 
+Deno.test("VnodeMaster discards one vnode after the other, and leaves time between them while commands come", async () => {
+  await using bench = await new Bench().start();
+  const removals: (() => void)[] = [];
+  bench.extra.delete = () => new Promise((done) => removals.push(done));
+  for (const partition of [P, P + 1]) {
+    await bench.put(partition, { key: "a", text: "a", version: 1 });
+  }
+  const discarded: number[] = [];
+  for (const partition of [P, P + 1]) {
+    bench.link.call("discard", partition, 600_000)
+      .then(() => discarded.push(partition));
+  }
+  await bench.runtime.advance(100);
+  assertEquals(removals.length, 1);
+  removals.shift()?.();
+  await bench.runtime.advance(199);
+  assertEquals([discarded, removals.length], [[P], 0]);
+  await bench.runtime.advance(1);
+  removals.shift()?.();
+  await bench.runtime.settle();
+  assertEquals(discarded, [P, P + 1]);
+});
+
 Deno.test("VnodeMaster.drop() removes a released partition and ends its vnode", async () => {
   await using bench = await new Bench().start();
   assertEquals(await bench.drop(), false);
