@@ -92,8 +92,7 @@ function worldOf(parts: NodeParts): HandoffWorld {
     modules: modules.map(({ name }) => name),
     wallClock: () => environment.wallClock(),
     secretNumber: () => secretNumber(environment.secretBytes(7)),
-    // In the ring of a node that has left, all that went elsewhere would be its own again.
-    ring: () => parts.hasLeft ? undefined : parts.cluster?.ring,
+    ring: () => parts.ring,
     upNodes: (module) => parts.cluster?.upNodes(module) ?? [],
     canHandOff: (node) => parts.cluster?.canHandOff(node) ?? false,
     held: (): Promise<readonly HeldPartition[]> =>

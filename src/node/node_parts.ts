@@ -28,6 +28,7 @@ import type { RaftSystemProcess } from "../raft/raft_system.ts";
 import { isCoverageKind, OperationKind } from "../request/operation_codec.ts";
 import type { RaKvMethods } from "../ra_kv/ra_kv_methods.ts";
 import { isRaftCorrelation, type RaKvRouter } from "../ra_kv/ra_kv_router.ts";
+import type { Ring } from "../ring/ring.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import type { Link } from "../transport/link.ts";
 import type { LinkCalls } from "../transport/link_calls.ts";
@@ -114,6 +115,11 @@ export class NodeParts {
    */
   get hasLeft(): boolean {
     return this.#hasLeft || this.cluster?.hasLeft === true;
+  }
+
+  /** The ring by which data moves: not that of a node that has left, where all that went elsewhere would be its own again. */
+  get ring(): Ring | undefined {
+    return this.hasLeft ? undefined : this.cluster?.ring;
   }
 
   /** {@linkcode hasLeft} from now on, whatever a cluster part that is made anew knows. */

@@ -1,4 +1,9 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { ClusterProcess } from "../cluster/cluster_process.ts";
@@ -54,18 +59,23 @@ Deno.test("NodeParts has vnodes refuse what is on a consistent bucket while what
   ]);
 });
 
-Deno.test("NodeParts has nobody take in operations of a node that has left, also when its cluster part is made anew", async () => {
+Deno.test("NodeParts of a node that has left has nobody take in operations, and no ring to move data by, also when its cluster part is made anew", async () => {
   const { parts, requests, carriers, ask } = partsWithBucket();
   await ask("carts");
-  parts.cluster = { hasLeft: true } as ClusterProcess;
+  const ring = {};
+  parts.cluster = { hasLeft: false, ring } as ClusterProcess;
+  assertStrictEquals(parts.ring, ring);
+  parts.cluster = { hasLeft: true, ring } as ClusterProcess;
+  assertEquals(parts.ring, undefined);
   await ask("carts");
   assertThrows(
     () => parts.operations.submit(new Uint8Array(1), 0, 1, {} as never),
     WhorlError,
   );
-  parts.cluster = { hasLeft: false } as ClusterProcess;
+  parts.cluster = { hasLeft: false, ring } as ClusterProcess;
   assertEquals(parts.hasLeft, false);
   parts.left();
+  assertEquals(parts.ring, undefined);
   await ask("carts");
   assertEquals(carriers, [requests, undefined, undefined]);
 });
