@@ -295,7 +295,7 @@ export function resizeBegun(
 
 /**
  * The generations once a resize that another part of the cluster knows goes on, in the
- * ownership of `term` and `version`: to the ring `wanted`, of partitions of `owners`.
+ * ownership of `term` and `version`: to the ring of `generation`, of partitions of `owners`.
  */
 export function resizeResumed(
   before: RingGenerations,
@@ -345,9 +345,12 @@ export function resizeInPhase(
 
 /** The generations once the resize under way was given up. */
 export function resizeAborted(before: RingGenerations): RingGenerations {
+  const { newest, sizes, resize } = before;
+  const oldest = newest - sizes.length + 1;
   return {
     ...before,
-    sizes: [...before.sizes.slice(0, -1), 0],
+    // One that was resumed need not be the newest.
+    sizes: sizes.map((size, i) => oldest + i === resize?.generation ? 0 : size),
     staged: null,
     resize: null,
   };
