@@ -113,6 +113,8 @@ export interface GossipState {
   /** Members to tell besides the children at the next announcement. */
   readonly owed: Set<string>;
   announcing: boolean;
+  /** Nodes to which there is a link. */
+  readonly linked: Set<string>;
   /** When a link to this node's only host last came up or broke, or when it adopted that cluster's ring. */
   hostSeenMs: number;
   readonly tokens: GossipTokens;
@@ -135,6 +137,7 @@ export function createGossip(
     storing: null,
     owed: new Set(),
     announcing: false,
+    linked: new Set(),
     hostSeenMs: nowMs,
     tokens: createTokens(nowMs),
     chance,
@@ -163,9 +166,11 @@ export function stepGossip(
     case "ring_received":
       return ringReceived(gossip, event.from, event.ring, nowMs);
     case "peer_up":
+      gossip.linked.add(event.node);
       if (event.node === loneHost(gossip)) gossip.hostSeenMs = nowMs;
       return tell(gossip, [event.node]);
     case "peer_down":
+      gossip.linked.delete(event.node);
       if (event.node === loneHost(gossip)) gossip.hostSeenMs = nowMs;
       return [];
     case "host_gone":
@@ -532,10 +537,13 @@ function sendRing(
 
 function tick(gossip: GossipState, nowMs: number): GossipEffect[] {
   if (mayCatchUp(gossip.tokens, nowMs)) return announce(gossip);
+  const { self, linked, current: { ring } } = gossip;
   // Also one that is down: if two have declared each other down while their links
-  // stayed up, nobody else would ever tell them.
-  const others = currentMembers(gossip.current.ring)
-    .filter((node) => node !== gossip.self);
+  // stayed up, nobody else would ever tell them. Without a link it is most likely
+  // dead, and is told once there is one.
+  const others = currentMembers(ring).filter((node) =>
+    node !== self && (memberStatus(ring, node) !== "down" || linked.has(node))
+  );
   return others.length === 0 ? [] : tell(gossip, [gossip.chance.pick(others)]);
 }
 

@@ -505,6 +505,7 @@ Deno.test("stepGossip() sends at most its tokens of rings, and more as time pass
 Deno.test("stepGossip() now and then tells a member that is down, which may have declared the others down", () => {
   const ring = setStatus(ringOf("a", "b"), "a", "b", "down");
   const gossip = gossipOf("a", ring);
+  step(gossip, { type: "peer_up", node: "b" });
   assertEquals(targets(step(gossip, { type: "tick" }, 1_000)), ["b"]);
   // Its word is of a ring in which it is the one that is there.
   const theirs = setStatus(ringOf("a", "b"), "b", "a", "down");
@@ -520,6 +521,23 @@ Deno.test("stepGossip() now and then tells a member that is down, which may have
     "joining",
     true,
   ]);
+});
+
+Deno.test("stepGossip() has no tick go to a member that is down without a link to it", () => {
+  let ring = ringOf("a", "b", "c", "d");
+  for (const node of ["c", "d"]) ring = setStatus(ring, "a", node, "down");
+  const gossip = gossipOf("a", ring);
+  for (const node of ["c", "d"]) step(gossip, { type: "peer_up", node });
+  step(gossip, { type: "peer_down", node: "d" });
+  const told = new Set(
+    Array.from({ length: 64 }, () => targets(step(gossip, { type: "tick" })))
+      .flat(),
+  );
+  assertEquals([...told].sort(), ["b", "c"]);
+  step(gossip, { type: "peer_down", node: "c" });
+  for (let i = 0; i < 64; i++) {
+    assertEquals(targets(step(gossip, { type: "tick" })), ["b"]);
+  }
 });
 
 Deno.test("stepGossip() says of which generation it may have something that the ring has not, as another claimant has won", () => {
