@@ -37,12 +37,12 @@ import {
   isInvited,
   markSeen,
   rejoin,
-  setOrigin,
+  setOrigins,
   setStatus,
 } from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
-import { textOfOrigin } from "../ring/ring_generations.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
+import { originsOf } from "../ring/ring_origin.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 import { joiningMembers } from "../ring/staged_changes.ts";
 import type { RingDigest } from "./cluster_codec.ts";
@@ -516,10 +516,13 @@ function ownUp(
 /** Names the generation of which this node may hold data although `ring` no longer has it, as a claimant of another part of the cluster has won. */
 function withLost(before: Ring, ring: Ring, self: string): Ring {
   const lost = lostOrigin(before, ring);
-  return lost === null
-    ? ring
-    // Hybrid stamps need no clock: this value replaces the previous one.
-    : setOrigin(ring, self, textOfOrigin(lost), 0);
+  if (lost === null) return ring;
+  // It may not have handed on yet what it came with.
+  const others = originsOf(ring, self).filter(({ generation, size }) =>
+    generation !== lost.generation || size !== lost.size
+  );
+  // Hybrid stamps need no clock: these values replace the previous ones.
+  return setOrigins(ring, self, [...others, lost], 0);
 }
 
 function sendRing(

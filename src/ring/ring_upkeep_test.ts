@@ -16,7 +16,7 @@ import {
   installResize,
   markSeen,
   rejoin,
-  setOrigin,
+  setOrigins,
   setOwnership,
   setStatus,
   takeOverClaim,
@@ -265,7 +265,7 @@ Deno.test("tendRing() gives a resize up for a member that came with its numbers,
   assertEquals(memberStatus(late, "d"), "valid");
   // What it holds goes where it belongs first; then it gets its share.
   assertEquals([owned(late), late.ownership.next], [{ a: 16 }, []]);
-  const settled = assumeDone(tended(setOrigin(late, "d", null, 1)), "a");
+  const settled = assumeDone(tended(setOrigins(late, "d", [], 1)), "a");
   assertEquals(owned(settled), { a: 8, d: 8 });
   assertEquals(phaseOf(tended(begun(settled, 32))), "copying");
 });

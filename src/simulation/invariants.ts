@@ -6,7 +6,7 @@
  * @module
  */
 import { ageOfVnode } from "../ring/ring_generations.ts";
-import { isTakenForPresent, originOf } from "../ring/ring_origin.ts";
+import { isTakenForPresent, originsOf } from "../ring/ring_origin.ts";
 import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { Store, StoreWrite } from "../environment/storage.ts";
@@ -148,10 +148,10 @@ export class Invariants implements StoreWatch {
     const node = [...own.members.keys()].find((name) =>
       name.endsWith(`@${host}`)
     );
-    const origin = node === undefined ? null : originOf(own, node);
+    const origins = node === undefined ? [] : originsOf(own, node);
     return [own, newest].every((ring) =>
       ageOfVnode(ring, vnode) === "present" &&
-      (origin === null || !isTakenForPresent(ring, origin))
+      !origins.some((origin) => isTakenForPresent(ring, origin))
     );
   }
 
