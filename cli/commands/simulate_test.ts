@@ -171,6 +171,15 @@ Deno.test("simulate --seeds goes on behind a seed that throws, and fails", async
   assertMatch(failures[0].replay, /--seed 5 --setup crash --trace$/);
 });
 
+Deno.test("simulate ends with 1 if something was not decided, of one seed and of many", async () => {
+  const one = await run(`--seed ${TOY_BAD_SEED} --setup undecided`);
+  assertEquals(one.code, 1);
+  assertMatch(one.out, /^FAIL seed=5( git=\w+)? check=undecided /);
+  const many = await run("--seeds 10 --jobs 1 --setup undecided");
+  assertEquals(many.code, 1);
+  assertMatch(many.out, /9 passed, 0 failed, 1 undecided\n/);
+});
+
 /** Runs the toy's seeds from 1 without the command. */
 function runWorkers(
   setup: string,

@@ -115,7 +115,9 @@ export async function runManySeeds(
       );
     }
   }
-  if (failures.length > 0 || ended === "broken") return ExitCode.failed;
+  if (
+    failures.length > 0 || tally.undecidedCount > 0 || ended === "broken"
+  ) return ExitCode.failed;
   return ended === "stopped" ? ExitCode.interrupted : ExitCode.ok;
 }
 

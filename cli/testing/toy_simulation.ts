@@ -7,11 +7,12 @@
 import { drawSchedule } from "../../src/simulation/schedule/draw_schedule.ts";
 import { TOY_SCHEDULE } from "../../src/simulation/testing/toy_schedule.ts";
 import { runToy } from "../../src/simulation/testing/toy_cluster.ts";
+import { UNDECIDED } from "../../src/simulation/checkers/violation.ts";
 import type { Simulation, SimulationSettings } from "../simulate/simulation.ts";
 
 /** The only seed that shows the planted bug. */
 export const TOY_FAILING_SEED = Number(TOY_SCHEDULE.seed);
-/** The seed at which a worker crashes or hangs, if it is to. */
+/** The seed at which a worker crashes or hangs, or a check does not decide, if it is to. */
 export const TOY_BAD_SEED = 5;
 
 /** The toy. */
@@ -33,7 +34,12 @@ export function prepareSimulation(
       }
       const honest = schedule.seed !== TOY_SCHEDULE.seed ||
         (setup?.endsWith("honest") ?? false);
-      return await runToy(schedule, { trace, honest });
+      const result = await runToy(schedule, { trace, honest });
+      if (
+        !setup?.endsWith("undecided") || schedule.seed !== String(TOY_BAD_SEED)
+      ) return result;
+      const open = { check: UNDECIDED, message: "Whether k is linearizable" };
+      return { ...result, violations: [open], undecided: [open.message] };
     },
   });
 }
