@@ -204,7 +204,7 @@ async function measureJoin(
   const moved = await order<number>(first, { do: "moved" });
   // What was handed over is removed at its source once nothing else moves: until
   // then that is no cluster at rest.
-  while (await order<number>(first, { do: "strays" }) > 0) await pause(20);
+  await allHome([first], 20);
   const removedMs = performance.now() - committedAt;
   const after = loaded ? await served(QUIET_MS) : undefined;
   return {
@@ -260,11 +260,7 @@ async function measureHints(
     to: 2 * HINTED_OBJECTS,
     load,
   });
-  const strays = (): Promise<number[]> =>
-    Promise.all(
-      [first, second].map((node) => order<number>(node, { do: "strays" })),
-    );
-  const hinted = sum(await strays());
+  const hinted = await strays([first, second]);
   // In memory it comes back empty and under another identity, which is no return.
   if (storage === "memory") {
     return { fallbacksMs: servedAt - killedAt, hintedPartitions: hinted };
@@ -273,7 +269,7 @@ async function measureHints(
   const again = stack.use(startOne(2, storage, directory));
   await again.up();
   const upAt = performance.now();
-  while (sum(await strays()) > 0) await pause(5);
+  await allHome([first, second], 5);
   const homeAt = performance.now();
   const moved = await order<number>(first, { do: "moved" }) +
     await order<number>(second, { do: "moved" });
@@ -284,6 +280,33 @@ async function measureHints(
     processStartMs: Math.round(upAt - startedAt),
     hintsHomeMs: Math.round(homeAt - upAt),
   };
+}
+
+/** Partitions that `nodes` hold and do not own. */
+async function strays(nodes: readonly MeasuredProcess[]): Promise<number> {
+  return sum(
+    await Promise.all(
+      nodes.map((node) => order<number>(node, { do: "strays" })),
+    ),
+  );
+}
+
+/** Waits until `nodes` hold nothing for others, asking every `everyMs`. @throws {Error} If that takes longer than {@linkcode SETTLE_MS_MAX}. */
+async function allHome(
+  nodes: readonly MeasuredProcess[],
+  everyMs: number,
+): Promise<void> {
+  const deadlineMs = performance.now() + SETTLE_MS_MAX;
+  for (;;) {
+    const left = await strays(nodes);
+    if (left === 0) return;
+    if (performance.now() > deadlineMs) {
+      throw new Error(
+        `${left} partitions are held for others still, after ${SETTLE_MS_MAX} ms`,
+      );
+    }
+    await pause(everyMs);
+  }
 }
 
 function sum(numbers: readonly number[]): number {

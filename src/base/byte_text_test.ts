@@ -4,7 +4,9 @@ import {
   bytesToText,
   lowerBound,
   mergeSorted,
+  shortAscii,
   textToBytes,
+  utf8Of,
 } from "./byte_text.ts";
 
 const anyBytes = fc.uint8Array({ maxLength: 20 });
@@ -48,4 +50,74 @@ Deno.test("mergeSorted() and lowerBound() agree with sorting and searching", () 
       expected < 0 ? merged.length : expected,
     );
   }));
+});
+
+const ascii = (length: number) => "a\0\x7f~".repeat(65).slice(0, length);
+/** Texts, and whether they are short and ASCII. */
+const texts: readonly (readonly [string, boolean])[] = [
+  ["", true],
+  ["\0", true],
+  ["\x7f", true],
+  [ascii(255), true],
+  [ascii(256), true],
+  [ascii(257), false],
+  ["\u0080", false],
+  ["\u0080a", false],
+  ["a\u0080", false],
+  [ascii(255) + "\u0080", false],
+  [ascii(256) + "\u0080", false],
+  ["\u07ff\u0800\uffff", false],
+  ["\u{10000}", false],
+  ["\ufeff", false],
+  ["\ufeffa", false],
+  ["a\ufeff", false],
+  ["\ud800", false],
+  ["a\udc00b", false],
+  ["\udc00\ud800", false],
+  [ascii(256) + "\ud800", false],
+];
+
+Deno.test("utf8Of() gives what TextEncoder does, in bytes that nobody else has", () => {
+  const encoder = new TextEncoder();
+  const given = texts.map(([text]) => utf8Of(text));
+  texts.forEach(([text], i) => assertEquals(given[i], encoder.encode(text)));
+  given.forEach((bytes, i) => bytes.fill(i));
+  given.forEach((bytes, i) =>
+    assertEquals(bytes.every((byte) => byte === i), true)
+  );
+});
+
+Deno.test("shortAscii() answers what is short and ASCII as TextDecoder does, and nothing else", () => {
+  const encoder = new TextEncoder();
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  for (const [text, isShort] of texts) {
+    const whole = encoder.encode(text);
+    assertEquals(shortAscii(whole), isShort ? text : undefined);
+    // As a part of a buffer, and cut anywhere, also within a character.
+    const within = new Uint8Array([0xff, 0xff, ...whole, 0xff]);
+    for (let length = 0; length <= whole.length; length++) {
+      const cut = whole.subarray(0, length);
+      const found = shortAscii(within, 2, 2 + length);
+      assertEquals(found, shortAscii(cut));
+      const isAscii = cut.every((byte) => byte < 0x80);
+      assertEquals(
+        found,
+        isAscii && length <= 256 ? decoder.decode(cut) : undefined,
+      );
+    }
+  }
+});
+
+Deno.test("shortAscii() answers nothing for a byte beyond ASCII, wherever it is", () => {
+  for (const length of [1, 2, 255, 256]) {
+    for (const at of [0, length >> 1, length - 1]) {
+      for (const byte of [0x80, 0xbf, 0xc0, 0xff]) {
+        const bytes = new Uint8Array(length).fill(0x61).fill(byte, at, at + 1);
+        assertEquals(shortAscii(bytes), undefined);
+        // Bytes around the part that is asked for say nothing of it.
+        assertEquals(shortAscii(bytes, 0, at), "a".repeat(at));
+        assertEquals(shortAscii(bytes, at + 1), "a".repeat(length - at - 1));
+      }
+    }
+  }
 });

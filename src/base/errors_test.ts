@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { isWhorlError, reasonOf, WhorlError } from "./errors.ts";
+import { isWhorlError, madeOnce, reasonOf, WhorlError } from "./errors.ts";
 
 Deno.test("WhorlError carries its code, its data and what was behind it", () => {
   const cause = new Error("disk full");
@@ -33,6 +33,17 @@ Deno.test("isWhorlError() tells them from others, and by code", () => {
   assertEquals(isWhorlError(new Error("timeout"), "timeout"), false);
   assertEquals(isWhorlError({ name: "WhorlError", code: "timeout" }), false);
   assertEquals(isWhorlError(undefined), false);
+});
+
+Deno.test("madeOnce() makes an error when it is first asked for, and gives the same to all", () => {
+  let made = 0;
+  const error = madeOnce(() => new WhorlError("closed", `Made ${++made}`));
+  const another = madeOnce(() => new WhorlError("closed", "Another"));
+  assertEquals(made, 0);
+  const first = error();
+  assertEquals(first.message, "Made 1");
+  assertStrictEquals(error(), first);
+  assertEquals([made, another().message], [1, "Another"]);
 });
 
 Deno.test("reasonOf() says something of whatever was thrown", () => {

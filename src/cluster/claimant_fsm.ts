@@ -9,6 +9,7 @@
  *
  *     waiting ── all have seen it ─► planned, or committed
  *        ├── deadline ─► ring_not_ready
+ *        ├── this node is in another cluster ─► ring_not_ready
  *        └── all have seen it, other plan ─► plan_changed | nothing_planned
  *
  * What they must have seen is the ring in which it was asked: while transfers
@@ -27,6 +28,7 @@ import {
   membersWithoutSight,
   type Ring,
   ringVersion,
+  sameCluster,
   type StagedChange,
 } from "../ring/ring.ts";
 import { setOwnership, setStatus, stageSize } from "../ring/ring_change.ts";
@@ -192,9 +194,13 @@ export function stepClaimant(
   event: ClaimantEvent,
 ): ClaimantEffect[] {
   switch (event.type) {
-    case "ring_changed":
+    case "ring_changed": {
+      const left = sameCluster(claimant.ring, event.ring)
+        ? []
+        : leave(claimant);
       claimant.ring = event.ring;
-      return [...tend(claimant), ...retry(claimant)];
+      return [...left, ...tend(claimant), ...retry(claimant)];
+    }
     case "request":
       return request(claimant, event.id, event.request, event.waitMs);
     case "deadline":
@@ -266,6 +272,19 @@ function request(
   }
   claimant.waiting.set(id, { request, since: claimant.ring.clock });
   return [{ type: "set_deadline", id, afterMs: waitMs }, ...retry(claimant)];
+}
+
+/** Forgets what was of a cluster in which this node is no more: nobody will see the ring in which something was asked. */
+function leave(claimant: ClaimantState): ClaimantEffect[] {
+  claimant.shownPlanId = null;
+  claimant.takeover = null;
+  return [...claimant.waiting].flatMap(([id, { request: { method } }]) =>
+    fail(claimant, id, "ring_not_ready", {
+      message:
+        `Cannot ${method} as ${claimant.self} is not in the cluster any more in which that was asked`,
+      details: {},
+    })
+  );
 }
 
 /** Serves what can be served now, in order of arrival. */

@@ -13,6 +13,7 @@ import {
 import {
   addJoining,
   completeTransfers,
+  freshRing,
   invite,
   markSeen,
   putFacts,
@@ -118,6 +119,41 @@ Deno.test("stepClaimant() keeps a plan waiting until the members agree, or its d
   assertEquals(find(effects, "reply").id, 2);
   // A deadline that fires too late finds nothing.
   assertEquals(stepClaimant(claimant, { type: "deadline", id: 2 }), []);
+});
+
+Deno.test("stepClaimant() fails what waits when its node is in another cluster", () => {
+  const behind = addJoining(cluster("a", "b"), facts("c"), 1);
+  const claimant = createClaimant("a", behind, 4);
+  for (const [id, method] of (["plan", "commit"] as const).entries()) {
+    const request = method === "plan" ? { method } : { method, planId: null };
+    assertEquals(
+      ask(claimant, id, request).map(({ type }) => type),
+      ["set_deadline"],
+    );
+  }
+  stepClaimant(claimant, { type: "taken_over", generation: 1, step: "open" });
+  const ring = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "0000000000000002",
+    node: facts("a"),
+    wallMs: 0,
+  });
+  const effects = stepClaimant(claimant, { type: "ring_changed", ring });
+  assertEquals(
+    effects.map((effect) =>
+      effect.type === "fail" ? [effect.id, effect.code] : effect.type
+    ),
+    [
+      "clear_deadline",
+      [0, "ring_not_ready"],
+      "clear_deadline",
+      [1, "ring_not_ready"],
+    ],
+  );
+  // Groups of that cluster say nothing of this one's.
+  assertEquals(claimant.takeover, null);
+  find(ask(claimant, 2, { method: "plan" }), "reply");
 });
 
 Deno.test("stepClaimant() plans and commits while transfers end one after the other, and somebody always lacks the last end", () => {

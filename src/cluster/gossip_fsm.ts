@@ -37,12 +37,12 @@ import {
   isInvited,
   markSeen,
   rejoin,
-  setOrigin,
+  setOrigins,
   setStatus,
 } from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
-import { textOfOrigin } from "../ring/ring_generations.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
+import { originsOf } from "../ring/ring_origin.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 import { joiningMembers } from "../ring/staged_changes.ts";
 import type { RingDigest } from "./cluster_codec.ts";
@@ -113,6 +113,8 @@ export interface GossipState {
   /** Members to tell besides the children at the next announcement. */
   readonly owed: Set<string>;
   announcing: boolean;
+  /** Nodes to which there is a link. */
+  readonly linked: Set<string>;
   /** When a link to this node's only host last came up or broke, or when it adopted that cluster's ring. */
   hostSeenMs: number;
   readonly tokens: GossipTokens;
@@ -135,6 +137,7 @@ export function createGossip(
     storing: null,
     owed: new Set(),
     announcing: false,
+    linked: new Set(),
     hostSeenMs: nowMs,
     tokens: createTokens(nowMs),
     chance,
@@ -163,9 +166,11 @@ export function stepGossip(
     case "ring_received":
       return ringReceived(gossip, event.from, event.ring, nowMs);
     case "peer_up":
+      gossip.linked.add(event.node);
       if (event.node === loneHost(gossip)) gossip.hostSeenMs = nowMs;
       return tell(gossip, [event.node]);
     case "peer_down":
+      gossip.linked.delete(event.node);
       if (event.node === loneHost(gossip)) gossip.hostSeenMs = nowMs;
       return [];
     case "host_gone":
@@ -511,10 +516,13 @@ function ownUp(
 /** Names the generation of which this node may hold data although `ring` no longer has it, as a claimant of another part of the cluster has won. */
 function withLost(before: Ring, ring: Ring, self: string): Ring {
   const lost = lostOrigin(before, ring);
-  return lost === null
-    ? ring
-    // Hybrid stamps need no clock: this value replaces the previous one.
-    : setOrigin(ring, self, textOfOrigin(lost), 0);
+  if (lost === null) return ring;
+  // It may not have handed on yet what it came with.
+  const others = originsOf(ring, self).filter(({ generation, size }) =>
+    generation !== lost.generation || size !== lost.size
+  );
+  // Hybrid stamps need no clock: these values replace the previous ones.
+  return setOrigins(ring, self, [...others, lost], 0);
 }
 
 function sendRing(
@@ -532,10 +540,13 @@ function sendRing(
 
 function tick(gossip: GossipState, nowMs: number): GossipEffect[] {
   if (mayCatchUp(gossip.tokens, nowMs)) return announce(gossip);
+  const { self, linked, current: { ring } } = gossip;
   // Also one that is down: if two have declared each other down while their links
-  // stayed up, nobody else would ever tell them.
-  const others = currentMembers(gossip.current.ring)
-    .filter((node) => node !== gossip.self);
+  // stayed up, nobody else would ever tell them. Without a link it is most likely
+  // dead, and is told once there is one.
+  const others = currentMembers(ring).filter((node) =>
+    node !== self && (memberStatus(ring, node) !== "down" || linked.has(node))
+  );
   return others.length === 0 ? [] : tell(gossip, [gossip.chance.pick(others)]);
 }
 

@@ -5,6 +5,7 @@ import {
   abortResize,
   addJoining,
   beginResize,
+  enterResizePhase,
   freshRing,
   invite,
   isAutoJoining,
@@ -16,7 +17,8 @@ import {
   takeOverClaim,
 } from "../ring/ring_change.ts";
 import { encodeRing } from "../ring/ring_codec.ts";
-import { originOf } from "../ring/ring_origin.ts";
+import { ageOfVnode } from "../ring/ring_generations.ts";
+import { originOf, originsOf } from "../ring/ring_origin.ts";
 import {
   createGossip,
   type GossipEffect,
@@ -505,6 +507,7 @@ Deno.test("stepGossip() sends at most its tokens of rings, and more as time pass
 Deno.test("stepGossip() now and then tells a member that is down, which may have declared the others down", () => {
   const ring = setStatus(ringOf("a", "b"), "a", "b", "down");
   const gossip = gossipOf("a", ring);
+  step(gossip, { type: "peer_up", node: "b" });
   assertEquals(targets(step(gossip, { type: "tick" }, 1_000)), ["b"]);
   // Its word is of a ring in which it is the one that is there.
   const theirs = setStatus(ringOf("a", "b"), "b", "a", "down");
@@ -522,6 +525,23 @@ Deno.test("stepGossip() now and then tells a member that is down, which may have
   ]);
 });
 
+Deno.test("stepGossip() has no tick go to a member that is down without a link to it", () => {
+  let ring = ringOf("a", "b", "c", "d");
+  for (const node of ["c", "d"]) ring = setStatus(ring, "a", node, "down");
+  const gossip = gossipOf("a", ring);
+  for (const node of ["c", "d"]) step(gossip, { type: "peer_up", node });
+  step(gossip, { type: "peer_down", node: "d" });
+  const told = new Set(
+    Array.from({ length: 64 }, () => targets(step(gossip, { type: "tick" })))
+      .flat(),
+  );
+  assertEquals([...told].sort(), ["b", "c"]);
+  step(gossip, { type: "peer_down", node: "c" });
+  for (let i = 0; i < 64; i++) {
+    assertEquals(targets(step(gossip, { type: "tick" })), ["b"]);
+  }
+});
+
 Deno.test("stepGossip() says of which generation it may have something that the ring has not, as another claimant has won", () => {
   const ring = ringOf("a", "b", "c");
   const begun = beginResize(ring, "a", new Array<string>(16).fill("a"));
@@ -536,6 +556,37 @@ Deno.test("stepGossip() says of which generation it may have something that the 
   const aborted = abortResize(begun, "a");
   step(given, { type: "ring_received", from: "a", ring: encodeRing(aborted) });
   assertEquals(originOf(given.current.ring, "b"), null);
+});
+
+Deno.test("stepGossip() still says where its node comes from when it loses another generation, whatever becomes of that", () => {
+  const [first, second] = [{ generation: 1, size: 64 }, {
+    generation: 2,
+    size: 16,
+  }];
+  let ring = ringOf("a", "b", "c");
+  ring = putFacts(ring, { ...facts("b"), origin: "1/64" }, 1);
+  const begun = beginResize(ring, "a", new Array<string>(16).fill("a"));
+  const reading = enterResizePhase(begun, "a", "reading");
+  // The other claimant has no resize, or has begun one by that number and given it up.
+  const took = takeOverClaim(setStatus(ring, "c", "a", "down"), "c");
+  const other = beginResize(took, "c", new Array<string>(32).fill("c"));
+  for (const before of [begun, reading]) {
+    for (const won of [took, abortResize(other, "c")]) {
+      const gossip = gossipOf("b", before);
+      step(gossip, { type: "ring_received", from: "c", ring: encodeRing(won) });
+      const { ring: now } = gossip.current;
+      const origins = originsOf(now, "b");
+      assertEquals(origins[0], first);
+      assertEquals(ageOfVnode(now, 1_029, origins), "former");
+      // Copies that no one has read may go where that number is known as given up.
+      const areCopies = before === begun && won !== took;
+      assertEquals(origins.slice(1), areCopies ? [] : [second]);
+      assertEquals(
+        ageOfVnode(now, 2_053, origins),
+        areCopies ? "aborted" : "former",
+      );
+    }
+  }
 });
 
 Deno.test("stepGossip() shows nothing before its first ring is stored", () => {

@@ -14,7 +14,7 @@ import {
 import {
   completeTransfers,
   putRingMeta,
-  setOrigin,
+  setOrigins,
   setStatus,
 } from "../ring/ring_change.ts";
 import {
@@ -24,6 +24,7 @@ import {
   sameCluster,
   type StagedChange,
 } from "../ring/ring.ts";
+import { isTakenForPresent, originsOf } from "../ring/ring_origin.ts";
 import { ABORT_RESIZE } from "../ring/ring_resize.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { RingMetaValue } from "../ring/stamped.ts";
@@ -196,10 +197,12 @@ export class MembershipCalls {
     );
   }
 
-  /** Records that nothing is left on this node of the ring it comes from. */
+  /** Records that nothing is left on this node of rings whose vnodes have the numbers of this one's. */
   originHandedOn(wallMs: number): void {
     const { ring } = this.#gossip;
-    const after = setOrigin(ring, this.#self, null, wallMs);
+    const left = originsOf(ring, this.#self)
+      .filter((origin) => !isTakenForPresent(ring, origin));
+    const after = setOrigins(ring, this.#self, left, wallMs);
     if (after === ring) return;
     this.#gossip.update(
       after,

@@ -11,9 +11,8 @@ import {
   FIRST_GENERATION,
   generationsAlone,
   generationsBefore,
-  textOfOrigin,
 } from "../ring/ring_generations.ts";
-import { originOf } from "../ring/ring_origin.ts";
+import { originFacts, originOf, originsOf } from "../ring/ring_origin.ts";
 import { freshRing } from "../ring/ring_change.ts";
 import type { ClusterOptions, ClusterWorld } from "./cluster_world.ts";
 import { refuseIdentity } from "./membership.ts";
@@ -81,8 +80,9 @@ function partitionsAlone(
     return { size: ringSize, generations: FIRST_GENERATION, node };
   }
   const { ring, wasJoining } = left;
-  const origin = originOf(ring, node.name);
+  const origins = originsOf(ring, node.name);
   if (wasJoining) {
+    const origin = originOf(ring, node.name);
     return origin === null
       ? { size: ringSize, generations: FIRST_GENERATION, node }
       : { size: origin.size, generations: generationsBefore(origin), node };
@@ -91,8 +91,8 @@ function partitionsAlone(
     // The size of the ring it was in, so that it can join that again.
     size: ring.size,
     generations: generationsAlone(ring.ownership.generations),
-    // It may still hold data of its origin.
-    node: origin === null ? node : { ...node, origin: textOfOrigin(origin) },
+    // It may still hold data of these.
+    node: origins.length === 0 ? node : { ...node, ...originFacts(origins) },
   };
 }
 

@@ -67,8 +67,8 @@ export interface MemberHere {
   readonly age: VnodeAge;
   /** Whether its group has yet to take over from others, if it is of a ring to come. */
   readonly isShut: boolean;
-  /** Whether it has taken over from others, or has keys of its own: somebody may have been served by it. */
-  readonly hasServed: boolean;
+  /** Whether somebody may have been served by its group (`served_groups.ts`); undefined while its log has not been read for that. */
+  readonly hasServed: boolean | undefined;
 }
 
 /** The groups of a ring. */
@@ -163,6 +163,8 @@ export type EnsembleAct =
     /** Of a ring before, or of one that was given up. */
     readonly isOfOtherRing: boolean;
   }
+  /** The ring of a group is no more: whether it may go is in the log of its member. */
+  | { readonly type: "read_log"; readonly group: string; readonly uid: number }
   /** Nobody wants it here: it goes if its leader does not know it. */
   | {
     readonly type: "ask_stray";
@@ -236,19 +238,17 @@ function groupsOf(
  */
 function isOfOtherRing(
   { isSettled }: EnsembleView,
-  { age, hasServed, unwantedMs }: MemberHere,
+  member: MemberHere,
 ): boolean {
-  switch (age) {
-    case "aborted":
-      return !hasServed;
-    case "former":
-      return isSettled;
-    case "unknown":
-      // A resize that only a claimant of before knew, unless the ring is behind.
-      return !hasServed && unwantedMs >= STRAY_MS;
-    default:
-      return false;
-  }
+  return member.age === "former"
+    ? isSettled
+    : isGivenUp(member) && member.hasServed === false;
+}
+
+/** Whether the ring of its group never came to be, as far as is known here. */
+function isGivenUp({ age, unwantedMs }: MemberHere): boolean {
+  // A resize that only a claimant of before knew, unless the ring is behind.
+  return age === "aborted" || age === "unknown" && unwantedMs >= STRAY_MS;
 }
 
 /** Whether a member is of a group by that name that is not, and will not be, this cluster's, or is not any more. */
@@ -348,8 +348,12 @@ function memberActs(
   const { group, uid, leads, isLed, membership, settled } = member;
   const isRoot = group === ROOT_GROUP;
   const of = groupsOf(view, group);
-  // Those of a former ring stay as they are until they go.
-  if (!isRoot && of === undefined) return [];
+  // Those of another ring stay as they are until they go.
+  if (!isRoot && of === undefined) {
+    return isGivenUp(member) && member.hasServed === undefined
+      ? [{ type: "read_log", group, uid }]
+      : [];
+  }
   const wanted = wantedOf(view, group);
   const isFormed = isRoot
     ? root.formed && view.ringReady

@@ -333,6 +333,12 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
   // One that has taken over has keys which nobody else has.
   const open = { ...given, isShut: false, hasServed: true };
   assertEquals(planEnsembles(view({ members: [open], isSettled: true })), []);
+  // What it has not applied may be that it has.
+  const restarted = { ...given, hasServed: undefined };
+  assertEquals(
+    planEnsembles(view({ members: [restarted] })),
+    [{ type: "read_log", group: given.group, uid: 11 }],
+  );
   // One of a ring that nobody knows may be of one that is not known here yet.
   const unknown = { ...given, age: "unknown" as const };
   const acts = (member: MemberHere) =>
@@ -345,6 +351,11 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
     acts({ ...unknown, hasServed: true, unwantedMs: STRAY_MS }),
     [],
   );
+  const unread = { ...unknown, hasServed: undefined };
+  assertEquals(acts(unread), []);
+  assertEquals(acts({ ...unread, unwantedMs: STRAY_MS }), [
+    `read_log ${given.group}`,
+  ]);
   // Nobody need be warned of that.
   assertEquals(
     planEnsembles(view({ members, isSettled: true }))

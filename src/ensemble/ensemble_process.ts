@@ -44,6 +44,7 @@ import {
   TAKEOVERS_MAX,
 } from "./group_takeovers.ts";
 import { RootTables } from "./root_tables.ts";
+import { ServedGroups } from "./served_groups.ts";
 
 /** Acts at once. */
 export const ENSEMBLE_ACTS_MAX = 8;
@@ -116,6 +117,7 @@ export class EnsembleProcess {
   #missed: ReadonlySet<number> = new Set();
   #auditAtMs = 0;
   readonly #waiters = new Set<() => void>();
+  readonly #served = new ServedGroups();
   readonly #tables: RootTables;
   readonly #takeovers: GroupTakeovers;
   /** The present generation, as it was seen last. */
@@ -263,6 +265,7 @@ export class EnsembleProcess {
         if (!groups.has(group)) since.delete(group);
       }
     }
+    this.#served.keep(groups);
     return {
       self,
       isClaimant: ring.ownership.claimant === self,
@@ -278,9 +281,9 @@ export class EnsembleProcess {
           wantedOf(plan, group).includes(self);
         if (isWanted) this.#unwanted.delete(group);
         else if (!this.#unwanted.has(group)) this.#unwanted.set(group, now);
-        const { succession, keys } = isRaKv(member)
+        const { succession } = isRaKv(member)
           ? member.state
-          : { succession: FIRST_SUCCESSION, keys: { size: 0 } };
+          : { succession: FIRST_SUCCESSION };
         const leads = role === "leader";
         if (!leads) this.#leading.delete(group);
         else if (!this.#leading.has(group)) this.#leading.set(group, now);
@@ -298,8 +301,7 @@ export class EnsembleProcess {
             ? "present"
             : ageOfVnode(ring, vnodeOfGroup(group) ?? 0),
           isShut: !succession.isComplete || succession.sources.size === 0,
-          hasServed: succession.isComplete &&
-            (succession.sources.size > 0 || keys.size > 0),
+          hasServed: isRaKv(member) && this.#served.hasServed(member),
         };
       }),
       made: this.#made,
@@ -445,6 +447,12 @@ export class EnsembleProcess {
         else log.warn(`A member of a former ${cluster} is removed`);
         await perform("ra_kv_drop_member", { cluster, uid: act.uid });
         return true;
+      case "read_log": {
+        const member = this.#system().member(cluster);
+        if (member?.uid !== act.uid || !isRaKv(member)) return false;
+        await this.#served.read(member);
+        return true;
+      }
       case "ask_stray": {
         const { members, committed } = await perform("ra_kv_members", {
           cluster,

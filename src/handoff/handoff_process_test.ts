@@ -580,6 +580,13 @@ Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up 
   resizedTo(3);
   await bench.look();
   assertEquals(repair(), ["failed", "the ring has another size now"]);
+  // One that is asked for before the node has looked at the resized ring is of that.
+  for (const size of ["with none", "with another under way"]) {
+    resizedTo(size === "with none" ? 4 : 5);
+    await bench.process.repair(3, "kv");
+    assertEquals((await bench.look()).length, 4, size);
+    assertEquals(repair(), ["running", null], size);
+  }
   bench.close();
 });
 

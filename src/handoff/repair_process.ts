@@ -58,7 +58,7 @@ export class RepairProcess {
   readonly #events: RepairEvents;
   readonly #refresh: Refresh;
   readonly #repairs = new Repairs();
-  /** The first vnode of the ring they were begun in; `undefined` as long as there are none. */
+  /** The first vnode of the ring in which those that run were begun; `undefined` until a ring was looked at. */
   #repairsFirst: number | undefined;
   /** Shares of other nodes' repairs, by the names of their transfers. */
   readonly #requested = new Map<string, RequestedShare>();
@@ -76,6 +76,8 @@ export class RepairProcess {
     const first = firstVnode(ring);
     const resized = first !== (this.#repairsFirst ?? first);
     this.#repairsFirst = first;
+    // What was asked for was of the ring before.
+    if (resized) this.#asked.clear();
     this.#repairs.giveUp(
       (partition) =>
         resized || ring.ownership.owners[partition] !== this.#world.self,
@@ -122,7 +124,8 @@ export class RepairProcess {
       );
     }
     const shares = repairShares(partition, ring.size, REPAIR_N);
-    this.#repairsFirst ??= firstVnode(ring);
+    // The ring may have got its size since it was looked at last.
+    this.giveUpLost(ring);
     const begun = modules.map((name) =>
       this.#repairs.begin(name, partition, shares)
     );

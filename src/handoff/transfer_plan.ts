@@ -18,7 +18,7 @@ import {
   firstVnodeOf,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
-import { isTakenForPresent, originOf } from "../ring/ring_origin.ts";
+import { isTakenForPresent, originsOf } from "../ring/ring_origin.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 import type { HandoffSpread } from "../vnode/handoff_codec.ts";
 import type { HeldPartition, TransferKind } from "./transfer.ts";
@@ -165,24 +165,24 @@ function spreadOf(
 }
 
 /**
- * Whether the vnode with this number may be of the ring that `self` comes from,
+ * Whether the vnode with this number may be of another ring that `self` comes from,
  * although the ring has such a number, too. It is no owner then, so whatever is in
  * it goes where its keys belong.
  */
 function isOfOrigin(ring: Ring, self: string, vnode: number): boolean {
-  const origin = originOf(ring, self);
-  return origin !== null && isTakenForPresent(ring, origin) &&
+  return originsOf(ring, self)
+    .some((origin) => isTakenForPresent(ring, origin)) &&
     ageOfVnode(ring, vnode) === "present" && ownsNothing(ring, self);
 }
 
-/** Whether `self`, which holds `held`, has handed on all that was of the ring it comes from, and may have partitions of this one. */
+/** Whether `self`, which holds `held`, has handed on all that was of rings it comes from, and may have partitions of this one. */
 export function hasHandedOnOrigin(
   ring: Ring,
   self: string,
   held: readonly HeldPartition[],
 ): boolean {
-  const origin = originOf(ring, self);
-  return origin !== null && isTakenForPresent(ring, origin) &&
+  return originsOf(ring, self)
+    .some((origin) => isTakenForPresent(ring, origin)) &&
     memberStatus(ring, self) !== "joining" && ownsNothing(ring, self) &&
     !held.some(({ partition }) => isOfOrigin(ring, self, partition));
 }
@@ -261,10 +261,10 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
       }
     });
   }
-  const origin = originOf(ring, self);
+  const origins = originsOf(ring, self);
   for (const each of held) {
     const { module, partition } = each;
-    const age = ageOfVnode(ring, partition, origin);
+    const age = ageOfVnode(ring, partition, origins);
     const isBefore = age === "former" || isOfOrigin(ring, self, partition);
     if (isBefore && memberStatus(ring, self) !== "joining") {
       const transfer = spreadOf(situation, owners, module, partition);

@@ -310,6 +310,27 @@ Deno.test("planTransfers() spreads what a member came with if the ring has other
   );
 });
 
+Deno.test("planTransfers() hands on what came from each of two rings that the node has gone by, and discards neither", () => {
+  const facts = { name: "a", address: "a:1", nodeId: "id-a" };
+  const given = abortResize(
+    beginResize(ringWith({}), "a", new Array(32).fill("b")),
+    "a",
+  );
+  const held = ["kv/1030", "kv/2050"];
+  const planned = (origin: string, lostOrigins: string | null) => {
+    const ring = putFacts(given, { ...facts, origin, lostOrigins }, 0);
+    const { wanted, settled } = planOf(ring, held);
+    return [
+      wanted.map(({ kind, sourcePartition }) => `${kind} ${sourcePartition}`),
+      settled.map(({ action, partition }) => `${action} ${partition}`),
+    ];
+  };
+  const both = [["resize 1030", "resize 2050"], []];
+  assertEquals(planned("2/64", "1/16"), both);
+  assertEquals(planned("1/16", "2/64"), both);
+  assertEquals(planned("2/64", null), [["resize 2050"], ["discard 1030"]]);
+});
+
 Deno.test("completedPartitions() has those that went where the ring has them go, by that very decision", () => {
   const went = { target: "b", term: 1, version: 5 };
   const completed = (ring: Ring, by = went, self = "a"): number[] =>

@@ -8,7 +8,7 @@
 import { WhorlError } from "../base/errors.ts";
 import type { Ring } from "../ring/ring.ts";
 import { ageOfVnode } from "../ring/ring_generations.ts";
-import { originOf } from "../ring/ring_origin.ts";
+import { originsOf } from "../ring/ring_origin.ts";
 import type { HeldPartition } from "../handoff/transfer.ts";
 
 /**
@@ -23,8 +23,8 @@ export async function refuseFormerPartitions(
   to: string,
   held: () => Promise<readonly HeldPartition[] | undefined>,
 ): Promise<WhorlError | null> {
-  const origin = originOf(ring, self);
-  if (ring.ownership.generations.sizes.length === 0 && origin === null) {
+  const origins = originsOf(ring, self);
+  if (ring.ownership.generations.sizes.length === 0 && origins.length === 0) {
     return null;
   }
   const all = await held();
@@ -36,7 +36,7 @@ export async function refuseFormerPartitions(
     );
   }
   const former = all.filter(({ partition }) => {
-    const age = ageOfVnode(ring, partition, origin);
+    const age = ageOfVnode(ring, partition, origins);
     return age !== "present" && age !== "unknown";
   });
   return former.length === 0 ? null : new WhorlError(

@@ -11,7 +11,7 @@ import {
   formerVnodes,
   vnodeSizes,
 } from "../ring/ring_generations.ts";
-import { originOf } from "../ring/ring_origin.ts";
+import { originsOf } from "../ring/ring_origin.ts";
 import { type RingView, ringViewOf } from "../ring/ring_view.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeParts } from "./node_parts.ts";
@@ -53,10 +53,10 @@ export function ownPartitions(
   ring.ownership.owners.forEach((owner, partition) => {
     if (owner === config.name) mine.push(first + partition);
   });
-  const origin = originOf(ring, config.name);
+  const origins = originsOf(ring, config.name);
   vnodes?.ringResized(
-    vnodeSizes(ring, origin),
-    formerVnodes(ring, origin),
+    vnodeSizes(ring, origins),
+    formerVnodes(ring, origins),
     boundVnodes(ring, config.name),
   );
   vnodes?.own(mine);

@@ -11,7 +11,7 @@ import {
   vnodeSizes,
 } from "../ring/ring_generations.ts";
 import { currentMembers } from "../ring/ring.ts";
-import { originOf } from "../ring/ring_origin.ts";
+import { originsOf } from "../ring/ring_origin.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { present } from "./node_parts.ts";
 import {
@@ -45,11 +45,11 @@ export function vnodeSup(
       const { config, environment } = parts;
       const home = present(parts.home, "home");
       const { ring } = present(parts.cluster, "cluster");
-      const origin = originOf(ring, config.name);
+      const origins = originsOf(ring, config.name);
       const vnodes = new VnodeManager({
         node: config.name,
-        ringSizes: vnodeSizes(ring, origin),
-        formerVnodes: formerVnodes(ring, origin),
+        ringSizes: vnodeSizes(ring, origins),
+        formerVnodes: formerVnodes(ring, origins),
         boundVnodes: boundVnodes(ring, config.name),
         masters: config.masters,
         placement: config.masterPlacement,

@@ -38,7 +38,7 @@ import {
   sourcesLeft,
   type Succession,
 } from "./succession.ts";
-import { successionBytes } from "./succession_codec.ts";
+import { readSources, successionBytes } from "./succession_codec.ts";
 import {
   type ChangeView,
   emptyChange,
@@ -228,9 +228,7 @@ function applyCommand(
       expectCommandEnd(from);
       return ENDED;
     case RaKvOp.shut: {
-      const sources: number[] = [];
-      for (let left = from.u16(); left > 0; left--) sources.push(from.u16());
-      expectCommandEnd(from);
+      const sources = readSources(from);
       return succeed(state, shut(state.succession, sources, state.keys.size));
     }
     case RaKvOp.import:

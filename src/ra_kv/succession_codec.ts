@@ -12,6 +12,7 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import {
   ChangeFlag,
+  expectCommandEnd,
   type ImportHeader,
   RaKvOp,
 } from "./ra_kv_command_codec.ts";
@@ -32,6 +33,14 @@ export function shutCommand(
   into.u16(sources.length);
   for (const source of sources) into.u16(source);
   return into.copy();
+}
+
+/** The sources in such a command, behind its op. @throws {WhorlError} `protocol_error`. */
+export function readSources(from: ByteReader): number[] {
+  const sources: number[] = [];
+  for (let left = from.u16(); left > 0; left--) sources.push(from.u16());
+  expectCommandEnd(from);
+  return sources;
 }
 
 /** The command that seals a group. */

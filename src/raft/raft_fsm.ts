@@ -10,8 +10,8 @@
  *         │          │ ◄───────────────────── └───────┬───────┘
  *         └─┬──────▲─┘  refused; another leads        │ yes; or the leader asks to
  *           │      │                          ┌───────▼───────┐
- *   entries │      │ a higher term;           │   candidate   │ vote for me are
- * gone │      │ no majority answers;     └───────┬───────┘
+ *   entries │      │ a higher term;           │   candidate   │ vote for me
+ *  are gone │      │ no majority answers;     └───────┬───────┘
  *           │      │ removed; disk fails              │ majority
  *           │      │                          ┌───────▼───────┐
  *           │      └───────────────────────── │    leader     │

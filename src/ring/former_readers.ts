@@ -11,15 +11,25 @@
  * knew when it went by that phase, and others once it knows them to know of it. As
  * every quorum of the former ring has such an owner, it reads nothing old.
  *
+ * A node knows of a phase if it has said to have seen all changes up to there.
+ * That news changes no ring, but stands in the next one.
+ *
  * @module
  */
-import { activeMembers, requestersBehind, type Ring } from "./ring.ts";
+import {
+  noVersion,
+  versionDescends,
+  type VersionVector,
+} from "../causality/version_vector.ts";
+import { activeMembers, type Ring } from "./ring.ts";
 import { ageOfVnode } from "./ring_generations.ts";
 
 /** What one node knows of those who ask it; it has one owner and changes in place. */
 export interface FormerReaders {
   /** The ring it goes by; `null` before the first. */
   ring: Ring | null;
+  /** The clock of the first ring it went by that is read as this one. */
+  since: VersionVector;
   /** Those it knew when it went by the present phase, and has known ever since. */
   waitedFor: ReadonlySet<string>;
   /** Those that are known to go by that, too. */
@@ -28,18 +38,28 @@ export interface FormerReaders {
 
 /** Nothing is known yet. */
 export function createFormerReaders(): FormerReaders {
-  return { ring: null, waitedFor: new Set(), aware: new Set() };
+  return {
+    ring: null,
+    since: noVersion,
+    waitedFor: new Set(),
+    aware: new Set(),
+  };
 }
 
 /** This node goes by `ring`, and has said so to nobody. */
 export function followRing(readers: FormerReaders, ring: Ring): void {
   const { ring: before, aware } = readers;
-  readers.ring = ring;
-  const isSame = before !== null &&
-    generationRead(before) === generationRead(ring);
+  // Who has come to know of the ring before says the one that follows it.
+  if (before !== null) hear(readers, ring);
   readers.waitedFor = waitedForIn(readers, before, ring);
-  if (!isSame) aware.clear();
-  heard(readers, ring);
+  readers.ring = ring;
+  if (
+    before?.clusterId.seed === ring.clusterId.seed &&
+    generationRead(before) === generationRead(ring)
+  ) return;
+  readers.since = ring.clock;
+  aware.clear();
+  hear(readers, ring);
 }
 
 function waitedForIn(
@@ -81,16 +101,21 @@ export function mayAsk(
   const { ring, waitedFor, aware } = readers;
   if (ring === null || !isReadNoMore(ring, vnode)) return true;
   if (waitedFor.has(node) || aware.has(node)) return true;
-  if (generationRead(current) === generationRead(ring)) heard(readers, current);
-  return aware.has(node);
+  const knows = generationRead(current) === generationRead(ring) &&
+    knowsOf(readers, node, current) && activeMembers(current).includes(node);
+  if (knows) aware.add(node);
+  return knows;
 }
 
-function heard({ aware }: FormerReaders, ring: Ring): void {
-  if (generationRead(ring) === 0) return;
-  const behind = requestersBehind(ring);
+function hear(readers: FormerReaders, ring: Ring): void {
   for (const node of activeMembers(ring)) {
-    if (!behind.includes(node)) aware.add(node);
+    if (knowsOf(readers, node, ring)) readers.aware.add(node);
   }
+}
+
+/** Whether `node` knows how this node reads, by what it has said to whoever made `ring`. */
+function knowsOf({ since }: FormerReaders, node: string, ring: Ring): boolean {
+  return versionDescends(ring.seen.get(node) ?? noVersion, since);
 }
 
 /** The generation by which members read that know of `ring`. */

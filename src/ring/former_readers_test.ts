@@ -155,3 +155,66 @@ Deno.test("mayAsk() holds one that was behind at a resize for behind at the next
   const readers = after(cluster(), first, installResize(heard, "a"), second);
   assertEquals(mayAskOf(readers, FUTURE), ["b", "c"]);
 });
+
+/** `ring`, of which `nodes` have said to have seen it. */
+function seenBy(ring: Ring, ...nodes: readonly string[]): Ring {
+  return nodes.reduce(
+    (seen, node) => markSeen(seen, node, ring.clock),
+    ring,
+  );
+}
+
+/** `ring` as its claimant publishes it, and as it is once all have seen it. */
+function published(ring: Ring): { ring: Ring; agreed: Ring } {
+  return { ring: seenBy(ring, "a"), agreed: seenBy(ring, "a", "b", "c") };
+}
+
+Deno.test("mayAsk() lets healthy members of an owner that was started again go on asking when a later resize is read", () => {
+  const first = published(installResize(reading(cluster()), "a"));
+  const begun = published(
+    beginResize(first.agreed, "a", Array<string>(8).fill("a")),
+  );
+  const next = published(enterResizePhase(begun.agreed, "a", "reading"));
+  // It is told of no ring that others have seen already, as they hear of it later.
+  for (
+    const readers of [
+      after(first.ring, begun.ring, next.ring),
+      // What came in between is stored together.
+      after(first.ring, next.ring),
+    ]
+  ) {
+    assertEquals(mayAskOf(readers, FUTURE), ["b", "c"]);
+  }
+});
+
+Deno.test("mayAsk() lets one that has joined since the first resize go on asking when the next one is read", () => {
+  const read = published(reading(cluster()));
+  const first = published(installResize(read.agreed, "a"));
+  const joined = addJoining(first.agreed, facts("d"), 0);
+  const grown = seenBy(setStatus(joined, "a", "d", "valid"), "a");
+  const agreed = seenBy(grown, "a", "b", "c", "d");
+  const begun = seenBy(
+    beginResize(agreed, "a", Array<string>(8).fill("a")),
+    "a",
+  );
+  const next = seenBy(enterResizePhase(begun, "a", "reading"), "a");
+  const readers = after(cluster(), read.ring, first.ring, grown, begun, next);
+  assertEquals(mayAskOf(readers, FUTURE, ["b", "c", "d"]), ["b", "c", "d"]);
+});
+
+Deno.test("mayAsk() lets one ask that knows of the phase, though not of the latest ring", () => {
+  const read = reading(cluster());
+  const later = setStatus(seenBy(read, "b"), "a", "c", "leaving");
+  assertEquals(mayAskOf(after(read), PRESENT, ["b", "c"], later), ["b"]);
+  assertEquals(mayAskOf(after(read, later), PRESENT, ["b", "c"]), ["b"]);
+});
+
+Deno.test("mayAsk() knows nothing in a cluster of what was known in another one", () => {
+  const read = seenBy(reading(cluster()), "a", "b", "c");
+  const other = {
+    ...reading(cluster()),
+    clusterId: { ...read.clusterId, seed: "0000000000000002" },
+  };
+  assertEquals(mayAskOf(after(read), PRESENT), ["b", "c"]);
+  assertEquals(mayAskOf(after(read, other), PRESENT), []);
+});

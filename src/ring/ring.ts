@@ -83,6 +83,8 @@ export const MemberMeta = {
   capabilities: "capabilities",
   /** The ring it stood alone in before it joined; see `ring_origin.ts`. Nothing if neither was ever resized. */
   origin: "origin",
+  /** Other rings of which it may have something, as their claimants have lost; see `lost_origin.ts`. */
+  lostOrigins: "lost_origins",
 } as const;
 
 /** The identity of a cluster, made when its first node was created. */

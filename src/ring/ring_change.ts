@@ -34,9 +34,10 @@ import {
   resizeInstalled,
   resizeResumed,
   type RingGenerations,
+  type RingOrigin,
   type RingResizePhase,
 } from "./ring_generations.ts";
-import { originsIn } from "./ring_origin.ts";
+import { originFacts, originsIn } from "./ring_origin.ts";
 import { type RingMeta, type RingMetaValue, setMeta } from "./stamped.ts";
 
 /** Fewest partitions of a ring. */
@@ -55,11 +56,13 @@ export interface NodeFacts {
   readonly capabilities?: string;
   /** The ring it comes from; see `ring_origin.ts`. `null` takes back what was said before. @default {that stays} */
   readonly origin?: string | null;
+  /** Other rings of which it may have something, said or taken back with `origin`. @default {none} */
+  readonly lostOrigins?: string | null;
 }
 
 /** What of `node` stands in its member metadata. */
 function factsOf(
-  { address, nodeId, capabilities, origin }: NodeFacts,
+  { address, nodeId, capabilities, origin, lostOrigins = null }: NodeFacts,
 ): [name: string, value: string | null][] {
   return [
     [MemberMeta.address, address],
@@ -67,9 +70,10 @@ function factsOf(
     ...(capabilities === undefined
       ? []
       : [[MemberMeta.capabilities, capabilities] as [string, string]]),
-    ...(origin === undefined
-      ? []
-      : [[MemberMeta.origin, origin] as [string, string | null]]),
+    ...(origin === undefined ? [] : [
+      [MemberMeta.origin, origin] as [string, string | null],
+      [MemberMeta.lostOrigins, lostOrigins] as [string, string | null],
+    ]),
   ];
 }
 
@@ -221,22 +225,30 @@ export function withdrawCapabilities(
 }
 
 /**
- * `node` says which ring it comes from, of which it may have something, or with
- * `null` that it has nothing of that any more. The same ring if that is said.
+ * `node` says of which other rings it may have something, first where it comes
+ * from; it has nothing of others any more. The same ring if that is said.
  */
-export function setOrigin(
+export function setOrigins(
   ring: Ring,
   node: string,
-  origin: string | null,
+  origins: readonly RingOrigin[],
   wallMs: number,
 ): Ring {
   const member = ring.members.get(node);
-  const name = MemberMeta.origin;
-  if (member === undefined || memberMeta(ring, node, name) === origin) {
-    return ring;
+  if (member === undefined) return ring;
+  const { origin, lostOrigins } = originFacts(origins);
+  let { meta } = member;
+  for (
+    const [name, value] of [
+      [MemberMeta.origin, origin],
+      [MemberMeta.lostOrigins, lostOrigins],
+    ] as const
+  ) {
+    if (memberMeta(ring, node, name) !== value) {
+      meta = setMeta(meta, name, value, node, wallMs);
+    }
   }
-  const meta = setMeta(member.meta, name, origin, node, wallMs);
-  return change(ring, node, {
+  return meta === member.meta ? ring : change(ring, node, {
     members: new Map(ring.members).set(node, { ...member, meta }),
   });
 }

@@ -141,12 +141,12 @@ export type VnodeAge = "present" | "future" | "former" | "aborted" | "unknown";
 /**
  * What the vnode with this number is in `ring`.
  *
- * @param origin Of the node that has the vnode, if it came with vnodes of its own.
+ * @param origins Of the node that has the vnode, if it has some of other rings.
  */
 export function ageOfVnode(
   ring: SizedRing,
   vnode: number,
-  origin: RingOrigin | null = null,
+  origins: readonly RingOrigin[] = [],
 ): VnodeAge {
   const { current, resize } = ring.ownership.generations;
   const first = firstVnodeBeside(vnode);
@@ -154,7 +154,7 @@ export function ageOfVnode(
   if (resize !== null && first === firstVnodeOf(resize.generation)) {
     return "future";
   }
-  const size = knownSizes(ring, origin).get(first);
+  const size = knownSizes(ring, origins).get(first);
   return size === undefined ? "unknown" : size === 0 ? "aborted" : "former";
 }
 
@@ -181,13 +181,13 @@ export function ownerOfVnode(
  * Partitions of each generation that may have vnodes, by the number of its first
  * one. Aborted ones have none.
  *
- * @param origin Of the node whose vnodes this is about.
+ * @param origins Of the node whose vnodes this is about.
  */
 export function vnodeSizes(
   ring: SizedRing,
-  origin: RingOrigin | null = null,
+  origins: readonly RingOrigin[] = [],
 ): Map<number, number> {
-  const sizes = knownSizes(ring, origin);
+  const sizes = knownSizes(ring, origins);
   for (const [first, size] of sizes) if (size === 0) sizes.delete(first);
   return sizes;
 }
@@ -195,10 +195,10 @@ export function vnodeSizes(
 /** The numbers of the first vnodes of generations that are no more. */
 export function formerVnodes(
   ring: SizedRing,
-  origin: RingOrigin | null = null,
+  origins: readonly RingOrigin[] = [],
 ): number[] {
-  return [...vnodeSizes(ring, origin).keys()]
-    .filter((first) => ageOfVnode(ring, first, origin) === "former");
+  return [...vnodeSizes(ring, origins).keys()]
+    .filter((first) => ageOfVnode(ring, first, origins) === "former");
 }
 
 /** Numbers of the vnodes of `node` whose writes are held until the resized ring has them. */
@@ -227,7 +227,7 @@ export function sizeOfGeneration(
 
 function knownSizes(
   { size, ownership }: SizedRing,
-  origin: RingOrigin | null,
+  origins: readonly RingOrigin[],
 ): Map<number, number> {
   const { current, newest, sizes, resize } = ownership.generations;
   const known = sizes.length === 0 ? [size] : sizes;
@@ -237,16 +237,18 @@ function knownSizes(
       each,
     ]),
   );
-  if (origin !== null) {
-    const first = firstVnodeOf(origin.generation);
+  const own = new Set<number>();
+  for (const { generation, size } of origins) {
+    const first = firstVnodeOf(generation);
     // Nobody has given this node vnodes of a generation that is no more. Of one
     // in use it may have those of both rings (`ring_origin.ts`).
-    const isUsed = first === firstVnodeOf(current) ||
+    const isShared = own.has(first) || first === firstVnodeOf(current) ||
       resize !== null && first === firstVnodeOf(resize.generation);
     byFirst.set(
       first,
-      isUsed ? Math.max(origin.size, byFirst.get(first) ?? 0) : origin.size,
+      isShared ? Math.max(size, byFirst.get(first) ?? 0) : size,
     );
+    own.add(first);
   }
   return byFirst;
 }
@@ -295,7 +297,7 @@ export function resizeBegun(
 
 /**
  * The generations once a resize that another part of the cluster knows goes on, in the
- * ownership of `term` and `version`: to the ring `wanted`, of partitions of `owners`.
+ * ownership of `term` and `version`: to the ring of `generation`, of partitions of `owners`.
  */
 export function resizeResumed(
   before: RingGenerations,
@@ -345,9 +347,12 @@ export function resizeInPhase(
 
 /** The generations once the resize under way was given up. */
 export function resizeAborted(before: RingGenerations): RingGenerations {
+  const { newest, sizes, resize } = before;
+  const oldest = newest - sizes.length + 1;
   return {
     ...before,
-    sizes: [...before.sizes.slice(0, -1), 0],
+    // One that was resumed need not be the newest.
+    sizes: sizes.map((size, i) => oldest + i === resize?.generation ? 0 : size),
     staged: null,
     resize: null,
   };

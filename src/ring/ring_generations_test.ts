@@ -8,6 +8,7 @@ import {
   enterResizePhase,
   freshRing,
   installResize,
+  resumeResize,
   stageSize,
 } from "./ring_change.ts";
 import { allReported } from "./ring_resize.ts";
@@ -18,6 +19,7 @@ import {
   firstVnode,
   firstVnodeOf,
   GENERATIONS_KEPT,
+  generationsAlone,
   partitionOfVnode,
   type RingResizePhase,
   vnodeSizes,
@@ -68,6 +70,21 @@ Deno.test("abortResize() burns the generation, so that what a node held of it is
   assertEquals(ageOfVnode(ring, 1024), "aborted");
   assertEquals(ageOfVnode(ring, 2048), "future");
   assertEquals([...vnodeSizes(ring)], [[0, 8], [2048, 16]]);
+});
+
+Deno.test("abortResize() burns the generation of a resize that was resumed, and no later one", () => {
+  const thirtyTwo = new Array<string>(32).fill("a");
+  let ring = beginResize(twoMembers(), "a", sixteen);
+  ring = beginResize(abortResize(ring, "a"), "a", thirtyTwo);
+  ring = resumeResize(abortResize(ring, "a"), "a", 1, sixteen);
+  assertEquals(ring.ownership.generations.sizes, [8, 16, 0]);
+  assertEquals(
+    generationsAlone(ring.ownership.generations).sizes,
+    [8, 0, 0],
+  );
+  ring = abortResize(ring, "a");
+  assertEquals(ring.ownership.generations.sizes, [8, 0, 0]);
+  assertEquals(ageOfVnode(ring, firstVnodeOf(1)), "aborted");
 });
 
 Deno.test("beginResize() forgets a generation when its numbers are used again", () => {

@@ -2,7 +2,8 @@
  * Which ring a member stood alone in before it joined. What it held then it still
  * has, in vnodes that are numbered by the generation of that ring. The cluster may
  * have had a ring of another size by this number, or none, if either was resized,
- * so the member says which one it means until it joins again.
+ * so the member says which one it means until it joins again. It says the same of
+ * rings that it has gone by since and that another claimant has not (`lost_origin.ts`).
  *
  * @module
  */
@@ -10,6 +11,7 @@ import { currentMembers, MemberMeta, memberMeta, type Ring } from "./ring.ts";
 import {
   firstVnode,
   firstVnodeOf,
+  GENERATIONS_KEPT,
   readOrigin,
   type RingOrigin,
   textOfOrigin,
@@ -20,9 +22,35 @@ export function originOf(ring: Ring, node: string): RingOrigin | null {
   return readOrigin(memberMeta(ring, node, MemberMeta.origin));
 }
 
-/** Where all members come from, as far as they say so. */
+/** Most rings that a member names besides the one it comes from: there are no more numbers for their vnodes. */
+export const LOST_ORIGINS_MAX = GENERATIONS_KEPT;
+
+/** All rings of which `node` may have vnodes that this one has not, or has otherwise: first where it comes from. */
+export function originsOf(ring: Ring, node: string): RingOrigin[] {
+  const text = memberMeta(ring, node, MemberMeta.lostOrigins);
+  const lost = typeof text === "string" ? text.split(" ") : [];
+  return [
+    originOf(ring, node),
+    ...lost.slice(-LOST_ORIGINS_MAX).map(readOrigin),
+  ].filter((origin) => origin !== null);
+}
+
+/** Origins as they stand in the metadata of a member. */
+export function originFacts(
+  [origin, ...lost]: readonly RingOrigin[],
+): { readonly origin: string | null; readonly lostOrigins: string | null } {
+  return {
+    origin: origin === undefined ? null : textOfOrigin(origin),
+    // Versions that do not know these would take a list for none at all.
+    lostOrigins: lost.length === 0
+      ? null
+      : lost.slice(-LOST_ORIGINS_MAX).map(textOfOrigin).join(" "),
+  };
+}
+
+/** All {@linkcode originsOf} members, as far as they say so. */
 export function originsIn(ring: Ring): RingOrigin[] {
-  return [...ring.members.keys()].flatMap((node) => originOf(ring, node) ?? []);
+  return [...ring.members.keys()].flatMap((node) => originsOf(ring, node));
 }
 
 /**
@@ -53,10 +81,9 @@ function membersFrom(
   ring: Ring,
   isMistaken: (origin: RingOrigin) => boolean,
 ): string[] {
-  return currentMembers(ring).filter((node) => {
-    const origin = originOf(ring, node);
-    return origin !== null && isMistaken(origin);
-  });
+  return currentMembers(ring).filter((node) =>
+    originsOf(ring, node).some(isMistaken)
+  );
 }
 
 function isOfResize(ring: Ring, { generation }: RingOrigin): boolean {

@@ -11,12 +11,14 @@ import {
   beginResize,
   freshRing,
   installResize,
-  setOrigin,
+  setOrigins,
 } from "./ring_change.ts";
 import {
+  LOST_ORIGINS_MAX,
   mistakenMembers,
   originOf,
   originsIn,
+  originsOf,
   originText,
 } from "./ring_origin.ts";
 
@@ -74,33 +76,74 @@ Deno.test("originOf() reads what a member says, and nothing that cannot be", () 
 
 Deno.test("vnodes that a member came with are former ones, in as many partitions as its ring had", () => {
   const ring = joined(resized(aloneOf("a", 16), 32), "0/32");
-  const origin = originOf(ring, "b");
+  const origins = originsOf(ring, "b");
   assertEquals(vnodeSizes(ring).get(0), 16);
-  assertEquals(vnodeSizes(ring, origin).get(0), 32);
-  assertEquals(vnodeSizes(ring, origin).get(firstVnodeOf(1)), 32);
-  assertEquals(formerVnodes(ring, origin), [0]);
-  assertEquals(ageOfVnode(ring, 20, origin), "former");
+  assertEquals(vnodeSizes(ring, origins).get(0), 32);
+  assertEquals(vnodeSizes(ring, origins).get(firstVnodeOf(1)), 32);
+  assertEquals(formerVnodes(ring, origins), [0]);
+  assertEquals(ageOfVnode(ring, 20, origins), "former");
 
   const unknown = { generation: 7, size: 32 };
   const theirs = firstVnodeOf(7) + 20;
   assertEquals(ageOfVnode(ring, theirs), "unknown");
-  assertEquals(ageOfVnode(ring, theirs, unknown), "former");
+  assertEquals(ageOfVnode(ring, theirs, [unknown]), "former");
 
   const present = { generation: 1, size: 32 };
-  assertEquals(ageOfVnode(ring, firstVnodeOf(1), present), "present");
+  assertEquals(ageOfVnode(ring, firstVnodeOf(1), [present]), "present");
 });
 
 Deno.test("vnodes that a member came with are as many as its own ring had, also where the ring has others by their numbers", () => {
   const ring = joined(resized(aloneOf("a", 16), 32), "1/64");
-  const origin = originOf(ring, "b");
+  const origins = originsOf(ring, "b");
   const first = firstVnodeOf(1);
   assertEquals(mistakenMembers(ring), ["b"]);
-  assertEquals(vnodeSizes(ring, origin).get(first), 64);
+  assertEquals(vnodeSizes(ring, origins).get(first), 64);
   assertEquals(vnodeSizes(ring).get(first), 32);
-  assertEquals(vnodeSizes(ring, { generation: 1, size: 8 }).get(first), 32);
-  const told = setOrigin(ring, "b", null, 1);
+  assertEquals(vnodeSizes(ring, [{ generation: 1, size: 8 }]).get(first), 32);
+  const told = setOrigins(ring, "b", [], 1);
   assertEquals([mistakenMembers(told), originOf(told, "b")], [[], null]);
-  assertEquals(setOrigin(told, "b", null, 1), told);
+  assertEquals(setOrigins(told, "b", [], 1), told);
+});
+
+Deno.test("setOrigins() keeps what else a member may have beside where it comes from, until it joins anew", () => {
+  const all = [
+    { generation: 1, size: 64 },
+    { generation: 2, size: 16 },
+    { generation: 3, size: 8 },
+  ];
+  const came = joined(aloneOf("a", 16), "1/64");
+  const ring = setOrigins(came, "b", all, 1);
+  assertEquals(originOf(ring, "b"), { generation: 1, size: 64 });
+  assertEquals(originsOf(ring, "b"), all);
+  assertEquals(originsIn(ring), all);
+  assertEquals(setOrigins(ring, "b", all, 2), ring);
+  // What has been handed on is not named any more, and the others still are.
+  const left = setOrigins(ring, "b", all.slice(1), 2);
+  assertEquals(originsOf(left, "b"), all.slice(1));
+  assertEquals(originOf(left, "b"), { generation: 2, size: 16 });
+  const again = joined(ring, "4/32");
+  assertEquals(originsOf(again, "b"), [{ generation: 4, size: 32 }]);
+  // None of their numbers is used for a resize.
+  const begun = beginResize(ring, "a", new Array<string>(8).fill("a"));
+  assertEquals(begun.ownership.generations.resize?.generation, 4);
+});
+
+Deno.test("setOrigins() names so many that there is one for each number, the latest", () => {
+  const all = Array.from(
+    { length: LOST_ORIGINS_MAX + 2 },
+    (_, generation) => ({ generation, size: 1_024 }),
+  );
+  const ring = setOrigins(joined(aloneOf("a", 16), null), "b", all, 1);
+  const [first, , ...latest] = all;
+  assertEquals(originsOf(ring, "b"), [first, ...latest]);
+});
+
+Deno.test("vnodeSizes() has as many vnodes of a number as the largest ring had that a member has gone by", () => {
+  const ring = aloneOf("a", 16);
+  const sizes = [32, 8].map((size) => ({ generation: 1, size }));
+  for (const origins of [sizes, sizes.toReversed()]) {
+    assertEquals(vnodeSizes(ring, origins).get(firstVnodeOf(1)), 32);
+  }
 });
 
 Deno.test("beginResize() passes over generations that members have come with", () => {
@@ -109,9 +152,9 @@ Deno.test("beginResize() passes over generations that members have come with", (
   const { generations } = under.ownership;
   assertEquals(generations.resize?.generation, 2);
   assertEquals(generations.sizes, [16, 0, 8]);
-  const origin = originOf(under, "b");
+  const origins = originsOf(under, "b");
   assertEquals(ageOfVnode(under, firstVnodeOf(1)), "aborted");
   // For whoever came with it, it is not.
-  assertEquals(ageOfVnode(under, firstVnodeOf(1) + 3, origin), "former");
-  assertEquals(ageOfVnode(under, firstVnodeOf(2), origin), "future");
+  assertEquals(ageOfVnode(under, firstVnodeOf(1) + 3, origins), "former");
+  assertEquals(ageOfVnode(under, firstVnodeOf(2), origins), "future");
 });

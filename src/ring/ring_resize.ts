@@ -114,7 +114,8 @@ export function refuseBesideJoins(
  * Why no membership can be changed now; `null` if it can. What is done by force can
  * also while a resize is under way, which is given up then: it could not end. It
  * must end where consistent buckets are read by it, as it does without members that
- * are marked down.
+ * are marked down. One that goes on for them (`ring_upkeep.ts`) is not read by it
+ * yet and needs all owners: it begins anew with those that are left.
  */
 export function refuseBeside(
   ring: Ring,
@@ -124,7 +125,7 @@ export function refuseBeside(
   const { staged, resize } = ring.ownership.generations;
   if (staged === null && resize === null) return null;
   if (staged === null && isForced) {
-    return !hasNoWayBack(ring) || !hasConsistentBuckets(ring)
+    return resize?.phase !== "reading" || !hasConsistentBuckets(ring)
       ? null
       : new WhorlError(
         "pending_changes",
@@ -171,9 +172,11 @@ export function keepersOf(owners: readonly string[], size: number): string[] {
 /** Whether some may read by the ring to come: the resize under way goes on to its end. */
 export function hasNoWayBack(ring: Ring): boolean {
   const { resize } = ring.ownership.generations;
-  return resize !== null &&
-    (resize.phase === "reading" ||
-      takenOverBy(ring)?.generation === resize.generation);
+  if (resize === null) return false;
+  const taken = takenOverBy(ring);
+  return resize.phase === "reading" ||
+    taken?.generation === resize.generation &&
+      taken.size === resize.owners.length;
 }
 
 /** Whether every owner has reported what the phase of the resize under way is for. */

@@ -40,6 +40,7 @@ import {
   markTakenOver,
   takenOverBy,
 } from "./consistent_buckets.ts";
+import type { RingOrigin } from "./ring_generations.ts";
 import { mistakenInResize, mistakenMembers } from "./ring_origin.ts";
 import { allReported, hasNoWayBack, resizedOwners } from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
@@ -125,13 +126,16 @@ export function tendRing(
   if (flaw !== null) {
     go(abortResize(current, self), `the resize was given up as ${flaw}`);
   }
-  go(
-    resume(current, self, targetN),
-    "the resize goes on for which groups of consistent buckets have taken over",
-  );
+  const goOn = (): void =>
+    go(
+      resume(current, self, targetN),
+      "the resize goes on for which groups of consistent buckets have taken over",
+    );
+  goOn();
   go(...tendResize(current, self, resize));
   if (current.ownership.generations.resize === null) {
     go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
+    goOn();
   }
   for (const node of gone(current)) {
     go(setStatus(current, self, node, "invalid"), `${node} has left`);
@@ -207,23 +211,33 @@ function read(ring: Ring, self: string): Ring {
     });
 }
 
+/** The ring to come whose groups of consistent buckets have taken over, or may; `null` if there is none. */
+function takenAhead(ring: Ring): RingOrigin | null {
+  const taken = takenOverBy(ring);
+  return taken !== null &&
+      taken.generation > ring.ownership.generations.current
+    ? taken
+    : null;
+}
+
 /**
  * `ring` on its way to the one whose groups of consistent buckets have taken over, if
  * it knows nothing of that: it is of a claimant who was in another part of a split
- * cluster. The same ring if there is nothing of the kind.
+ * cluster. All its owners must be there. The same ring if there is nothing of the kind.
  */
 function resume(ring: Ring, self: string, targetN: number): Ring {
-  const { owners, next, generations: { current, resize } } = ring.ownership;
-  const taken = takenOverBy(ring);
-  return taken === null || taken.generation <= current || resize !== null ||
-      next.length > 0
-    ? ring
-    : resumeResize(
+  const { owners, next, generations: { resize } } = ring.ownership;
+  const taken = takenAhead(ring);
+  if (taken === null || resize !== null || next.length > 0) return ring;
+  const able = heirs(ring);
+  return owners.every((owner) => able.includes(owner))
+    ? resumeResize(
       ring,
       self,
       taken.generation,
-      resizedOwners(owners, taken.size, heirs(ring), targetN),
-    );
+      resizedOwners(owners, taken.size, able, targetN),
+    )
+    : ring;
 }
 
 /** Whether each member that counts has reported for itself: any of them may be the next claimant. */
@@ -249,16 +263,23 @@ export function assumeDone(ring: Ring, self: string): Ring {
  * of a split cluster has removed owners meanwhile, has them leave, or has others
  * come, maybe one whose own vnodes are numbered like the partitions to come. From
  * the phase `reading` on that one has nothing in the ring before these have been
- * handed on (`heirs`, `transfer_plan.ts`). Where buckets are consistent there is no way back from the phase `reading`, in
+ * handed on (`heirs`, `transfer_plan.ts`).
+ *
+ * Where buckets are consistent there is no way back from the phase `reading`, in
  * which groups of the new partitions have taken over: then the ring gets its new
- * size, and after that other owners.
+ * size, and after that other owners. A claimant that has another resize under way
+ * when it hears of them gives that up, as its groups would not take over from these.
  */
 function flawOfResize(ring: Ring): string | null {
   const { owners, next, generations: { resize } } = ring.ownership;
-  if (resize === null || hasNoWayBack(ring) && hasConsistentBuckets(ring)) {
-    return null;
-  }
-  if (resize.phase !== "reading") {
+  if (
+    resize === null || resize.phase === "reading" && hasConsistentBuckets(ring)
+  ) return null;
+  if (!hasNoWayBack(ring)) {
+    const taken = takenAhead(ring);
+    if (taken !== null) {
+      return `groups of consistent buckets have taken over for one to ${taken.size} partitions`;
+    }
     const [mistaken] = mistakenInResize(ring)
       .filter((node) => !isGuest(ring, node));
     if (mistaken !== undefined) {

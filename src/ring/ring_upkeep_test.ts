@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import {
+  currentMembers,
   memberStatus,
   partitionCounts,
   pendingTransfers,
@@ -13,18 +14,25 @@ import {
   enterResizePhase,
   freshRing,
   installResize,
+  markSeen,
   rejoin,
-  setOrigin,
+  setOrigins,
   setOwnership,
   setStatus,
+  takeOverClaim,
 } from "./ring_change.ts";
-import { markConsistent, takenOverBy } from "./consistent_buckets.ts";
+import {
+  markConsistent,
+  markTakenOver,
+  takenOverBy,
+} from "./consistent_buckets.ts";
 import { mergeRings } from "./ring_merge.ts";
 import { ABORT_RESIZE, refuseBeside, refuseResize } from "./ring_resize.ts";
 import { assumeDone, heirs, ownsNothing, tendRing } from "./ring_upkeep.ts";
 import { commitStaged, computePlan } from "./staged_plan.ts";
 
 const TARGET_N = 4;
+const bucket = { bucket: "b", numbers: [1, 2, 3, 4], wallMs: 0 };
 
 function facts(name: string) {
   return { name, address: `${name}:1`, nodeId: `id-${name}` };
@@ -257,13 +265,12 @@ Deno.test("tendRing() gives a resize up for a member that came with its numbers,
   assertEquals(memberStatus(late, "d"), "valid");
   // What it holds goes where it belongs first; then it gets its share.
   assertEquals([owned(late), late.ownership.next], [{ a: 16 }, []]);
-  const settled = assumeDone(tended(setOrigin(late, "d", null, 1)), "a");
+  const settled = assumeDone(tended(setOrigins(late, "d", [], 1)), "a");
   assertEquals(owned(settled), { a: 8, d: 8 });
   assertEquals(phaseOf(tended(begun(settled, 32))), "copying");
 });
 
 Deno.test("tendRing() has a resize go on to its end that another part of the cluster has read by, where buckets are consistent", () => {
-  const bucket = { bucket: "b", numbers: [1, 2, 3, 4], wallMs: 0 };
   const ring = markConsistent(cluster(8, "a"), "a", bucket);
   const copying = beginResize(ring, "a", new Array<string>(16).fill("a"));
   const binding = completeTransfers(
@@ -295,15 +302,109 @@ Deno.test("tendRing() has a resize go on to its end that another part of the clu
     assertEquals([generations.newest, generations.sizes], [1, [8, 16]]);
     const again = care(heard(other));
     assertEquals(refuseResize(again, ABORT_RESIZE)?.code, "not_resizing");
-    assertEquals(
-      refuseBeside(again, "remove b", true)?.code,
-      "pending_changes",
-    );
   }
+  // It is read by the ring to come: whoever is gone is down by then.
+  assertEquals(
+    refuseBeside(reading, "remove b", true)?.code,
+    "pending_changes",
+  );
   // Where none is, the owners have all that was written.
   const plain = beginResize(cluster(8, "a"), "a", Array<string>(16).fill("a"));
   assertEquals(
     care(abortResize(plain, "a")).ownership.generations.resize,
     null,
   );
+});
+
+/** `ring` once each of `nodes` has reported for the resize under way, and all know of it. */
+function reported(ring: Ring, nodes: readonly string[]): Ring {
+  const partitions = ring.ownership.owners.map((_, partition) => partition);
+  let after = ring;
+  for (const node of nodes) {
+    after = completeTransfers(after, node, partitions, null, ["kv"]);
+  }
+  for (const node of currentMembers(after)) {
+    after = markSeen(after, node, after.clock);
+  }
+  return after;
+}
+
+Deno.test("tendRing() has a resize that goes on begin anew without an owner who was removed by force, as it waits for all", () => {
+  const ring = markConsistent(cluster(8, "a", "b", "c"), "a", bucket);
+  const owners = Array.from({ length: 16 }, (_, i) => "abc"[i % 3] as string);
+  const copying = reported(beginResize(ring, "a", owners), ["a", "b", "c"]);
+  const binding = reported(tendRing(copying, "a", TARGET_N).ring, []);
+  const reading = tendRing(
+    reported(binding, ["a", "b", "c"]),
+    "a",
+    TARGET_N,
+    () => true,
+    { mayInstall: false },
+  ).ring;
+  assertEquals(takenOverBy(reading), { generation: 1, size: 16 });
+  // Another part has taken a for dead, which it is, and heard only then of that.
+  const down = takeOverClaim(setStatus(binding, "b", "a", "down"), "b");
+  let current = mergeRings(abortResize(down, "b"), reading);
+  const tend = () => {
+    for (let i = 0; i < 8; i++) {
+      current = tendRing(reported(current, ["b", "c"]), "b", TARGET_N).ring;
+    }
+    return current.ownership.generations;
+  };
+  assertEquals(tend().resize?.phase, "copying");
+  assertEquals(refuseResize(current, ABORT_RESIZE)?.code, "not_resizing");
+  assertEquals(refuseBeside(current, "remove a", true), null);
+  current = setOwnership(current, "b", {
+    staged: [{ action: "remove", node: "a", replacement: null }],
+  });
+  const { target, planId } = computePlan(current, TARGET_N);
+  current = commitStaged(current, "b", target, planId);
+  assertEquals(tend(), {
+    current: 1,
+    newest: 1,
+    sizes: [8, 16],
+    staged: null,
+    resize: null,
+  });
+  assertEquals(Object.keys(owned(current)).sort(), ["b", "c"]);
+});
+
+Deno.test("tendRing() has a resize go on once its owners are there, where another claimant has removed one or has it leave", () => {
+  const ring = markConsistent(cluster(8, "a", "b", "c"), "a", bucket);
+  const owners = Array.from({ length: 16 }, (_, i) => "abc"[i % 3] as string);
+  const begun = beginResize(ring, "a", owners);
+  const taken = markTakenOver(begun, "a", { generation: 1, size: 16 });
+  const ownersOf = ({ ownership }: Ring) =>
+    [
+      ...new Set(ownership.generations.resize?.owners),
+    ].sort();
+  const removed = tended(setStatus(taken, "a", "c", "invalid"));
+  assertEquals(ownersOf(removed), ["a", "b"]);
+  const leaving = tended(setStatus(taken, "a", "c", "leaving"));
+  assertEquals(leaving.ownership.generations.resize, null);
+  assert(leaving.ownership.next.length > 0);
+  assertEquals(ownersOf(tended(assumeDone(leaving, "a"))), ["a", "b"]);
+});
+
+Deno.test("tendRing() gives a resize up for the one that another part of the cluster has read by, and keeps one that is read", () => {
+  const ring = markConsistent(cluster(8, "a"), "a", bucket);
+  const begun = (before: Ring, size: number) =>
+    beginResize(before, "a", new Array<string>(size).fill("a"));
+  const taken = (other: Ring) =>
+    markTakenOver(other, "a", { generation: 1, size: 16 });
+  // A later one, and one by the same number.
+  const later = begun(abortResize(begun(ring, 16), "a"), 32);
+  for (const other of [later, begun(ring, 32)]) {
+    for (const phase of ["copying", "binding"] as const) {
+      const after = tended(taken(enterResizePhase(other, "a", phase)));
+      const { resize, sizes } = after.ownership.generations;
+      assertEquals([resize?.generation, resize?.phase], [1, "copying"]);
+      assertEquals([resize?.owners.length, sizes[1]], [16, 16]);
+    }
+  }
+  const reading = taken(enterResizePhase(later, "a", "reading"));
+  const kept = tendRing(reading, "a", TARGET_N, () => true, {
+    mayInstall: false,
+  }).ring;
+  assertEquals(kept, reading);
 });

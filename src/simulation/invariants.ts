@@ -6,7 +6,7 @@
  * @module
  */
 import { ageOfVnode } from "../ring/ring_generations.ts";
-import { isTakenForPresent, originOf } from "../ring/ring_origin.ts";
+import { isTakenForPresent, originsOf } from "../ring/ring_origin.ts";
 import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { Store, StoreWrite } from "../environment/storage.ts";
@@ -22,7 +22,7 @@ import { equalBytes } from "../base/byte_order.ts";
 import { mergeObjects } from "../kv/kv_object.ts";
 import { checkDeletion } from "./checkers/deletion_watch.ts";
 import { RingWatch } from "./checkers/ring_watch.ts";
-import { checkBounds, type QueueSample } from "./checkers/bounds.ts";
+import { BoundWatch, isWithinBound } from "./checkers/bounds.ts";
 import { DotWatch } from "./checkers/dots.ts";
 import { checkRingMergeLaws } from "./checkers/ring_merge_laws.ts";
 import {
@@ -62,8 +62,7 @@ export class Invariants implements StoreWatch {
   readonly #written = new Map<string, Uint8Array[]>();
   readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
-  /** When each queue was longest, by its name. */
-  readonly #queues = new Map<string, QueueSample>();
+  readonly #bounds = new BoundWatch();
   readonly #rings = new RingWatch();
   readonly #deletions: Violation[] = [];
   /** A ring of the newest generation that was seen of each cluster, by its seed. */
@@ -148,10 +147,10 @@ export class Invariants implements StoreWatch {
     const node = [...own.members.keys()].find((name) =>
       name.endsWith(`@${host}`)
     );
-    const origin = node === undefined ? null : originOf(own, node);
+    const origins = node === undefined ? [] : originsOf(own, node);
     return [own, newest].every((ring) =>
       ageOfVnode(ring, vnode) === "present" &&
-      (origin === null || !isTakenForPresent(ring, origin))
+      !origins.some((origin) => isTakenForPresent(ring, origin))
     );
   }
 
@@ -199,16 +198,17 @@ export class Invariants implements StoreWatch {
     this.#stop();
   }
 
+  /** This runs after each event, so it makes nothing unless there is something to tell. */
   #look({ machines }: SimulatedCluster): void {
     for (const { host, node } of machines) {
-      const { requests, config } = node?.parts ?? {};
-      if (requests === undefined || config === undefined) continue;
+      if (node === undefined) continue;
+      const { requests, config } = node.parts;
+      if (requests === undefined) continue;
       const { size: length } = requests;
-      if (length === 0) continue;
-      const queue = `requests of ${host}`;
-      if (length <= (this.#queues.get(queue)?.length ?? 0)) continue;
       const { requestsMax: bound } = config;
-      this.#queues.set(queue, { queue, length, bound, atMs: this.#now() });
+      if (isWithinBound(length, bound)) continue;
+      const queue = `requests of ${host}`;
+      this.#bounds.see({ queue, length, bound, atMs: this.#now() });
     }
   }
 
@@ -221,7 +221,7 @@ export class Invariants implements StoreWatch {
         this.#supervisors,
         (supervisor) => this.#limits[supervisor],
       ),
-      ...checkBounds(this.#queues.values()),
+      ...this.#bounds.violations,
       ...this.#rings.violations,
       ...this.#deletions,
       ...checkRingMergeLaws(this.#rings.rings, { ringsMax: RINGS_MAX }),

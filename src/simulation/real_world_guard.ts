@@ -6,7 +6,7 @@
  *
  * What code has taken before the simulation began (`const { now } = Date` at the
  * top of a module) or imports by name from a module of Node (`node:fs`) cannot
- * be closed, but for timers and sockets.
+ * be closed, but for timers and TCP sockets.
  *
  * The guard belongs to a thread. While a simulation runs there, anything else
  * that wants the real world (a progress bar, a signal handler) lives in another.
@@ -51,6 +51,7 @@ function closedFunctions(): readonly (readonly [
   object,
   readonly string[],
 ])[] {
+  const ofStdin: object = Object.getPrototypeOf(Deno.stdin);
   return [
     ["", globalThis, [
       "setTimeout",
@@ -103,7 +104,7 @@ function closedFunctions(): readonly (readonly [
     ]],
     ["Deno.", Deno, functionsOf(Deno)],
     ["Deno.env.", Deno.env, functionsOf(Deno.env)],
-    ["Deno.stdin.", Object.getPrototypeOf(Deno.stdin), ["read", "readSync"]],
+    ["Deno.stdin.", ofStdin, functionsOf(ofStdin)],
   ];
 }
 
@@ -131,6 +132,10 @@ function closedValues(): readonly (readonly [
   return [
     ["", globalThis, ["localStorage", "sessionStorage", "caches"]],
     ["performance.", Performance.prototype, ["timeOrigin"]],
+    // The time at which it was made, unless it was told another.
+    ["File.", File.prototype, ["lastModified"]],
+    ["process.", process, ["stdin"]],
+    ["Deno.stdin.", Object.getPrototypeOf(Deno.stdin), ["readable"]],
     ["navigator.", Object.getPrototypeOf(navigator), ["hardwareConcurrency"]],
     ["Deno.", Deno, ofDeno],
   ];
@@ -188,7 +193,7 @@ function valueDoor(call: string, holder: object, name: string): Door[] {
 
 /**
  * What a module of Node exports is imported by name, so nobody can stand in its
- * place; but timers and sockets are objects that begin with a method.
+ * place; but timers and TCP sockets are objects that begin with a method.
  */
 function nodeDoors(): Door[] {
   const timeout = timers.setTimeout(() => {}, 0);
@@ -223,6 +228,24 @@ function methodDoor(call: string, holder: object, name: PropertyKey): Door {
     },
   };
   return { holder, name, own, closed };
+}
+
+/** The numbers of processes cannot be closed where they are, so another stands in for the object that has them. */
+function processDoor(): Door {
+  const own = Object.getOwnPropertyDescriptor(globalThis, "process");
+  const guarded = new Proxy(process, {
+    get(target, name) {
+      if (name === "pid" || name === "ppid") current?.refuse(`process.${name}`);
+      return Reflect.get(target, name);
+    },
+  });
+  const closed = {
+    value: guarded,
+    writable: true,
+    configurable: true,
+    enumerable: own?.enumerable ?? true,
+  };
+  return { holder: globalThis, name: "process", own, closed };
 }
 
 /** A date of given numbers is a value; only the one of now is the real world's. */
@@ -274,7 +297,7 @@ function allDoors(): Door[] {
     own,
     closed: { ...own, value: guardedDate(original) },
   });
-  return [...made, ...nodeDoors()];
+  return [...made, processDoor(), ...nodeDoors()];
 }
 
 /** Whether somebody has put something else in the place of what a door closes. */

@@ -15,6 +15,9 @@ const calls: Record<string, () => unknown> = {
   "performance.now": () => performance.now(),
   "performance.timeOrigin": () => performance.timeOrigin,
   "process.hrtime": () => process.hrtime(),
+  "process.pid": () => globalThis.process.pid,
+  "process.ppid": () => globalThis.process.ppid,
+  "process.stdin": () => process.stdin,
   "Math.random": () => Math.random(),
   "crypto.randomUUID": () => crypto.randomUUID(),
   "crypto.getRandomValues": () => crypto.getRandomValues(bytes),
@@ -34,6 +37,7 @@ const calls: Record<string, () => unknown> = {
   "MessageChannel": () => new MessageChannel(),
   "BroadcastChannel": () => new BroadcastChannel("news"),
   "Blob.text": () => new Blob(["late"]).text(),
+  "File.lastModified": () => new File([], "made now").lastModified,
   "localStorage": () => Reflect.get(globalThis, "localStorage"),
   "caches": () => caches,
   "WeakRef": () => new WeakRef({}),
@@ -43,6 +47,8 @@ const calls: Record<string, () => unknown> = {
   "Deno.env.get": () => Deno.env.get("HOME"),
   "Deno.exit": () => Deno.exit(),
   "Deno.pid": () => Deno.pid,
+  "Deno.stdin.isTerminal": () => Deno.stdin.isTerminal(),
+  "Deno.stdin.readable": () => Deno.stdin.readable,
   "Deno.readTextFile": () => Deno.readTextFile("/dev/null"),
 };
 
@@ -112,6 +118,8 @@ Deno.test("RealWorldGuard leaves alone what runs while no simulation does, and e
     Math.random,
     globalThis.setTimeout,
     Deno.readTextFile,
+    globalThis.process,
+    Object.getOwnPropertyDescriptor(globalThis, "process")?.get,
     Object.getOwnPropertyDescriptor(Deno, "pid")?.get,
     Object.getOwnPropertyDescriptor(globalThis, "localStorage")?.get,
     Object.getOwnPropertyDescriptor(Crypto.prototype, "randomUUID")?.value,
@@ -120,9 +128,11 @@ Deno.test("RealWorldGuard leaves alone what runs while no simulation does, and e
   {
     using guard = new RealWorldGuard();
     assert(Date.now() > 0 && Math.random() < 1);
+    assertEquals(globalThis.process.pid, Deno.pid);
     guard.inside = true;
     assertEquals(new Date(0).getTime(), 0);
     assert(new Date(5) instanceof Date);
+    assertEquals(globalThis.process.argv, process.argv);
     assertEquals([...guard.refused], []);
   }
   assertEquals(taken(), before);

@@ -5,6 +5,7 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import {
   decodeMsgpack,
   encodeMsgpack,
+  encodeMsgpackBriefly,
   MSGPACK_DEPTH_MAX,
   MSGPACK_ELEMENTS_MAX,
   scanMsgpack,
@@ -46,6 +47,29 @@ Deno.test("decodeMsgpack() undoes encodeMsgpack() for plain data", () => {
     }),
     { numRuns: 300 },
   );
+});
+
+Deno.test("encodeMsgpackBriefly() gives the bytes of encodeMsgpack(), which the next message leaves alone", () => {
+  fc.assert(
+    fc.property(fc.array(plainData, { minLength: 2 }), (values) => {
+      const given = values.map(encodeMsgpackBriefly);
+      assertEquals(given, values.map(encodeMsgpack));
+    }),
+  );
+  // Beyond what is cut from a slab.
+  const large = new Uint8Array(70_000).fill(7);
+  assertEquals(decodeMsgpack(encodeMsgpackBriefly(large)), large);
+});
+
+Deno.test("encodeMsgpackBriefly() refuses what encodeMsgpack() refuses", () => {
+  let deep: unknown = 1;
+  for (let i = 0; i <= MSGPACK_DEPTH_MAX; i++) deep = [deep];
+  for (const value of [deep, 1n, () => {}]) {
+    for (const encode of [encodeMsgpack, encodeMsgpackBriefly]) {
+      const error = assertThrows(() => encode(value), WhorlError);
+      assertEquals((error as WhorlError).code, "invalid_argument");
+    }
+  }
 });
 
 Deno.test("decodeMsgpack() refuses every message that is cut short or continued", () => {

@@ -314,6 +314,21 @@ agrees(
       "copied by the commit",
       async () => (await kv.get(key(3))).value,
     );
+    await note("keys as they are at the commit", async () => {
+      await kv.set(key(20), bytes(1));
+      const { versionstamp } = await kv.set(key(21), bytes(1));
+      const [checked, put, removed] = [bytes(98), bytes(97), bytes(96)];
+      const operation = kv.atomic().check({ key: [checked], versionstamp })
+        .set([put], bytes(2)).delete([removed]);
+      checked[0] = 21;
+      put[0] = 22;
+      removed[0] = 20;
+      const committing = operation.commit();
+      for (const buffer of [checked, put, removed]) buffer[0] = 99;
+      const { ok } = await committing;
+      const found = await kv.getMany([20, 21, 22, 97, 99].map((i) => key(i)));
+      return [ok, found.map(({ value }) => value)];
+    });
     for (const one of [[], [0], [0, 0], [0, 1], [1], [255], [255, 0]]) {
       await kv.set(key(7, ...one), bytes(one.length));
     }

@@ -278,9 +278,12 @@ for (const kind of KINDS) {
     const error = await assertRejects(
       () => transport.listen(listener.address, () => {}),
       WhorlError,
-      listener.address,
     );
     assertEquals(error.code, "address_in_use");
+    assertEquals(
+      error.message,
+      `Cannot listen on ${listener.address} as the address is in use`,
+    );
   });
 
   test("can listen again on an address that was closed", async ({ transport, here }) => {

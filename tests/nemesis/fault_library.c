@@ -162,8 +162,16 @@ ssize_t writev(int fd, const struct iovec *parts, int length) {
   size_t count = 0;
   for (int i = 0; i < length; i++) count += parts[i].iov_len;
   if (write_fails(fd, count, -1)) return -1;
-  if (part_of(fd, count) < count) length = (length + 1) / 2;
-  return real(fd, parts, length);
+  size_t rest = part_of(fd, count);
+  if (rest == count || length > IOV_MAX) return real(fd, parts, length);
+  struct iovec some[IOV_MAX];
+  int taken = 0;
+  for (; rest > 0; taken++) {
+    some[taken] = parts[taken];
+    if (some[taken].iov_len > rest) some[taken].iov_len = rest;
+    rest -= some[taken].iov_len;
+  }
+  return real(fd, some, taken);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {

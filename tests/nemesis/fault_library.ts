@@ -125,3 +125,16 @@ export class DiskControl {
     };
   }
 }
+
+/** What several disks have suffered together. */
+export function totalCounts(disks: readonly DiskControl[]): DiskCounts {
+  const all = disks.map((disk) => disk.counts());
+  const total = (name: keyof DiskCounts): number =>
+    all.reduce((sum, counts) => sum + counts[name], 0);
+  return {
+    syncsDelayed: total("syncsDelayed"),
+    errors: total("errors"),
+    refusals: total("refusals"),
+    shortWrites: total("shortWrites"),
+  };
+}

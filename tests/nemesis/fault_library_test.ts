@@ -9,20 +9,30 @@ import { textLines } from "../harness/text_lines.ts";
 import { compileFaultLibrary, DiskControl } from "./fault_library.ts";
 
 const CHILD = new URL("testdata/disk_child.ts", import.meta.url).pathname;
+const WRITEV_CHILD = new URL("testdata/writev_child.ts", import.meta.url)
+  .pathname;
 
-Deno.test("fault_library.c harms the files of its folder and the wall clock, as long as it is told to", async () => {
+/** Plays with the library and a folder, unless there is none here. */
+async function withLibrary(
+  play: (library: string, folder: string) => Promise<void>,
+): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "whorl-nemesis-" });
   try {
     const library = await compileFaultLibrary(folder);
-    if ("missing" in library) {
-      // deno-lint-ignore no-console -- what was not tested must be seen.
-      console.log(`      skipped: ${library.missing}`);
-      return;
-    }
+    if ("path" in library) return await play(library.path, folder);
+    // deno-lint-ignore no-console -- what was not tested must be seen.
+    console.log(`      skipped: ${library.missing}`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("fault_library.c harms the files of its folder and the wall clock, as long as it is told to", () =>
+  withLibrary(async (library, folder) => {
     const [ours, others] = [`${folder}/ours`, `${folder}/others`];
     await Deno.mkdir(ours);
     await Deno.mkdir(others);
-    const control = new DiskControl(library.path, `${folder}/control`, ours);
+    const control = new DiskControl(library, `${folder}/control`, ours);
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--quiet", "-A", "--unstable-kv", CHILD],
       env: control.environment,
@@ -94,10 +104,29 @@ Deno.test("fault_library.c harms the files of its folder and the wall clock, as 
       await answers.return(undefined);
       await child.status;
     }
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  }));
+
+for (const lengths of [[1_000], [600, 0, 400]]) {
+  Deno.test(`fault_library.c cuts a write of ${lengths.length} parts short`, () =>
+    withLibrary(async (library, folder) => {
+      const control = new DiskControl(library, `${folder}/control`, folder);
+      control.order({ shortWritePpm: 1_000_000 });
+      const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          ...["run", "--quiet", "-A", WRITEV_CHILD],
+          ...[`${folder}/written`, library, ...lengths.map(String)],
+        ],
+        env: control.environment,
+      }).output();
+      const decoder = new TextDecoder();
+      const said = decoder.decode(stdout);
+      assert(said !== "", decoder.decode(stderr));
+      const { taken, size } = JSON.parse(said);
+      assert(taken >= 1 && taken < 1_000, `${taken} bytes`);
+      assertEquals(size, taken);
+      assertEquals(control.counts().shortWrites, 1);
+    }));
+}
 
 /** What the child says of one write. */
 interface Answer {

@@ -38,7 +38,9 @@ export class Lane {
   readonly #changed = new Set<() => void>();
   #stallsSinceMs = 0;
   #lastAtMs = 0;
-  /** When what was let through before has passed, if that takes time. */
+  /** What takes its time to pass; the first is on its way, the others wait for it. */
+  readonly #passing = new Set<object>();
+  /** When the last of what took its time had passed. */
   #freeAtMs = 0;
   /** Bytes that have come through. */
   bytesPassed = 0;
@@ -112,20 +114,26 @@ export class Lane {
 
   /** Resolves once `bytes` have had the time to pass, or when `signal` fires. */
   async passed(bytes: number, signal: AbortSignal): Promise<void> {
-    const rate = this.#bytesPerSecond;
-    if (rate === Infinity) return;
-    this.#freeAtMs = Math.max(this.#freeAtMs, performance.now()) +
-      bytes * 1_000 / rate;
-    const atMs = this.#freeAtMs;
-    while (!signal.aborted) {
+    if (this.#bytesPerSecond === Infinity) return;
+    const sinceMs = performance.now();
+    const piece = {};
+    this.#passing.add(piece);
+    for (;;) {
+      const rate = this.#bytesPerSecond;
+      if (rate === Infinity || signal.aborted) break;
+      const [first] = this.#passing;
+      const atMs = first === piece
+        ? Math.max(this.#freeAtMs, sinceMs) + bytes * 1_000 / rate
+        : Infinity;
       const waitMs = atMs - performance.now();
-      if (waitMs <= 0) return;
-      if (this.#bytesPerSecond === Infinity) {
-        this.#freeAtMs = 0;
-        return;
+      if (waitMs <= 0) {
+        this.#freeAtMs = atMs;
+        break;
       }
       await this.#changedOr(waitMs, signal);
     }
+    this.#passing.delete(piece);
+    this.#tell();
   }
 
   #changedOr(waitMs: number, signal: AbortSignal): Promise<void> {

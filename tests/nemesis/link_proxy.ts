@@ -125,8 +125,9 @@ class Stream {
       }
       const waitMs = piece.atMs - performance.now();
       if (waitMs > 0) await sleep(waitMs, this.#signal);
-      await this.#lane.opened(this.#signal);
       await this.#lane.passed(piece.bytes?.length ?? 0, this.#signal);
+      // Last, so that nothing comes through a block that has begun meanwhile.
+      await this.#lane.opened(this.#signal);
       if (this.#signal.aborted) return false;
       this.#pieces.shift();
       const { bytes } = piece;

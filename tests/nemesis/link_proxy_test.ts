@@ -233,6 +233,20 @@ Deno.test("LinkProxy lets so many bytes a second pass, and all the rest once it 
     assertEquals((await hear(connection, 1_500)).length, 1_500);
   }));
 
+Deno.test("LinkProxy holds back behind a block what was on its slow way before", () =>
+  withProxy(async ({ echo, forward, dial }) => {
+    const connection = await dial();
+    forward.impose(forward, { bytesPerSecond: 5_000 });
+    await say(connection, "a".repeat(1_500));
+    await aWhile(100);
+    const block = {};
+    forward.impose(block, { blocked: true });
+    await aWhile(400);
+    assertEquals(echo.heard, "");
+    forward.lift(block);
+    assertEquals((await hear(connection, 1_500)).length, 1_500);
+  }));
+
 Deno.test("LinkProxy cuts both ends at once and takes new connections", () =>
   withProxy(async ({ proxy, echo, dial }) => {
     const connection = await dial();

@@ -15,6 +15,7 @@ import {
 } from "../../src/simulation/history.ts";
 import type { AttackedStore, AttackedStoreKind } from "./attacked_store.ts";
 import type { Fault } from "./fault.ts";
+import { totalCounts } from "./fault_library.ts";
 import { FaultPlay } from "./fault_play.ts";
 import { FaultSchedule, type PlannedFault } from "./fault_schedule.ts";
 import { ANSWER_GRACE_MS, OPERATION_MS_MAX } from "./load_clients.ts";
@@ -139,6 +140,9 @@ class Run {
       performance.now() - begunAt < options.durationMs
     );
     const falls = cluster.nodes.reduce((sum, { falls }) => sum + falls, 0);
+    const disks = "path" in machine.library
+      ? totalCounts(cluster.nodes.map(({ disk }) => disk))
+      : undefined;
     // Of no use unless the nodes have converged.
     if (this.#account.violations.length === 0) {
       this.#account.violations.push(...await this.#store.checkEnd(cluster));
@@ -148,7 +152,7 @@ class Run {
       injected: faults.counts.get(fault.name) ?? 0,
       skipped: skipped.get(fault),
     }));
-    return await this.#summary(counts, falls);
+    return await this.#summary({ faults: counts, falls, disks });
   }
 
   async #playRound(
@@ -239,8 +243,7 @@ class Run {
   }
 
   async #summary(
-    faults: readonly FaultCount[],
-    falls: number,
+    suffered: Pick<NemesisSummary, "faults" | "falls" | "disks">,
   ): Promise<NemesisSummary> {
     const seconds = this.#faultMs / 1000;
     const endedAtMs = this.#account.elapsedMs;
@@ -270,12 +273,11 @@ class Run {
       only,
       rounds: this.#schedules.length,
       tookMs: Math.round(endedAtMs),
-      faults,
+      ...suffered,
       operations: countOutcomes(this.#store.records),
       acknowledgedPerSecond: Math.round(perSecond),
       longestRecoveryMs: Math.round(this.#longestRecoveryMs),
       longestStallMs: Math.round(this.#stalls.longestMs),
-      falls,
       violations: this.#account.violations,
       directory: this.#directory.path,
     };

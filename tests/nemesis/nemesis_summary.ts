@@ -5,6 +5,7 @@
  */
 import { reasonOf } from "../../src/base/errors.ts";
 import type { Violation } from "../../src/simulation/checkers/violation.ts";
+import type { DiskCounts } from "./fault_library.ts";
 import { run } from "./machine.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -35,6 +36,8 @@ export interface NemesisSummary {
   readonly longestStallMs: number;
   /** How often nodes ended by themselves because their disks failed. */
   readonly falls: number;
+  /** What the disks of nodes have suffered; `undefined` if they cannot be harmed here. */
+  readonly disks: DiskCounts | undefined;
   readonly violations: readonly Violation[];
   /** Where the report is. */
   readonly directory: string;
@@ -83,6 +86,7 @@ export function summaryText(summary: NemesisSummary): string {
     `  longest recovery    ${summary.longestRecoveryMs} ms`,
     `  own stalls          ${summary.longestStallMs} ms at the longest`,
     `  ended by disk       ${summary.falls} times`,
+    ...diskRows(summary.disks),
     `  rounds              ${summary.rounds} in ${
       Math.round(summary.tookMs / 1000)
     } s`,
@@ -93,4 +97,12 @@ export function summaryText(summary: NemesisSummary): string {
       ? `PASSED  ${again}, summary in ${summary.directory}`
       : `FAILED  ${again}, report in ${summary.directory}`,
   ].join("\n");
+}
+
+function diskRows(disks: DiskCounts | undefined): string[] {
+  if (disks === undefined) return [];
+  const { syncsDelayed, errors, refusals, shortWrites } = disks;
+  return [
+    `  on disks            ${syncsDelayed} late syncs, ${errors} errors, ${refusals} full, ${shortWrites} short writes`,
+  ];
 }

@@ -28,27 +28,27 @@ interface ShortForm {
 
 /** Kinds that have a form of their own: two rounds are too short for all. */
 const HINDERED = ["starve", "throttle", "clock_rate", "short_write"];
+/** Loss is left out: where the machine can lose packets, the seed would draw otherwise. */
+const LEFT_OUT = ["loss", ...HINDERED];
 const FORMS: Readonly<Record<string, ShortForm>> = {
   "processes, links, disks and stores fail": {
     seed: "short 225678",
     kinds: FAULTS.map(({ name }) => name)
-      .filter((name) => !HINDERED.includes(name)),
+      .filter((name) => !LEFT_OUT.includes(name)),
     rounds: 2,
     // A second round, no third: the faults of two take 21 s at least.
     durationMs: 20_000,
     roundMs: 9_000,
   },
   "processors, links, disks and clocks are hindered": {
-    seed: "short 252",
+    // Half of the writes are short, on all nodes.
+    seed: "short 978",
     kinds: HINDERED,
     rounds: 1,
     durationMs: 0,
     roundMs: 3_000,
   },
 };
-/** Kinds that need something that the machine may not have. */
-const DEMANDING = FAULTS.filter(({ unable }) => unable !== undefined)
-  .map(({ name }) => name);
 
 for (const [what, form] of Object.entries(FORMS)) {
   Deno.test(`three processes lose nothing while ${what}`, () =>
@@ -71,14 +71,12 @@ async function playShort(
   });
   const told = [...lines, summaryText(summary)].join("\n");
   if (!summary.passed) throw new Error(`${told}\n${logsIn(summary)}`);
-  const struck = summary.faults.filter(({ injected }) => injected > 0);
-  const missing = kinds.filter((kind) =>
-    !DEMANDING.includes(kind) && !struck.some(({ name }) => name === kind)
-  );
-  assertEquals(missing, [], told);
   assertEquals(summary.rounds, rounds, told);
   for (const { name, injected, skipped } of summary.faults) {
-    assert(skipped === undefined || injected === 0, name);
+    assertEquals(injected > 0, skipped === undefined, `${name}\n${told}`);
+    if (name === "short_write" && injected > 0) {
+      assert((summary.disks?.shortWrites ?? 0) > 0, told);
+    }
   }
   assertEquals(summary.faults.map(({ name }) => name), kinds);
   // Of a run that has passed only the summary is kept, and no process lives.

@@ -3,7 +3,7 @@ import { WhorlError } from "../../src/base/errors.ts";
 import type { RaftLogs } from "../../src/raft/log/raft_log.ts";
 import { openRaftLogsOnDemand } from "../../src/raft/log/raft_logs_on_demand.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
-import { testConfig } from "./log_driver.ts";
+import { testConfig, testEntry } from "./log_driver.ts";
 
 const FOLDER = "/raft";
 const silent = { onWritten() {}, onFailed() {}, onRotten() {} };
@@ -43,6 +43,71 @@ Deno.test("openRaftLogsOnDemand() begins the logs once for all who need them, an
     assert(next.isDeleted(9));
     await bench.run(next.close());
   }
+});
+
+/** Events of the simulated machine within which logs are begun and all is kept. */
+const BEGUN_EVENTS = 70;
+
+/** A crash after so many events of the first group and the first note. Answers what had been acknowledged by then. */
+async function crashWhileBegun(
+  seed: number,
+  events: number,
+  how: "process" | "power",
+): Promise<string> {
+  const bench = new DiskBench(`begun ${seed}`);
+  const logs = await bench.run(open(bench));
+  const done: string[] = [];
+  logs.create(testConfig(1)).then(() => done.push("group"));
+  logs.noteDeleted(9).then(() => done.push("note"));
+  await bench.happen(events);
+  bench.crash(how);
+
+  const next = await bench.run(open(bench));
+  assertEquals(next.unreadable, []);
+  const isThere = next.groups.length > 0;
+  assert(isThere || !done.includes("group"), "the group is lost");
+  assert(next.isDeleted(9) || !done.includes("note"), "the note is lost");
+  if (!isThere) await bench.run(next.create(testConfig(1)));
+  assertEquals(next.groups, [testConfig(1)]);
+  await bench.run(next.noteDeleted(10));
+  const written = Promise.withResolvers<number>();
+  const log = await bench.run(next.open(1, {
+    onWritten: written.resolve,
+    onFailed: written.reject,
+    onRotten: written.reject,
+  }));
+  assertEquals([log.recovered.damaged, log.lastIndex], [false, 0]);
+  log.append([testEntry(1, 1, "first")]);
+  assertEquals(await bench.run(written.promise), 1);
+  bench.crash("power");
+
+  const last = await bench.run(open(bench));
+  assertEquals([last.groups, last.unreadable], [[testConfig(1)], []]);
+  assert(last.isDeleted(10) && (last.isDeleted(9) || !done.includes("note")));
+  const { damaged, lastIndex } =
+    (await bench.run(last.open(1, silent))).recovered;
+  assertEquals([damaged, lastIndex], [false, 1]);
+  await bench.run(last.close());
+  return done.sort().join(" and ");
+}
+
+Deno.test("openRaftLogsOnDemand() begins logs whole or goes on with them after a crash at any moment", async () => {
+  const seen = new Set<string>();
+  for (const how of ["process", "power"] as const) {
+    for (let seed = 0; seed < 3; seed++) {
+      for (let events = 0; events < BEGUN_EVENTS; events++) {
+        try {
+          seen.add(await crashWhileBegun(seed, events, how));
+        } catch (cause) {
+          throw new Error(`seed ${seed}, ${how} after event ${events}`, {
+            cause,
+          });
+        }
+      }
+    }
+  }
+  // The last crashes came after everything, and the others before.
+  assert(seen.has("") && seen.has("group and note"), [...seen].join(", "));
 });
 
 Deno.test("openRaftLogsOnDemand() tries again when logs could not be begun", async () => {

@@ -113,7 +113,7 @@ export class RingWatch {
     if (known === undefined) this.#claimants.set(name, { claimant, place });
     else if (known.claimant !== claimant) {
       this.#report(
-        "one_claimant",
+        "one_claimant_a_term",
         `The claimant of term ${term} is ${known.claimant} on ${known.place} and ${claimant} on ${place}`,
       );
     }

@@ -36,7 +36,7 @@ Deno.test("RingWatch finds a term with two claimants", () => {
     ...ring,
     ownership: { ...ring.ownership, claimant: "b" },
   };
-  assertEquals(checksOf(["a", ring], ["b", other]), ["one_claimant"]);
+  assertEquals(checksOf(["a", ring], ["b", other]), ["one_claimant_a_term"]);
 });
 
 Deno.test("RingWatch finds a ring that goes back, but not over a restart", () => {

@@ -44,14 +44,14 @@ function refusalOf(
   return `Key too large for ${use} (max ${max} bytes)`;
 }
 
-/** A commit being put together. */
+/** A commit being put together. As Deno KV does, it reads keys and values when it is committed, not before. */
 export class GatheredCommit implements KvAtomicOperation {
-  readonly #checks: [string, string | null][] = [];
-  readonly #changes: [string, Uint8Array<ArrayBuffer> | null][] = [];
+  readonly #checks: { readonly key: KvKey; readonly stamp: string | null }[] =
+    [];
+  /** The key of each change, and at the same index in `#values` its value. */
+  readonly #keys: KvKey[] = [];
+  readonly #values: (Uint8Array | null)[] = [];
   readonly #commit: (commit: DatabaseCommit) => Promise<KvCommitResult>;
-  #keyBytes = 0;
-  #valueBytes = 0;
-  #refusal: string | undefined;
 
   /** @param commit Carries it out. */
   constructor(commit: (commit: DatabaseCommit) => Promise<KvCommitResult>) {
@@ -64,51 +64,73 @@ export class GatheredCommit implements KvAtomicOperation {
       readonly versionstamp: string | null;
     },
   ): this {
-    this.#refusal ??= keyRefusal(key, "write");
-    this.#checks.push([bytesToText(key[0]), versionstamp]);
+    this.#checks.push({ key, stamp: versionstamp });
     return this;
   }
 
   set(key: KvKey, value: Uint8Array): this {
-    const max = denoKvLimits.valueBytesMax;
-    if (value.length > max) {
-      this.#refusal ??= `Value too large (max ${max} bytes)`;
-    }
-    this.#change(key, briefCopy(value));
-    this.#valueBytes += value.length;
-    return this;
+    return this.#change(key, value);
   }
 
   delete(key: KvKey): this {
-    this.#change(key, null);
+    return this.#change(key, null);
+  }
+
+  #change(key: KvKey, value: Uint8Array | null): this {
+    this.#keys.push(key);
+    this.#values.push(value);
     return this;
   }
 
-  #change([key]: KvKey, value: Uint8Array<ArrayBuffer> | null): void {
-    const bytes = encodedBytes(key);
-    this.#refusal ??= refusalOf(bytes, "write");
-    this.#changes.push([bytesToText(key), value]);
-    this.#keyBytes += bytes;
-  }
-
   commit(): Promise<KvCommitResult> {
-    const refusal = this.#refusal ?? this.#excess();
+    const refusal = this.#refusal();
     if (refusal !== undefined) return Promise.reject(new TypeError(refusal));
-    return this.#commit({ checks: this.#checks, changes: this.#changes });
+    return this.#commit({
+      checks: this.#checks.map((
+        { key, stamp },
+      ) => [bytesToText(key[0]), stamp]),
+      changes: this.#keys.map(([key], i) => {
+        const value = this.#values[i] as Uint8Array | null;
+        return [bytesToText(key), value === null ? null : briefCopy(value)];
+      }),
+    });
   }
 
-  #excess(): string | undefined {
+  /** Why Deno KV refuses it, or `undefined`. */
+  #refusal(): string | undefined {
+    for (const { key } of this.#checks) {
+      const refusal = keyRefusal(key, "write");
+      if (refusal !== undefined) return refusal;
+    }
+    const { valueBytesMax } = denoKvLimits;
+    let keyBytes = 0;
+    let valueBytes = 0;
+    for (let i = 0; i < this.#keys.length; i++) {
+      const bytes = encodedBytes((this.#keys[i] as KvKey)[0]);
+      const refusal = refusalOf(bytes, "write");
+      if (refusal !== undefined) return refusal;
+      const length = this.#values[i]?.length ?? 0;
+      if (length > valueBytesMax) {
+        return `Value too large (max ${valueBytesMax} bytes)`;
+      }
+      keyBytes += bytes;
+      valueBytes += length;
+    }
+    return this.#excess(keyBytes, valueBytes);
+  }
+
+  #excess(keyBytes: number, valueBytes: number): string | undefined {
     const { mutationsMax, commitBytesMax, commitKeyBytesMax } = denoKvLimits;
     if (this.#checks.length > CHECKS_MAX) {
       return `Too many checks (max ${CHECKS_MAX})`;
     }
-    if (this.#changes.length > mutationsMax) {
+    if (this.#keys.length > mutationsMax) {
       return `Too many mutations (max ${mutationsMax})`;
     }
-    if (this.#keyBytes + this.#valueBytes > commitBytesMax) {
+    if (keyBytes + valueBytes > commitBytesMax) {
       return `Total mutation size too large (max ${commitBytesMax} bytes)`;
     }
-    return this.#keyBytes > commitKeyBytesMax
+    return keyBytes > commitKeyBytesMax
       ? `Total key size too large (max ${commitKeyBytesMax} bytes)`
       : undefined;
   }

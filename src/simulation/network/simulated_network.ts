@@ -307,7 +307,7 @@ export class SimulatedNetwork {
     if (this.#listeners.has(real)) {
       throw new WhorlError(
         "address_in_use",
-        `Cannot listen on ${real} as somebody else listens there`,
+        `Cannot listen on ${real} as the address is in use`,
         { details: { address: real } },
       );
     }

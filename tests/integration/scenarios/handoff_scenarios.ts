@@ -229,7 +229,8 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     cluster: DURABLE,
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
-      const keys = keysOf(200);
+      const all = keysOf(400);
+      const [keys, acknowledged] = [all.slice(0, 200), all.slice(200)];
       await third.kill();
       await missed([first, second], third);
       // By all replicas, those on fallbacks among them: what was under way still
@@ -237,6 +238,8 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
       await forEach(keys, async (key) => {
         await first.kv.put(BUCKET, key, valueOf(key, 1), { w: "all" });
       });
+      // By as many as are asked for as a rule, whatever becomes of the others.
+      await writeKeys(first, acknowledged);
       for (const node of [first, second]) {
         await node.kill();
         await node.start();
@@ -245,6 +248,9 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
       const strays = await straysOf(cluster);
       assert(strays.length > 0, "nobody holds anything for the third");
       await assertKeys(second, keys);
+      // Whoever takes the other one for gone asks fallbacks in its place.
+      await missed([first, second], third);
+      await assertKeys(second, acknowledged);
       await third.start();
       await cluster.settled();
       await allHome(cluster);

@@ -55,16 +55,16 @@ export function fourNodes(
   return [...threeNodes(cluster), cluster.node(3)];
 }
 
-/** Waits until each of `nodes` knows that `gone`, which was stopped or killed, cannot be reached. */
+/** Waits until each of `nodes` knows that `gone`, which was stopped or killed, cannot be reached, and that all others can. */
 export async function missed(
   nodes: readonly TestNode[],
   gone: TestNode,
 ): Promise<void> {
   for (const { name, control } of nodes) {
     await until(
-      `${name} misses ${gone.name}`,
+      `${name} misses ${gone.name} alone`,
       async () =>
-        (await control.clusterStatus()).unreachable.includes(gone.name),
+        (await control.clusterStatus()).unreachable.join() === gone.name,
       MISSED_MS_MAX,
     );
   }

@@ -150,7 +150,7 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
     operations: 200,
     loadMs: 40_000,
     lossMax: 0.1,
-    exempt: ["one_claimant"],
+    exempt: ["one_claimant_a_term"],
     begin: () =>
       consistentStory((story) =>
         twoClaimants(story, story.chance.pick([1, 2]))

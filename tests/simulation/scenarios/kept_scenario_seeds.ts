@@ -104,16 +104,4 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "groups of a resize that only a claimant of before knew were never dropped (ensemble_plan.ts)",
   },
-  {
-    name: "partition_repair",
-    seed: 709,
-    found:
-      "the story wanted a key back that only the wiped replica had, of a write nobody was told is stored (handoff_scenarios.ts)",
-  },
-  {
-    name: "partition_repair",
-    seed: 659,
-    found:
-      "the story took what was written after the restart for what had not been wiped (handoff_scenarios.ts)",
-  },
 ];

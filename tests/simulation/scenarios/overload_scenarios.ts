@@ -26,17 +26,25 @@ export const OVERLOAD_SCENARIOS: readonly Scenario[] = [
       await story.sleep(LOAD_MS + BURST_EVERY_MS);
       for (let burst = 1; burst <= 10; burst++) {
         const asked = 1 + story.chance.below(3 * REQUESTS_MAX);
-        const refusals = await Promise.all(
-          Array.from({ length: asked }, (_, at) =>
-            refusalOf(
+        const askedAtMs = story.now();
+        const refusedInMs: number[] = [];
+        await Promise.all(
+          Array.from({ length: asked }, async (_, at) => {
+            const code = await refusalOf(
               story.ask(burst % 3, ({ kv }) => kv.get("burst", `k${at}`)),
-            )),
+            );
+            if (code !== "overload") return;
+            refusedInMs.push(story.now() - askedAtMs);
+          }),
         );
-        const refused = refusals.filter((code) => code === "overload").length;
         // That no more are taken is what the invariants of every run look at.
         story.expect(
-          refused <= Math.max(0, asked - REQUESTS_MAX),
-          `${refused} of ${asked} requests were refused`,
+          refusedInMs.length === Math.max(0, asked - REQUESTS_MAX),
+          `${refusedInMs.length} of ${asked} requests were refused`,
+        );
+        story.expect(
+          refusedInMs.every((ms) => ms === 0),
+          `Requests were refused after ${Math.max(...refusedInMs)} ms`,
         );
         await story.sleep(BURST_EVERY_MS);
       }

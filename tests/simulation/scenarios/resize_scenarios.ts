@@ -80,7 +80,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
     strict: 0,
     loadMs: 40_000,
     lossMax: 0.1,
-    exempt: ["one_claimant"],
+    exempt: ["one_claimant_a_term"],
     script: (story) => twoClaimants(story, 2),
   },
   {

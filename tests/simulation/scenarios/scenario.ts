@@ -38,7 +38,7 @@ export interface Scenario {
   readonly loadMs?: number;
   /** Most of what the network loses, as a share. @default {as drawn} */
   readonly lossMax?: number;
-  /** Checks of what its operators break: two that follow one claimant in different parts of a cluster have one term. */
+  /** Checks of what its operators break: two claimants that follow one in different parts of a cluster have one term. */
   readonly exempt?: readonly string[];
   /** How large the logs of Raft groups grow before they are tidied. @default {as nodes do} */
   readonly raftLogs?: RaftLogSizes;
