@@ -44,6 +44,7 @@ import {
 } from "./claim_problem.ts";
 import { claimQuality, windowsWithRepeat } from "./claim_quality.ts";
 import { searchClaim } from "./claim_search.ts";
+import { fillVacancies } from "./claim_vacancies.ts";
 
 export {
   type ClaimQuality,
@@ -128,8 +129,8 @@ function atOnce(
   targetN: number,
 ): string[] {
   const problem = claimProblem(owners, nodes, targetN);
-  const exact = pairClaim(problem) ?? layoutClaim(problem);
-  const ring = exact ?? settledRing(problem);
+  const ring = pairClaim(problem) ?? layoutClaim(problem) ??
+    fillVacancies(problem) ?? settledRing(problem);
   return Array.from(ring, (node) => nodes[node]!);
 }
 

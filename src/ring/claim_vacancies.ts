@@ -1,0 +1,238 @@
+/**
+ * Nodes that leave a ring with hardly a repeat: what they had is vacant, and so
+ * is what stands in a window twice. A vacant partition goes to a node that stands
+ * in none of its windows and has less than its share. Otherwise a node takes it
+ * in exchange for one of its own, which is vacant next, and so on along a chain
+ * that ends with a node that needs no exchange. A chain that drives as few
+ * partitions from home as can be is a shortest path, and short it is, as there
+ * are other nodes everywhere.
+ *
+ *     abcd axcd   x leaves, a has its share, and b can't take what is next to b:
+ *     abcd adcb   d takes it for the one that b can take
+ *
+ * Which vacancy is filled first and which node is asked first makes a difference
+ * of some transfers, so there are several rounds in different orders, and the
+ * best one counts. Where the search of `claim_search.ts` can be compared, it ends
+ * with as many transfers or with one more, after twenty times the work.
+ *
+ * @module
+ */
+import { type ClaimProblem, NOBODY, transfersMin } from "./claim_problem.ts";
+
+/** Of so many partitions one may be a repeat: a seam has some, a ring with more is better laid out anew. */
+const PARTITIONS_PER_REPEAT = 8;
+/** Most rounds, and most vacancies filled in all of them after the first one. */
+const ROUNDS_MAX = 32;
+const FILLED_MAX = 1_024;
+/** Most links looked at in search of one chain. */
+const LINKS_MAX = 512;
+
+/**
+ * The ring in which everything vacant has been taken, balanced and without a
+ * repeat; `undefined` if some node has too much or the ring too many repeats, if
+ * the nodes are so few that only periodic rings will do, or if a chain wasn't found.
+ */
+export function fillVacancies(problem: ClaimProblem): Int32Array | undefined {
+  const { nodes, windowMin, windowMax } = problem;
+  if (windowMax < windowMin || nodes === windowMax) return undefined;
+  const filling = new VacancyFilling(problem);
+  if (!filling.canBegin) return undefined;
+  const vacancies = filling.vacancies;
+  const rounds = Math.min(
+    ROUNDS_MAX,
+    Math.max(1, Math.floor(FILLED_MAX / Math.max(1, vacancies.length))),
+  );
+  const fewest = transfersMin(problem);
+  let best: Int32Array | undefined;
+  let transfersOfBest = Infinity;
+  for (let round = 0; round < rounds && transfersOfBest > fewest; round++) {
+    filling.begin(round);
+    const at = Math.floor(round * vacancies.length / rounds);
+    const order = [...vacancies.slice(at), ...vacancies.slice(0, at)];
+    if (round % 2 === 1) order.reverse();
+    if (!order.every((vacancy) => filling.fill(vacancy))) continue;
+    const transfers = filling.transfers();
+    if (transfers < transfersOfBest) {
+      best = filling.owners.slice();
+      transfersOfBest = transfers;
+    }
+  }
+  return best;
+}
+
+/** A partition that is vacant at the end of a chain. */
+interface Link {
+  readonly partition: number;
+  /** Who gave it up to take the one before it; nobody at the beginning. */
+  readonly owner: number;
+  /** What is vacant before it; absent at the beginning. */
+  readonly previous?: Link;
+}
+
+/** A ring that is filled up in place. */
+class VacancyFilling {
+  readonly owners: Int32Array;
+  readonly #problem: ClaimProblem;
+  /** Owners as each round begins. */
+  readonly #kept: Int32Array;
+  readonly #repeats: number;
+  readonly #share: number;
+  readonly #owned: Int32Array;
+  /** Nodes that may still get one partition more than their share. */
+  #larger = 0;
+  /** The node that is asked first. */
+  #first = 0;
+  /** Of each node, how many of its partitions share a window with the last one looked at, and one of them. */
+  readonly #near: Int32Array;
+  readonly #nearest: Int32Array;
+
+  constructor(problem: ClaimProblem) {
+    const { before, nodes, ringSize } = problem;
+    this.#problem = problem;
+    this.#share = Math.floor(ringSize / nodes);
+    this.#owned = new Int32Array(nodes);
+    this.#near = new Int32Array(nodes);
+    this.#nearest = new Int32Array(nodes);
+    this.owners = before.slice();
+    this.#repeats = this.#vacateRepeats();
+    this.#kept = this.owners.slice();
+    this.begin(0);
+  }
+
+  /** Whether nobody has more than a share and there were hardly any repeats. */
+  get canBegin(): boolean {
+    const { ringSize } = this.#problem;
+    return this.#repeats * PARTITIONS_PER_REPEAT <= ringSize &&
+      this.#larger >= 0 &&
+      this.#owned.every((count) => count <= this.#share + 1);
+  }
+
+  /** What is to be filled. */
+  get vacancies(): number[] {
+    const vacancies: number[] = [];
+    this.#kept.forEach((node, partition) => {
+      if (node === NOBODY) vacancies.push(partition);
+    });
+    return vacancies;
+  }
+
+  /** Back to the ring with all that is vacant, other nodes first than in the round before. */
+  begin(round: number): void {
+    const { nodes, ringSize } = this.#problem;
+    this.#first = round % nodes;
+    this.owners.set(this.#kept);
+    this.#owned.fill(0);
+    for (const node of this.#kept) if (node !== NOBODY) this.#owned[node]!++;
+    this.#larger = ringSize % nodes;
+    for (const count of this.#owned) if (count > this.#share) this.#larger--;
+  }
+
+  /** Partitions that have another owner than before. */
+  transfers(): number {
+    const { before } = this.#problem;
+    return this.owners.reduce(
+      (count, owner, i) => owner === before[i] ? count : count + 1,
+      0,
+    );
+  }
+
+  /** Fills one vacancy, along the chain that drives the fewest from home; false if none was found. */
+  fill(vacancy: number): boolean {
+    const { before, nodes, ringSize } = this.#problem;
+    const wasVacant = new Uint8Array(ringSize);
+    const gaveAny = new Uint8Array(nodes);
+    let links: Link[] = [{ partition: vacancy, owner: NOBODY }];
+    // Links that drive one more from home.
+    let dearer: Link[] = [];
+    let looked = 0;
+    const offer = (partition: number, owner: number, previous: Link): void => {
+      if (wasVacant[partition] === 1) return;
+      (before[partition] === owner ? dearer : links)
+        .push({ partition, owner, previous });
+    };
+    for (; links.length > 0; links = dearer, dearer = []) {
+      for (let i = 0; i < links.length; i++) {
+        const link = links[i]!;
+        if (wasVacant[link.partition] === 1) continue;
+        if (++looked > LINKS_MAX) return false;
+        wasVacant[link.partition] = 1;
+        this.#exchange(link);
+        this.#lookAround(link.partition);
+        const taker = this.#taker();
+        if (taker !== NOBODY) {
+          this.owners[link.partition] = taker;
+          if (++this.#owned[taker]! > this.#share) this.#larger--;
+          return true;
+        }
+        for (let i = 0; i < nodes; i++) {
+          const node = (this.#first + i) % nodes;
+          if (this.#near[node] === 1) offer(this.#nearest[node]!, node, link);
+          if (this.#near[node] !== 0 || gaveAny[node] === 1) continue;
+          // It only has its share already: any of them will do.
+          gaveAny[node] = 1;
+          for (let partition = 0; partition < ringSize; partition++) {
+            if (this.owners[partition] === node) offer(partition, node, link);
+          }
+        }
+        this.#giveBack(link);
+      }
+    }
+    return false;
+  }
+
+  /** Makes the exchanges of the chain up to `link`, which is vacant then. */
+  #exchange(link: Link): void {
+    for (let at = link; at.previous !== undefined; at = at.previous) {
+      this.owners[at.previous.partition] = at.owner;
+    }
+    this.owners[link.partition] = NOBODY;
+  }
+
+  #giveBack(link: Link): void {
+    for (let at: Link | undefined = link; at !== undefined; at = at.previous) {
+      this.owners[at.partition] = at.owner;
+    }
+  }
+
+  /** Of the nodes that are not near and may own one more, the one that owns least. */
+  #taker(): number {
+    const { nodes } = this.#problem;
+    let taker = NOBODY;
+    let fewest = this.#share + (this.#larger > 0 ? 1 : 0);
+    for (let i = 0; i < nodes; i++) {
+      const node = (this.#first + i) % nodes;
+      if (this.#near[node] !== 0 || this.#owned[node]! >= fewest) continue;
+      taker = node;
+      fewest = this.#owned[node]!;
+    }
+    return taker;
+  }
+
+  /** Makes vacant what stands in a window twice, as often as needed. */
+  #vacateRepeats(): number {
+    let repeats = 0;
+    this.owners.forEach((owner, partition) => {
+      if (owner === NOBODY) return;
+      this.#lookAround(partition);
+      if (this.#near[owner] === 0) return;
+      this.owners[partition] = NOBODY;
+      repeats++;
+    });
+    return repeats;
+  }
+
+  /** Finds who owns the partitions that share a window with this one. */
+  #lookAround(partition: number): void {
+    const { ringSize, windowMax } = this.#problem;
+    this.#near.fill(0);
+    for (let step = 1 - windowMax; step < windowMax; step++) {
+      const at = (partition + step + ringSize) % ringSize;
+      const owner = this.owners[at]!;
+      if (at === partition || owner === NOBODY) continue;
+      // In a small ring it is near on both sides.
+      if (this.#near[owner] === 1 && this.#nearest[owner] === at) continue;
+      this.#near[owner]!++;
+      this.#nearest[owner] = at;
+    }
+  }
+}
