@@ -150,14 +150,21 @@ function oneByOne(
   const newcomers = nodes.filter((node) => !owning.has(node));
   if (members.length === 0) members.push(...newcomers.splice(0, 1));
   const work = newcomers.length * owners.length;
-  if (newcomers.length < 2 || work > ONE_BY_ONE_WORK_MAX) return undefined;
+  if (newcomers.length === 0 || work > ONE_BY_ONE_WORK_MAX) return undefined;
   let ring = [...owners];
   for (const node of newcomers) {
-    const grown = insertNode({ ring, node, members, distanceMin: targetN });
+    // So few that there was a repeat in every window.
+    const grown = members.length < targetN
+      ? undefined
+      : insertNode({ ring, node, members, distanceMin: targetN });
     members.push(node);
-    ring = grown !== undefined && windowsWithRepeat(grown, targetN) === 0
-      ? grown
-      : atOnce(ring, members.toSorted(), targetN);
+    if (grown !== undefined && windowsWithRepeat(grown, targetN) === 0) {
+      ring = grown;
+    } else if (newcomers.length === 1) {
+      return undefined;
+    } else {
+      ring = atOnce(ring, members.toSorted(), targetN);
+    }
   }
   return ring;
 }

@@ -20,24 +20,36 @@ export interface Insertion {
   readonly distanceMin: number;
 }
 
+/** Most partitions looked at, as large rings have too many places to begin. */
+const LOOKED_AT_MAX = 65_536;
+
 /** The ring with the node in it, its partitions as far apart as can be; `undefined` if there is no such ring, or none this simple. */
 export function insertNode(insertion: Insertion): string[] | undefined {
-  const { ring, members, distanceMin } = insertion;
+  const { ring, members, node, distanceMin } = insertion;
   const share = Math.floor(ring.length / (members.length + 1));
   const surplus = surplusOf(insertion, share);
   if (surplus === undefined || share === 0) return undefined;
+  const names = [...surplus.keys()];
+  const owners = ring.map((owner) => names.indexOf(owner));
+  const spare = Int32Array.from(surplus.values());
   const distanceMax = Math.floor(ring.length / share);
+  let looked = 0;
   for (let distance = distanceMax; distance >= distanceMin; distance--) {
     for (let start = 0; start < ring.length; start++) {
-      const taken = takeFrom(ring, start, distance, share, new Map(surplus));
-      if (taken === undefined || !isClosed(ring, taken, distanceMin)) continue;
-      return ring.map((owner, i) => taken.includes(i) ? insertion.node : owner);
+      const taken = takeFrom(owners, start, distance, share, spare.slice());
+      if (taken !== undefined && isClosed(ring, taken, distanceMin)) {
+        const after = [...ring];
+        for (const partition of taken) after[partition] = node;
+        return after;
+      }
+      looked += ring.length;
+      if (looked > LOOKED_AT_MAX) return undefined;
     }
   }
   return undefined;
 }
 
-/** How many partitions each member gives away; `undefined` if some member has too few. */
+/** How many partitions each member gives away; `undefined` if some member has too few, or somebody else has any. */
 function surplusOf(
   { ring, members }: Insertion,
   share: number,
@@ -54,27 +66,29 @@ function surplusOf(
     if (spare < 0) return undefined;
     surplus.set(member, spare);
   }
-  return larger === 0 ? surplus : undefined;
+  const isOfMembers = surplus.size === members.length;
+  return isOfMembers && larger === 0 ? surplus : undefined;
 }
 
 /** The first `count` partitions from `start` on, at that distance at least, of owners that can spare them; ascending as one goes round. */
 function takeFrom(
-  ring: readonly string[],
+  owners: readonly number[],
   start: number,
   distance: number,
   count: number,
-  surplus: Map<string, number>,
+  spare: Int32Array,
 ): number[] | undefined {
   const taken: number[] = [];
-  for (let step = 0; step < ring.length && taken.length < count;) {
-    const partition = (start + step) % ring.length;
-    const owner = ring[partition]!;
-    const spare = surplus.get(owner) ?? 0;
-    if (spare > 0) {
-      surplus.set(owner, spare - 1);
-      taken.push(partition);
+  for (let step = 0; step < owners.length && taken.length < count;) {
+    const partition = (start + step) % owners.length;
+    const owner = owners[partition]!;
+    if (spare[owner]! === 0) {
+      step++;
+      continue;
     }
-    step += spare > 0 ? distance : 1;
+    spare[owner]!--;
+    taken.push(partition);
+    step += distance;
   }
   return taken.length === count ? taken : undefined;
 }

@@ -57,6 +57,8 @@ Deno.test("insertNode() says so where it knows no ring", () => {
   // One who has less than a share gives nothing, and more would be another's.
   const crooked = [...new Array(15).fill("a"), "b"];
   assertEquals(insert(crooked, ["a", "b"], 1), undefined);
+  // Somebody who is no member any more.
+  assertEquals(insert(turns(64, ["a", "b", "c", "d", "e"]), ["a"]), undefined);
   // More nodes than partitions.
   assertEquals(insert(["a", "b"], ["a", "b"]), undefined);
 });

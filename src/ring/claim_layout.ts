@@ -64,6 +64,9 @@ const NAMINGS: readonly (readonly [number, number, number])[] = [
 function threeNodeRing(problem: ClaimProblem): Int32Array {
   const { ringSize, before } = problem;
   const keptUpTo = NAMINGS.map((naming) => keptPrefix(before, naming));
+  const backAfter = NAMINGS.map((_, along) =>
+    [0, 1, 2].map((turn) => mirrored(along, turn))
+  );
   // Two runs: [first, turn] named by `along`, the rest up to first + Q by `back`.
   let best = { kept: -1, first: 0, turn: 0, along: 0, back: 0 };
   const consider = (
@@ -86,7 +89,7 @@ function threeNodeRing(problem: ClaimProblem): Int32Array {
     for (let first = 0; first < ringSize; first++) {
       for (let length = turnAfter; length < ringSize; length += 3) {
         const turn = first + length;
-        consider(first, turn, along, mirrored(along, turn));
+        consider(first, turn, along, backAfter[along]![turn % 3]!);
       }
     }
   }
@@ -120,7 +123,7 @@ function keptPrefix(
   return prefix;
 }
 
-/** The naming that continues `along` in the other direction after place `turn`. */
+/** The naming that continues `along` in the other direction after place `turn`, which counts modulo 3. */
 function mirrored(along: number, turn: number): number {
   const naming = NAMINGS[along]!;
   const at = (place: number) => naming[(2 * turn + 6 - place) % 3];
