@@ -24,9 +24,13 @@
  * - three nodes, and any number that equals the target N and divides the ring:
  *   the best rings are periodic but for at most two places, and the best fit
  *   among them is exact (`claim_layout.ts`);
- * - otherwise rings without a repeat are many, and the one with the fewest
- *   transfers is searched for (`claim_search.ts`). The search ends early when it
- *   meets a ring that is provably the best, and keeps the result otherwise.
+ * - otherwise rings without a repeat are many. Nodes that join are placed where
+ *   little has to move when some leave again (`claim_sharing.ts`,
+ *   `claim_insertion.ts`), if nothing moves then but what balance demands; what
+ *   leavers had is handed on along short chains (`claim_vacancies.ts`);
+ * - for all others the ring with the fewest transfers is searched for
+ *   (`claim_search.ts`). The search ends early when it meets a ring that is
+ *   provably the best, and keeps the result otherwise.
  *
  * The result depends on the input alone, not on the order of claimants, the
  * machine or the time, so every node that computes it computes the same.
@@ -44,6 +48,7 @@ import {
 } from "./claim_problem.ts";
 import { claimQuality, windowsWithRepeat } from "./claim_quality.ts";
 import { searchClaim } from "./claim_search.ts";
+import { sharePlaces } from "./claim_sharing.ts";
 import { fillVacancies } from "./claim_vacancies.ts";
 
 export {
@@ -92,10 +97,11 @@ export function claim(input: ClaimInput): string[] {
   const { owners, claimants, targetN = TARGET_N_DEFAULT } = input;
   const nodes = [...claimants].sort();
   checkInput(owners, nodes, targetN);
-  const ring = replacement(owners, nodes) ?? oneByOne(owners, nodes, targetN);
-  return ring !== undefined && isBest(owners, ring, nodes, targetN)
-    ? ring
-    : atOnce(owners, nodes, targetN);
+  for (const find of [replacement, inPairs, oneByOne]) {
+    const ring = find(owners, nodes, targetN);
+    if (ring !== undefined && isBest(owners, ring, nodes, targetN)) return ring;
+  }
+  return atOnce(owners, nodes, targetN);
 }
 
 /** Whether no better ring can exist, which is not known of every ring of which it is so. */
@@ -132,6 +138,22 @@ function atOnce(
   const ring = pairClaim(problem) ?? layoutClaim(problem) ??
     fillVacancies(problem) ?? settledRing(problem);
   return Array.from(ring, (node) => nodes[node]!);
+}
+
+/** The ring in which twice as many nodes as the target N share its places, half of them new. */
+function inPairs(
+  owners: readonly string[],
+  nodes: readonly string[],
+  targetN: number,
+): string[] | undefined {
+  const owning = new Set(owners);
+  const newcomers = nodes.filter((node) => !owning.has(node));
+  if (nodes.length !== 2 * targetN || newcomers.length < targetN) {
+    return undefined;
+  }
+  const sharing = newcomers.slice(-targetN);
+  const first = nodes.filter((node) => !sharing.includes(node));
+  return sharePlaces(atOnce(owners, first, targetN), sharing);
 }
 
 /**

@@ -1,17 +1,17 @@
 /**
- * Claim where no formula gives the best ring: simulated annealing (Kirkpatrick,
- * Gelatt, Vecchi 1983) over balanced rings, with steps that never unbalance
- * them (`claim_moves.ts`).
+ * Claim where nothing simpler gives a good ring: simulated annealing
+ * (Kirkpatrick, Gelatt, Vecchi 1983) over balanced rings, with steps that never
+ * unbalance them (`claim_moves.ts`).
  *
  * It begins with the ring that keeps all that balance lets it keep. A short
  * cold pass, which accepts hardly anything that makes the ring worse, finds the
- * cheap answer when there is one, which is the rule when a node joins or leaves
- * a large cluster; it is known to be the best when no window has a repeat and
- * no fewer transfers would balance the ring. Otherwise a pass begins hot, so that
- * whole stretches can be laid out anew. If it finds no ring without repeats, a
- * long pass cools down slowly; if windows with a repeat still remain, another one
- * goes on from there with windows weighing more. (Taking the long pass each time
- * would save one transfer in a hundred and cost six times as much.)
+ * cheap answer when there is one, which is the rule when nodes join a large
+ * cluster; it is known to be the best when no window has a repeat and no fewer
+ * transfers would balance the ring. Otherwise a pass begins hot, so that whole
+ * stretches can be laid out anew. If it finds no ring without repeats, a long
+ * pass cools down slowly; if windows with a repeat still remain, another one goes
+ * on from there with windows weighing more. (Taking the long pass each time would
+ * save one transfer in a hundred and cost six times as much.)
  * When there are just as many nodes as the target N, they can't be avoided, and
  * the search may also begin with the ring that repeats at one seam only.
  * Whatever the weights let pass on the way, the best ring met in the order of

@@ -122,25 +122,61 @@ Deno.test("claim() has no repeat and needs no transfer but the joining node's as
   }
 });
 
-Deno.test("claim() lays nodes that come together out so that one can leave again and little moves", () => {
-  // By the number of nodes, the moves that a leave costs beyond the share of whoever leaves.
-  const spare = { 5: 9, 6: 8, 7: 6, 8: 1, 10: 1 };
-  for (const [count, spareMoves] of Object.entries(spare)) {
-    const claimants = namesUpTo(Number(count));
+Deno.test("claim() lays nodes that come together out so that some can leave again and little moves", () => {
+  // Moves that a leave costs beyond the share of whoever leaves: most, and all of them together.
+  const spare: [count: number, leavers: number, most: number, sum: number][] = [
+    [5, 1, 9, 36],
+    [6, 1, 8, 26],
+    [6, 2, 15, 146],
+    [7, 1, 6, 16],
+    [8, 1, 0, 0],
+    [8, 2, 0, 0],
+    [8, 3, 5, 60],
+    // Four can only go round, so one of each pair that is left has to move all it has.
+    [8, 4, 16, 480],
+    [10, 1, 0, 0],
+    [10, 2, 0, 0],
+  ];
+  for (const [count, leavers, most, sum] of spare) {
+    const claimants = namesUpTo(count);
     const before = Array<string>(64).fill(NAMES[0]!);
     const owners = claim({ owners: before, claimants });
     const quality = claimQuality(before, owners, claimants);
     assertEquals(quality.windowsOf4WithRepeat, 0);
-    assertEquals(quality.transfers, 64 - Math.ceil(64 / Number(count)));
-    for (const leaver of claimants) {
-      const remaining = claimants.filter((node) => node !== leaver);
+    assertEquals(quality.transfers, 64 - Math.ceil(64 / count));
+    const spareMoves = subsets(claimants, leavers).map((leaving) => {
+      const remaining = claimants.filter((node) => !leaving.includes(node));
       const after = claim({ owners, claimants: remaining });
-      const share = owners.filter((node) => node === leaver).length;
-      const { transfers } = claimQuality(owners, after, remaining);
-      assert(
-        transfers <= share + spareMoves,
-        `${leaver} of ${count} leaves ${share}: ${transfers}`,
+      const share = owners.filter((node) => leaving.includes(node)).length;
+      const { transfers, spread, windowsOf4WithRepeat } = claimQuality(
+        owners,
+        after,
+        remaining,
       );
+      assert(spread <= 1);
+      assertEquals(windowsOf4WithRepeat, 0);
+      return transfers - share;
+    });
+    const what = `${leavers} of ${count} leave`;
+    assert(Math.max(...spareMoves) <= most, `${what}: ${spareMoves}`);
+    const all = spareMoves.reduce((a, b) => a + b);
+    assert(all <= sum, `${what}: ${all} in all`);
+  }
+});
+
+Deno.test("claim() lets eight share places as soon as four of them are new, and nothing else moves", () => {
+  for (const members of [1, 2, 4]) {
+    const owners = claim({
+      owners: Array(64).fill(NAMES[0]),
+      claimants: namesUpTo(members),
+    });
+    const after = claim({ owners, claimants: namesUpTo(8) });
+    const quality = claimQuality(owners, after, namesUpTo(8));
+    assertEquals(quality.windowsOf4WithRepeat, 0);
+    assertEquals(quality.transfers, 64 - 8 * members);
+    for (const place of [0, 1, 2, 3]) {
+      const there = after.filter((_, partition) => partition % 4 === place);
+      assertEquals(new Set(there).size, 2);
     }
   }
 });
@@ -222,6 +258,14 @@ Deno.test("claim() refuses a call that has no answer", () => {
     assert(isWhorlError(error, "invalid_argument"));
   }
 });
+
+/** Every choice of so many of `names`. */
+function subsets(names: readonly string[], count: number): string[][] {
+  if (count === 0) return [[]];
+  return names.flatMap((name, i) =>
+    subsets(names.slice(i + 1), count - 1).map((rest) => [name, ...rest])
+  );
+}
 
 /** Every ring in which no node owns two partitions more than another. */
 function balancedRings(ringSize: number, nodes: number): number[][] {
