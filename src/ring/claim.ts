@@ -148,9 +148,9 @@ function inPairs(
 ): string[] | undefined {
   const owning = new Set(owners);
   const newcomers = nodes.filter((node) => !owning.has(node));
-  if (nodes.length !== 2 * targetN || newcomers.length < targetN) {
-    return undefined;
-  }
+  // Of fewer places each node would stand closer to itself than it has to.
+  const arePairs = targetN >= 3 && nodes.length === 2 * targetN;
+  if (!arePairs || newcomers.length < targetN) return undefined;
   const sharing = newcomers.slice(-targetN);
   const first = nodes.filter((node) => !sharing.includes(node));
   return sharePlaces(atOnce(owners, first, targetN), sharing);

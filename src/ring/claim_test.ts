@@ -204,6 +204,12 @@ Deno.test("claim() has two nodes take turns", () => {
   assertEquals(windowsWithRepeat(after, 2), 0);
 });
 
+Deno.test("claim() has two nodes take turns where replicas do not count", () => {
+  const owners = Array<string>(64).fill("a");
+  const after = claim({ owners, claimants: ["a", "b"], targetN: 1 });
+  assertEquals(windowsWithRepeat(after, 2), 0);
+});
+
 Deno.test("claim() gives some nodes nothing when there are more nodes than partitions", () => {
   const owners = namesUpTo(8);
   assertEquals(claim({ owners, claimants: NAMES }), owners);

@@ -7,8 +7,8 @@
  * partitions from home as can be is a shortest path, and short it is, as there
  * are other nodes everywhere.
  *
- *     abcd axcd   x leaves, a has its share, and b can't take what is next to b:
- *     abcd adcb   d takes it for the one that b can take
+ *     abcd xefd … ebca fgbc   x leaves; only d has room, and stands near
+ *     abcd aefd … ebcd fgbc   a takes it, and d takes what a had
  *
  * Which vacancy is filled first and which node is asked first makes a difference
  * of some transfers, so there are several rounds in different orders, and the
