@@ -69,10 +69,11 @@ export interface ResizeCare {
  * Does what `ring` needs of its claimant `self`, in this order:
  *
  * 1. who joins with vnodes that would be taken for others of this ring joins no
- *    more; members that need no commit become valid, and so do those that leave if
- *    nobody could take over from them (after a split, everybody may be leaving);
- * 2. owners switch where transfers are complete; a resize comes to its next phase,
- *    and after the last one all owners switch;
+ *    more; members that need no commit become valid;
+ * 2. owners switch where transfers are complete; a resize whose members are not
+ *    what they were is given up, and members that leave become valid if nobody
+ *    could take over from them (after a split, everybody may be leaving); a resize
+ *    comes to its next phase, and after the last one all owners switch;
  * 3. partitions of removed members go to others at once, those of leaving ones
  *    get a transfer if they have none, and transfers to members that can own
  *    nothing any more are planned anew; so is a ring in which a member owns
@@ -110,10 +111,6 @@ export function tendRing(
   for (const node of comingMembers(current).filter(mayCome)) {
     go(setStatus(current, self, node, "valid"), `${node} is a member`);
   }
-  for (const node of stayingMembers(current)) {
-    const why = `${node} stays as nobody could take over from it`;
-    go(setStatus(current, self, node, "valid"), why);
-  }
   const done = completeTransfersOf(current);
   const installed = install(current, self, done);
   if (installed !== current) {
@@ -126,6 +123,17 @@ export function tendRing(
   if (flaw !== null) {
     go(abortResize(current, self), `the resize was given up as ${flaw}`);
   }
+  for (const node of stayingMembers(current)) {
+    const why = `${node} stays as nobody could take over from it`;
+    go(setStatus(current, self, node, "valid"), why);
+  }
+  const letGo = (): void => {
+    for (const node of gone(current)) {
+      go(setStatus(current, self, node, "invalid"), `${node} has left`);
+    }
+  };
+  // A resize does not wait for them.
+  letGo();
   const goOn = (): void =>
     go(
       resume(current, self, targetN),
@@ -137,9 +145,7 @@ export function tendRing(
     go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
     goOn();
   }
-  for (const node of gone(current)) {
-    go(setStatus(current, self, node, "invalid"), `${node} has left`);
-  }
+  letGo();
   const staged = stagedChanges(current);
   if (staged !== current.ownership.staged) {
     go(setOwnership(current, self, { staged }), "staged changes were void");

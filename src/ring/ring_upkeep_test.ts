@@ -14,6 +14,7 @@ import {
   enterResizePhase,
   freshRing,
   installResize,
+  invite,
   markSeen,
   rejoin,
   setOrigins,
@@ -209,6 +210,26 @@ Deno.test("tendRing() has those who leave stay when nobody could take over", () 
   assertEquals(memberStatus(after, "a"), "valid");
   assertEquals(memberStatus(after, "b"), "valid");
   assertEquals(after.ownership.next, []);
+});
+
+Deno.test("tendRing() has who leaves stay when a resize is given up that alone gave others something", () => {
+  let ring = invite(cluster(8, "a"), "a", facts("b"), 0);
+  ring = beginResize(ring, "a", ring.ownership.owners.with(0, "b"));
+  const after = tended(setStatus(ring, "a", "a", "leaving"));
+  assertEquals(after.ownership.generations.resize, null);
+  assertEquals(memberStatus(after, "a"), "valid");
+});
+
+Deno.test("tendRing() lets a resize go on at once when a member goes that it waited for", () => {
+  let ring = cluster(8, "a");
+  ring = setStatus(addJoining(ring, facts("b"), 0), "a", "b", "valid");
+  ring = beginResize(ring, "a", ring.ownership.owners);
+  const all = [...ring.ownership.owners.keys()];
+  ring = completeTransfers(ring, "a", all, null, []);
+  ring = markSeen(ring, "a", ring.clock);
+  const after = tended(setStatus(ring, "a", "b", "exiting"));
+  assertEquals(memberStatus(after, "b"), "invalid");
+  assertEquals(after.ownership.generations.resize?.phase, "binding");
 });
 
 Deno.test("tendRing() gives a member that owns nothing its share, unless there is not enough to go round", () => {
