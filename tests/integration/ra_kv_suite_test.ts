@@ -92,15 +92,25 @@ function overviewOf(node: TestNode): Promise<MemberOverview> {
   return raKvOf(node).memberOverview(CLUSTER, node.name);
 }
 
-/** What lies on the disk of `node` for its groups. */
+/** What lies on the disk of `node` for its groups; nothing before it has its first one. */
 async function groupFolders(
   cluster: TestCluster,
   { name }: TestNode,
 ): Promise<string[]> {
   const folder = `${cluster.folder}/${name.slice(0, name.indexOf("@"))}`;
   const groups = `${folder}/raft/groups`;
-  const entries = await Array.fromAsync(Deno.readDir(groups));
-  return entries.map((entry) => `${groups}/${entry.name}`);
+  return (await namesIn(groups)).map((name) => `${groups}/${name}`);
+}
+
+/** The names in a folder, or none if there is no such folder. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    const entries = await Array.fromAsync(Deno.readDir(folder));
+    return entries.map(({ name }) => name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return [];
+  }
 }
 
 Deno.test("ten thousand values of one key leave one entry, which outlives snapshot, compaction, a restart and a change of members", () =>
@@ -268,16 +278,7 @@ Deno.test("a member that is killed while it receives a snapshot gets one when it
     const adding = raKvOf(a).addMember(CLUSTER, b.name);
     const arriving = async (): Promise<string[]> => {
       const [folder] = await groupFolders(cluster, b);
-      if (folder === undefined) return [];
-      try {
-        const entries = await Array.fromAsync(
-          Deno.readDir(`${folder}/snapshots`),
-        );
-        return entries.map(({ name }) => name);
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-        return [];
-      }
+      return folder === undefined ? [] : await namesIn(`${folder}/snapshots`);
     };
     const deadlineMs = performance.now() + EQUAL_MS_MAX;
     while ((await arriving()).length === 0) {
