@@ -23,7 +23,7 @@ interface Released {
 /** The vnodes of one master that went to other nodes, by number. */
 export class DepartedVnodes {
   readonly #released = new Map<number, Released>();
-  /** Owners of vnodes whose data was removed and has not come back. */
+  /** Owners of vnodes whose data is being removed, or was and has not come back. */
   readonly #gone = new Map<number, string>();
 
   /** The data of `process` went to `owner`; it stays here until the ring names that owner. */
@@ -60,7 +60,7 @@ export class DepartedVnodes {
     return owner;
   }
 
-  /** The data of a vnode is `owner`'s and has been removed here. */
+  /** The data of a vnode is `owner`'s and is removed here from now on. */
   removed(number: number, owner: string): void {
     this.#gone.set(number, owner);
   }

@@ -112,10 +112,11 @@ export class MasterCalls {
     const process = this.#vnodes.get(number);
     const owner = this.#departed.takeUnchanged(number, process);
     if (process === undefined || owner === undefined) return false;
+    // What comes meanwhile waits, and would be told that there is nothing.
+    this.#departed.removed(number, owner);
     try {
       await process.remove();
       if (!process.active || process.hasWaiting) return false;
-      this.#departed.removed(number, owner);
       await this.#vnodes.end(process);
       return true;
     } finally {

@@ -673,7 +673,7 @@ Deno.test("VnodeMaster.drop() removes nothing if the vnode has handled anything 
   }
 });
 
-Deno.test("VnodeMaster.drop() has what comes meanwhile wait, and serves it then", async () => {
+Deno.test("VnodeMaster.drop() has fallback requests and handoffs that come meanwhile wait, and serves them then; others hear who owns it", async () => {
   await using bench = await new Bench().start();
   const gate = Promise.withResolvers<void>();
   bench.extra.delete = async () => {
@@ -690,12 +690,14 @@ Deno.test("VnodeMaster.drop() has what comes meanwhile wait, and serves it then"
   const batch = bench.batch(9, 1, "c");
   await bench.runtime.settle();
   assertEquals(bench.outcomes.has("b"), false);
+  assertEquals(await bench.putText("d"), "wrong_owner");
   gate.resolve();
   assertEquals(await dropped, false);
   await batch;
   await bench.runtime.settle();
   assertEquals(bench.outcomes.get("b"), "b");
   assertEquals(await bench.texts(P), { b: "1:b", c: "1:c" });
+  assertEquals(await bench.putText("e"), "wrong_owner");
 });
 
 Deno.test("VnodeMaster takes a released partition back when its node owns it after all", async () => {

@@ -131,6 +131,11 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
     found:
       "a node that was to join again heard only then that it had left, and stopped (simulated_operator.ts)",
   },
+  {
+    seed: 40_480,
+    found:
+      "a vnode whose data was being removed, as another node had it, kept a read waiting and then answered it from nothing (vnode_handoff_test.ts)",
+  },
 ];
 
 /** The same for schedules with a Raft group. */
