@@ -24,12 +24,14 @@ export type DiskDamage =
   & {
     /** When its machine lost power last, in virtual milliseconds; lives that failed to start may lie between. */
     readonly powerLostAtMs: number;
+    /** How long its process had stood still until then, in virtual milliseconds. */
+    readonly stoodStillMs: number;
   };
 
 /**
  * Time after a commit in which a disk that lies may lose it without a trace, in
  * milliseconds: what remembers commits is synced once a second, and a slow disk
- * may take its time over that.
+ * may take its time over that. A process that stands still syncs nothing.
  */
 const REMEMBERED_AFTER_MS = 4_000;
 
@@ -166,7 +168,8 @@ export class DurableWrites {
       // A disk that fails as well as lies may never have synced what remembers.
       const mayForget = damage.lostCommits > 0 &&
         (damage.writeErrors > 0 ||
-          known.sinceMs > damage.powerLostAtMs - REMEMBERED_AFTER_MS);
+          known.sinceMs > damage.powerLostAtMs - damage.stoodStillMs -
+              REMEMBERED_AFTER_MS);
       if (
         !isDamaged && !tailLost && !mayForget &&
         !known.may.some((may) => isSame(may, there))

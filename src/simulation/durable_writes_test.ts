@@ -10,6 +10,7 @@ const HONEST = {
   lostCommits: 0,
   writeErrors: 0,
   powerLostAtMs: 9_000,
+  stoodStillMs: 0,
 };
 
 const value = (n: number): Uint8Array => new Uint8Array([n, n]);
@@ -99,6 +100,13 @@ Deno.test("DurableWrites excuses a lost tail that the store tells of, and no oth
   write(fresh, KEY, 1)(undefined);
   await fresh.opened("a", holding([]), lied);
   assertEquals(fresh.violations, []);
+  // A process that stood still could not have it remembered.
+  for (const [stoodStillMs, checks] of [[3_000, 1], [5_000, 0]] as const) {
+    const still = new DurableWrites(() => 1_000);
+    write(still, KEY, 1)(undefined);
+    await still.opened("a", holding([]), { ...lied, stoodStillMs });
+    assertEquals(still.violations.length, checks);
+  }
   // What remembers commits is a file on the same disk, and may not have been synced.
   const erring = new DurableWrites(() => 5);
   write(erring, KEY, 1)(undefined);

@@ -69,6 +69,8 @@ export class SimulatedMachine {
   readonly #deaths = new Set<() => void>();
   #lives = 0;
   #powerLostAtMs = 0;
+  /** How long the process had stood still that lost it. */
+  #stoodStillMs = 0;
   #process: SimulatedProcess | undefined;
   #node: WhorlNode | undefined;
   /** The disk as the present life has it. */
@@ -266,8 +268,11 @@ export class SimulatedMachine {
 
   #die(how: "process" | "power"): void {
     const process = this.#process as SimulatedProcess;
+    if (how === "power") {
+      this.#powerLostAtMs = this.#around.time.now();
+      this.#stoodStillMs = process.stoodStillMs;
+    }
     process.kill();
-    if (how === "power") this.#powerLostAtMs = this.#around.time.now();
     this.#process = undefined;
     this.#node = undefined;
     this.#starting = false;
@@ -326,6 +331,7 @@ export class SimulatedMachine {
             lostCommits: disk.counts.lostCommits,
             writeErrors: disk.counts.writeErrors,
             powerLostAtMs: this.#powerLostAtMs,
+            stoodStillMs: this.#stoodStillMs,
           },
         );
       },

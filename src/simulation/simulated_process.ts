@@ -48,6 +48,8 @@ export class SimulatedProcess implements Runtime, EventOwner {
   /** Timers that may still fire. */
   #timers = 0;
   #resumedAtMs = -Infinity;
+  #pausedAtMs = 0;
+  #stoodStillMs = 0;
 
   constructor(name: string, time: VirtualTime, chance: Chance) {
     this.name = name;
@@ -63,6 +65,12 @@ export class SimulatedProcess implements Runtime, EventOwner {
   /** When it last went on after standing still, in milliseconds since the simulation began; `-Infinity` if it never did. */
   get resumedAtMs(): number {
     return this.#resumedAtMs;
+  }
+
+  /** How long it has stood still in all, in milliseconds. */
+  get stoodStillMs(): number {
+    return this.#stoodStillMs +
+      (this.#state === "paused" ? this.#time.now() - this.#pausedAtMs : 0);
   }
 
   /** Timers it has set that have neither fired nor been forgotten. */
@@ -125,12 +133,15 @@ export class SimulatedProcess implements Runtime, EventOwner {
 
   /** Stops it where it is; what falls due waits. Does nothing unless it runs. */
   pause(): void {
-    if (this.#state === "running") this.#state = "paused";
+    if (this.#state !== "running") return;
+    this.#state = "paused";
+    this.#pausedAtMs = this.#time.now();
   }
 
   /** Lets it go on; what fell due meanwhile comes now, one event each. Does nothing unless it is paused. */
   resume(): void {
     if (this.#state !== "paused") return;
+    this.#stoodStillMs = this.stoodStillMs;
     this.#state = "running";
     this.#resumedAtMs = this.#time.now();
     const held = this.#held;

@@ -76,6 +76,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     found:
       "two nodes that had been declared down and were back followed one claimant at once (claimant_fsm_test.ts)",
   },
+  {
+    seed: 904_785,
+    found:
+      "a process that stood still was held to have remembered its commits, on a disk that lies (durable_writes_test.ts)",
+  },
 ];
 
 /** The same for schedules in which members come and go. */
