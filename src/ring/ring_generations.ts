@@ -284,14 +284,24 @@ export function resizeBegun(
     newest: generation,
     sizes: [...sizes, owners.length].slice(-GENERATIONS_KEPT),
     staged: null,
-    resize: {
-      generation,
-      owners,
-      term,
-      version,
-      phase: "copying",
-      since: { term, version },
-    },
+    resize: resizeTo(generation, owners, term, version),
+  };
+}
+
+/** A resize that begins in the ownership of `term` and `version`. */
+function resizeTo(
+  generation: number,
+  owners: readonly string[],
+  term: number,
+  version: number,
+): RingResize {
+  return {
+    generation,
+    owners,
+    term,
+    version,
+    phase: "copying",
+    since: { term, version },
   };
 }
 
@@ -318,14 +328,7 @@ export function resizeResumed(
     newest: Math.max(newest, generation),
     sizes: known.slice(-GENERATIONS_KEPT),
     staged: null,
-    resize: {
-      generation,
-      owners,
-      term,
-      version,
-      phase: "copying",
-      since: { term, version },
-    },
+    resize: resizeTo(generation, owners, term, version),
   };
 }
 
