@@ -1,29 +1,20 @@
 import { assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { silentLog } from "../environment/log.ts";
-import { addJoining, freshRing, putFacts } from "../ring/ring_change.ts";
+import { addJoining, putFacts } from "../ring/ring_change.ts";
 import type { Ring } from "../ring/ring.ts";
 import { ClaimantProcess } from "./claimant_process.ts";
 import { WHORL_CLAIM } from "./capability.ts";
 import type { ClusterReply } from "./cluster_codec.ts";
 import type { StoreOutcome } from "./ring_waits.ts";
 import { agreed, cluster } from "./testing/claimant_bench.ts";
-
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
+import { aloneOf, facts } from "../ring/testing/small_rings.ts";
 
 /** A claimant with one node that is joining, whose disk answers when the test wants. */
 function claimant() {
   const runtime = new ManualRuntime();
   const ring = addJoining(
-    freshRing({
-      clusterName: "default",
-      size: 8,
-      seed: "0000000000000001",
-      node: facts("a"),
-      wallMs: 0,
-    }),
+    aloneOf("a", 8),
     facts("b"),
     0,
   );

@@ -28,10 +28,7 @@ import {
   storedHere,
 } from "./gossip_fsm.ts";
 import { GOSSIP_TOKENS_MAX, GOSSIP_TOKENS_PERIOD_MS } from "./gossip_tokens.ts";
-
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
+import { facts } from "../ring/testing/small_rings.ts";
 
 /** A ring of `names`, all valid, made by the first. */
 function ringOf(...names: string[]): Ring {

@@ -15,10 +15,7 @@ import {
   type InvitationsEffect,
   stepInvitations,
 } from "./invitations_fsm.ts";
-
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
+import { facts } from "../ring/testing/small_rings.ts";
 
 const alone = freshRing({
   clusterName: "default",

@@ -20,10 +20,7 @@ import {
   refuseRequest,
   stepJoin,
 } from "./join_fsm.ts";
-
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
+import { facts } from "../ring/testing/small_rings.ts";
 
 function alone(name: string, seed = `seed-${name}`): Ring {
   return freshRing({

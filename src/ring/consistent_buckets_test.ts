@@ -11,22 +11,13 @@ import {
   rootOwners,
 } from "./consistent_buckets.ts";
 import type { Ring } from "./ring.ts";
-import { freshRing, putRingMeta, setStatus } from "./ring_change.ts";
+import { putRingMeta, setStatus } from "./ring_change.ts";
 import { decodeRing, encodeRing } from "./ring_codec.ts";
 import { mergeRings } from "./ring_merge.ts";
-
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
+import { aloneOf } from "./testing/small_rings.ts";
 
 function ringOf(...others: string[]): Ring {
-  let ring = freshRing({
-    clusterName: "default",
-    size: 8,
-    seed: "0000000000000001",
-    node: facts("a"),
-    wallMs: 0,
-  });
+  let ring = aloneOf("a", 8);
   for (const name of others) ring = setStatus(ring, "a", name, "valid");
   return ring;
 }

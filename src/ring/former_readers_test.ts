@@ -11,7 +11,6 @@ import {
   addJoining,
   beginResize,
   enterResizePhase,
-  freshRing,
   installResize,
   invite,
   markSeen,
@@ -19,20 +18,11 @@ import {
   setStatus,
 } from "./ring_change.ts";
 import { firstVnodeOf } from "./ring_generations.ts";
-
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
+import { aloneOf, facts } from "./testing/small_rings.ts";
 
 /** A ring of three members. */
 function cluster(): Ring {
-  let ring = freshRing({
-    clusterName: "default",
-    size: 8,
-    seed: "0000000000000001",
-    node: facts("a"),
-    wallMs: 0,
-  });
+  let ring = aloneOf("a", 8);
   for (const name of ["b", "c"]) {
     ring = setStatus(addJoining(ring, facts(name), 0), "a", name, "valid");
   }

@@ -6,20 +6,10 @@ import {
   abortResize,
   beginResize,
   enterResizePhase,
-  freshRing,
   installResize,
 } from "./ring_change.ts";
 import type { RingResizePhase } from "./ring_generations.ts";
-
-function aloneOf(name: string, size: number): Ring {
-  return freshRing({
-    clusterName: "default",
-    size,
-    seed: "0000000000000001",
-    node: { name, address: `${name}:1`, nodeId: `id-${name}` },
-    wallMs: 5,
-  });
-}
+import { aloneOf } from "./testing/small_rings.ts";
 
 function resized(ring: Ring, size: number): Ring {
   return installResize(onItsWay(ring, size, "copying"), "a");

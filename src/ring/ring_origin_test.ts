@@ -9,7 +9,6 @@ import type { Ring } from "./ring.ts";
 import {
   addJoining,
   beginResize,
-  freshRing,
   installResize,
   setOrigins,
 } from "./ring_change.ts";
@@ -21,16 +20,7 @@ import {
   originsOf,
   originText,
 } from "./ring_origin.ts";
-
-function aloneOf(name: string, size: number): Ring {
-  return freshRing({
-    clusterName: "default",
-    size,
-    seed: "0000000000000001",
-    node: { name, address: `${name}:1`, nodeId: `id-${name}` },
-    wallMs: 5,
-  });
-}
+import { aloneOf } from "./testing/small_rings.ts";
 
 function resized(ring: Ring, size: number): Ring {
   const { claimant } = ring.ownership;

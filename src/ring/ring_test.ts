@@ -16,7 +16,6 @@ import {
 import {
   addJoining,
   completeTransfers,
-  freshRing,
   isAutoJoining,
   markSeen,
   rejoin,
@@ -26,19 +25,10 @@ import {
   transfersTowards,
 } from "./ring_change.ts";
 import { mergeRings } from "./ring_merge.ts";
-
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
+import { aloneOf, facts } from "./testing/small_rings.ts";
 
 function fresh(name = "a", size = 8): Ring {
-  return freshRing({
-    clusterName: "default",
-    size,
-    seed: "0000000000000001",
-    node: facts(name),
-    wallMs: 0,
-  });
+  return aloneOf(name, size);
 }
 
 Deno.test("freshRing() gives everything to one valid member, who is the claimant", () => {

@@ -12,7 +12,6 @@ import {
   beginResize,
   completeTransfers,
   enterResizePhase,
-  freshRing,
   installResize,
   invite,
   markSeen,
@@ -31,23 +30,14 @@ import { mergeRings } from "./ring_merge.ts";
 import { ABORT_RESIZE, refuseBeside, refuseResize } from "./ring_resize.ts";
 import { assumeDone, heirs, ownsNothing, tendRing } from "./ring_upkeep.ts";
 import { commitStaged, computePlan } from "./staged_plan.ts";
+import { aloneOf, facts } from "./testing/small_rings.ts";
 
 const TARGET_N = 4;
 const bucket = { bucket: "b", numbers: [1, 2, 3, 4], wallMs: 0 };
 
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
-
 /** A cluster at rest whose claimant is the first of `names`. */
 function cluster(size: number, claimant: string, ...names: string[]): Ring {
-  let ring = freshRing({
-    clusterName: "default",
-    size,
-    seed: "0000000000000001",
-    node: facts(claimant),
-    wallMs: 0,
-  });
+  let ring = aloneOf(claimant, size);
   for (const name of names) ring = addJoining(ring, facts(name), 0);
   const { target } = computePlan(ring, TARGET_N);
   return assumeDone(commitStaged(ring, claimant, target, ""), claimant);

@@ -3,7 +3,6 @@ import type { ErrorCode } from "../base/errors.ts";
 import type { Ring, StagedChange } from "./ring.ts";
 import {
   addJoining,
-  freshRing,
   invite,
   rejoin,
   setOwnership,
@@ -16,20 +15,11 @@ import {
   stagedJoins,
   withChange,
 } from "./staged_changes.ts";
-
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
+import { aloneOf, facts } from "./testing/small_rings.ts";
 
 /** The claimant `a`, valid `b` and `c`, and joining `j` and `k`. */
 function cluster(): Ring {
-  let ring = freshRing({
-    clusterName: "default",
-    size: 8,
-    seed: "0000000000000001",
-    node: facts("a"),
-    wallMs: 0,
-  });
+  let ring = aloneOf("a", 8);
   for (const name of ["b", "c", "j", "k"]) {
     ring = addJoining(ring, facts(name), 0);
   }

@@ -16,6 +16,7 @@ import {
 } from "./ring_change.ts";
 import { assumeDone, tendRing } from "./ring_upkeep.ts";
 import { commitStaged, computePlan, type StagedPlan } from "./staged_plan.ts";
+import { facts } from "./testing/small_rings.ts";
 
 const TARGET_N = 4;
 
@@ -33,10 +34,6 @@ const { cases }: { cases: LeaveCase[] } = JSON.parse(
     new URL("../../tests/golden/claim_cases.json", import.meta.url),
   ),
 );
-
-function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
-}
 
 /** Valid members with these owners; the first is the claimant. */
 function clusterOf(names: readonly string[], owners: readonly string[]): Ring {
