@@ -2,7 +2,11 @@
  * A client of a simulated cluster: it carries out its operations one after the
  * other and writes down what it saw. It lives on a host of its own and either
  * calls into a node that runs, as an application inside a node does, or talks
- * to the cluster over a connection, as one outside does.
+ * to the cluster over a connection, as one outside does. One outside whose node
+ * knows of too few vnodes again and again turns to another node, as the
+ * application or the load balancer before it would: else a node that is cut off,
+ * and to which all clients happen to be connected, makes a run of which nothing
+ * can be learnt.
  *
  * @module
  */
@@ -31,6 +35,8 @@ import type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 export const ANSWER_GRACE_MS = 1_000;
 /** How long a client waits before it looks again for a node that runs, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
+/** Times in a row that a node may know of too few vnodes before a client outside turns to another one. */
+const TURNS_AFTER_REFUSALS = 3;
 
 /** What a client finds in the place of a disk. */
 const NO_DISK = new Proxy({} as Disk, {
@@ -59,6 +65,12 @@ export class SimulatedClient {
   readonly #chance: Chance;
   readonly #session = new Map<string, unknown>();
   #connection: WhorlClient | undefined;
+  /** The node it has turned away from last. */
+  #left: string | undefined;
+  /** Refusals in a row by the node it is connected to. */
+  #refusals = 0;
+  /** Connections it has turned away from, until they are closed. */
+  #closing: Promise<unknown> = Promise.resolve();
 
   constructor(options: ClientOptions) {
     const { number, cluster } = options;
@@ -98,8 +110,34 @@ export class SimulatedClient {
 
   /** Closes its connection and leaves nothing behind. */
   async close(): Promise<void> {
-    await this.#connection?.close();
+    this.#leave();
+    await this.#closing;
+  }
+
+  /** Lets go of its connection. */
+  #leave(): void {
+    this.#closing = Promise.all([this.#closing, this.#connection?.close()]);
     this.#connection = undefined;
+  }
+
+  /** Takes note of how an operation over its connection ended: with `code`, or well. */
+  #heard(code: string | undefined): void {
+    this.#refusals = code === "insufficient_vnodes" ? this.#refusals + 1 : 0;
+    if (this.#refusals < TURNS_AFTER_REFUSALS || this.#known.length < 2) return;
+    this.#refusals = 0;
+    this.#left = this.#connection?.node;
+    this.#options.cluster.trace.add(
+      this.name,
+      "turn",
+      `away from ${this.#left} after ${TURNS_AFTER_REFUSALS} refusals`,
+    );
+    this.#leave();
+  }
+
+  /** The machines whose addresses it was given, its own first. */
+  get #known(): SimulatedMachine[] {
+    const { cluster } = this.#options;
+    return this.#machines.filter((machine) => cluster.stays(machine));
   }
 
   /** Timers it has left. */
@@ -204,20 +242,30 @@ export class SimulatedClient {
     timeoutMs: number,
   ): Promise<Output> {
     const { cluster } = this.#options;
+    const known = this.#known;
+    const next = 1 +
+      known.findIndex(({ host }) => `${host}@${host}` === this.#left);
     this.#connection ??= await connect({
-      nodes: this.#machines.filter((machine) => cluster.stays(machine))
+      nodes: [...known.slice(next), ...known.slice(0, next)]
         .map((machine) => cluster.address(machine)),
       cookie: SIMULATION_COOKIE,
       environment: this.#environment(),
     });
     const connection = this.#connection;
-    return await this.#answered(
-      this.#process,
-      undefined,
-      id,
-      timeoutMs,
-      () => act(connection),
-    );
+    try {
+      const output = await this.#answered(
+        this.#process,
+        undefined,
+        id,
+        timeoutMs,
+        () => act(connection),
+      );
+      this.#heard(undefined);
+      return output;
+    } catch (error) {
+      this.#heard(isWhorlError(error) ? error.code : undefined);
+      throw error;
+    }
   }
 
   /** Begins `act` in `process` and waits for its answer, for the death of the machine, or too long. */

@@ -130,6 +130,24 @@ Deno.test("simulate() finds nothing wrong any more with seeds that once failed",
   }
 });
 
+Deno.test("simulate() has a client outside turn away from a node that knows of too few vnodes, and go on at the next one", async () => {
+  // Both clients are at n2 when that is cut off.
+  const { trace } = await simulate({ seed: 913_368, trace: true });
+  const turned = trace.events.filter(({ kind }) => kind === "turn");
+  assertEquals(turned.map(({ place, text }) => [place, text]), [
+    ["c1", "away from n2@n2 after 3 refusals"],
+    ["c2", "away from n2@n2 after 3 refusals"],
+  ]);
+  for (const { atMs, place } of turned) {
+    assert(
+      trace.events.some((event) =>
+        event.atMs > atMs && event.place === place && event.kind === "ok"
+      ),
+      `${place} got nothing done any more`,
+    );
+  }
+});
+
 Deno.test("simulate() leaves operations out of a schedule without changing the others", async () => {
   const schedule = drawSchedule(5, { faults: [] });
   const whole = await simulate({ seed: 5, schedule });
