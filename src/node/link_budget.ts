@@ -16,6 +16,7 @@
  *
  * @module
  */
+import { FRAME_BYTES_MAX } from "../wire/frame.ts";
 
 /**
  * Bytes that may wait in a link before answers are held back. More than a
@@ -31,6 +32,10 @@ export const ANSWERS_WINDOW_BYTES = 4 * 1024 * 1024;
  * could not be asked for anything meanwhile.
  */
 export const LINK_BACKLOG_BYTES_MAX = 24 * 1024 * 1024;
+
+/** The most bytes that requests and answers make wait in a link: the largest frame that begins when there is just room. */
+export const LINK_CARRIED_BYTES_MAX: number = LINK_BACKLOG_BYTES_MAX +
+  FRAME_BYTES_MAX;
 
 /** Bytes of answers that are held back for one link; a further one is answered `overload`. */
 export const LINK_ANSWERS_HELD_BYTES_MAX = 256 * 1024 * 1024;

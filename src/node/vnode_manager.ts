@@ -34,6 +34,7 @@ import {
   type AnswerTarget,
   VnodeMasterLink,
 } from "../vnode/vnode_master_link.ts";
+import type { VnodeMaster } from "../vnode/vnode_master.ts";
 import {
   type VnodeMasterArgs,
   vnodeMasterProgram,
@@ -180,6 +181,8 @@ export class VnodeManager {
   readonly #tailsLost = new Set<string>();
   /** The supervisors of the workers in each master, as it has told them. */
   readonly #workers = new Map<string, readonly TreeNode[]>();
+  /** The masters that are tasks, by name; one that was started again takes the place of the one before. */
+  readonly #tasks = new Map<string, VnodeMaster>();
 
   /**
    * @throws {WhorlError} `invalid_config` if two modules have the same name or number.
@@ -226,6 +229,11 @@ export class VnodeManager {
     return [...this.#modules.values()]
       .filter(({ links }) => links.some((link) => !link.refusing))
       .map(({ hosted }) => hosted.name);
+  }
+
+  /** The masters that run in this thread, by name; none unless they are placed there. */
+  get tasks(): ReadonlyMap<string, VnodeMaster> {
+    return this.#tasks;
   }
 
   /** The masters as children for `vnode_sup`. */
@@ -326,7 +334,13 @@ export class VnodeManager {
       placement,
       module: MASTER_PROGRAM,
       ...(placement === "task"
-        ? { program: vnodeMasterProgram(environment, hosted.module) }
+        ? {
+          program: vnodeMasterProgram(
+            environment,
+            hosted.module,
+            (running) => this.#tasks.set(id, running),
+          ),
+        }
         : {}),
       args,
       name: id,

@@ -22,7 +22,6 @@ import { equalBytes } from "../base/byte_order.ts";
 import { mergeObjects } from "../kv/kv_object.ts";
 import { checkDeletion } from "./checkers/deletion_watch.ts";
 import { RingWatch } from "./checkers/ring_watch.ts";
-import { BoundWatch, isWithinBound } from "./checkers/bounds.ts";
 import { DotWatch } from "./checkers/dots.ts";
 import { checkRingMergeLaws } from "./checkers/ring_merge_laws.ts";
 import {
@@ -32,6 +31,7 @@ import {
 import type { Violation } from "./checkers/violation.ts";
 import { type DiskDamage, DurableWrites } from "./durable_writes.ts";
 import { dotsOf } from "./kv_replicas.ts";
+import { type FullestQueues, QueueWatch } from "./queue_watch.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
 import type { StoreWatch } from "./disk/watched_store.ts";
 
@@ -62,7 +62,7 @@ export class Invariants implements StoreWatch {
   readonly #written = new Map<string, Uint8Array[]>();
   readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
-  readonly #bounds = new BoundWatch();
+  readonly #queues: QueueWatch;
   readonly #rings = new RingWatch();
   readonly #deletions: Violation[] = [];
   /** A ring of the newest generation that was seen of each cluster, by its seed. */
@@ -76,6 +76,7 @@ export class Invariants implements StoreWatch {
     this.#now = now;
     this.#limits = restartLimits(masters);
     this.#durable = new DurableWrites(now);
+    this.#queues = new QueueWatch(now);
   }
 
   opened(
@@ -190,7 +191,8 @@ export class Invariants implements StoreWatch {
 
   /** Looks at queues from now on, after each event. */
   watch(cluster: SimulatedCluster): void {
-    this.#stop = cluster.time.observe(() => this.#look(cluster));
+    const { time, machines } = cluster;
+    this.#stop = time.observe(() => this.#queues.look(machines));
   }
 
   /** Ends looking. */
@@ -198,18 +200,9 @@ export class Invariants implements StoreWatch {
     this.#stop();
   }
 
-  /** This runs after each event, so it makes nothing unless there is something to tell. */
-  #look({ machines }: SimulatedCluster): void {
-    for (const { host, node } of machines) {
-      if (node === undefined) continue;
-      const { requests, config } = node.parts;
-      if (requests === undefined) continue;
-      const { size: length } = requests;
-      const { requestsMax: bound } = config;
-      if (isWithinBound(length, bound)) continue;
-      const queue = `requests of ${host}`;
-      this.#bounds.see({ queue, length, bound, atMs: this.#now() });
-    }
+  /** How full queues were. */
+  get fullest(): FullestQueues {
+    return this.#queues.fullest;
   }
 
   /** What did not hold. */
@@ -221,7 +214,7 @@ export class Invariants implements StoreWatch {
         this.#supervisors,
         (supervisor) => this.#limits[supervisor],
       ),
-      ...this.#bounds.violations,
+      ...this.#queues.violations,
       ...this.#rings.violations,
       ...this.#deletions,
       ...checkRingMergeLaws(this.#rings.rings, { ringsMax: RINGS_MAX }),

@@ -23,6 +23,7 @@ export type {
   Untimed,
 } from "./simulation_script.ts";
 export type { SimulationResult } from "./simulation_result.ts";
+export type { FullestQueues, QueueFill, QueueKind } from "./queue_watch.ts";
 export { UNDECIDED, type Violation } from "./checkers/violation.ts";
 export {
   checkLinearizability,

@@ -187,6 +187,7 @@ class Run {
         .map(({ message }) => message),
       history: this.#history.records,
       counts: countOutcomes(this.#history.records),
+      fullest: this.#invariants.fullest,
       virtualMs: this.#time.now(),
       events: this.#time.events,
       trace: this.#trace,

@@ -5,6 +5,7 @@
  */
 import type { OperationRecord } from "./history.ts";
 import type { Violation } from "./checkers/violation.ts";
+import type { FullestQueues } from "./queue_watch.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 import type { Trace } from "./trace/trace.ts";
 
@@ -24,6 +25,8 @@ export interface SimulationResult {
     readonly failed: number;
     readonly unknown: number;
   };
+  /** How full the fullest queue of each kind was. */
+  readonly fullest: FullestQueues;
   /** Virtual milliseconds that passed. */
   readonly virtualMs: number;
   /** Events that happened. */

@@ -72,6 +72,11 @@ export class LinkWatch {
     return [...this.#links.keys()];
   }
 
+  /** The same without a copy, for whoever adds and removes none meanwhile. */
+  all(): Iterable<Link> {
+    return this.#links.keys();
+  }
+
   /** How many links are watched. */
   get size(): number {
     return this.#links.size;

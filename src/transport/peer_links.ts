@@ -171,6 +171,11 @@ export class PeerLinks implements AsyncDisposable {
     return this.#book.find(name)?.link;
   }
 
+  /** Every link that is up: to peers, for transfers, and of clients. */
+  all(): Iterable<Link> {
+    return this.#watch.all();
+  }
+
   /** The peers that are up, suspected or not. */
   up(): LinkPeer[] {
     return this.#watch.links()

@@ -39,6 +39,10 @@ import { DepartedVnodes } from "./departed_vnodes.ts";
 import { KnownRings } from "./known_rings.ts";
 import { MasterCalls } from "./master_calls.ts";
 import { masterFigures } from "./master_figures.ts";
+import {
+  MAILBOX_BOUNDS_DEFAULT,
+  type MailboxBounds,
+} from "./mailbox_bounds.ts";
 import { MasterPools } from "./master_pools.ts";
 import { MasterVnodes } from "./master_vnodes.ts";
 import { type PostponedFrame, PostponedFrames } from "./postponed_frames.ts";
@@ -280,6 +284,21 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     const { log } = this.#options;
     if (is) log.warn("A vnode refuses commands as too many wait for it", data);
     else log.info("A vnode takes commands again", data);
+  }
+
+  /** The name of the module that its vnodes run. */
+  get moduleName(): string {
+    return this.#options.module.name;
+  }
+
+  /** The bounds of the mailbox of each of its vnodes. */
+  get mailboxBounds(): MailboxBounds {
+    return this.#options.module.mailbox ?? MAILBOX_BOUNDS_DEFAULT;
+  }
+
+  /** Its vnodes, for whoever is in the same thread and watches over their mailboxes. */
+  vnodes(): Iterable<VnodeProcess> {
+    return this.#vnodes.all();
   }
 
   /** Handles a message from the node; the bytes belong to the master from now on. */

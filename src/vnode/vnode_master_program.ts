@@ -39,10 +39,15 @@ export interface VnodeMasterArgs {
   readonly mailbox?: MailboxBounds;
 }
 
-/** The program of a vnode master in `environment`; with `module` it need not be loaded. */
+/**
+ * The program of a vnode master in `environment`; with `module` it need not be loaded.
+ *
+ * @param onMaster Shown each master that runs, for tasks.
+ */
 export function vnodeMasterProgram(
   environment: Environment,
   module?: VnodeModule,
+  onMaster?: (master: VnodeMaster) => void,
 ): Program {
   return async (context: ProgramContext): Promise<RunningProgram> => {
     const args = context.args as VnodeMasterArgs;
@@ -78,6 +83,7 @@ export function vnodeMasterProgram(
     });
     await master.start();
     context.onMessage((message) => master.receive(message));
+    onMaster?.(master);
     return { stop: () => master.stop() };
   };
 }

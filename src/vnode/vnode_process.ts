@@ -161,6 +161,11 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
       this.#coverage.size;
   }
 
+  /** Commands that wait or are being handled: what the bound of its mailbox counts. */
+  get commands(): number {
+    return this.#intake.waiting + this.#handlers.promised;
+  }
+
   /** The requests that wait for it. */
   get backlog(): VnodeBacklog {
     return this.#intake;

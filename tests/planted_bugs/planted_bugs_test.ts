@@ -16,6 +16,7 @@ import { runSeeds } from "./seed_run.ts";
 
 /** Bugs of different parts that a few dozen seeds find. */
 const SAMPLE = [
+  "command_beyond_the_mailbox",
   "ensemble_delete_of_what_is_gone_is_done",
   "failed_commit_told_as_done",
   "merge_drops_concurrent_siblings",

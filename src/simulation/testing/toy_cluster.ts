@@ -15,6 +15,7 @@ import {
   type OperationRecord,
 } from "../history.ts";
 import type { PlannedFault, Schedule } from "../schedule/schedule.ts";
+import { QueueWatch } from "../queue_watch.ts";
 import type { SimulationResult } from "../simulation_result.ts";
 import { Trace } from "../trace/trace.ts";
 import { VirtualTime } from "../virtual_time.ts";
@@ -98,6 +99,7 @@ class ToyCluster {
       undecided: [],
       history: this.#history.records,
       counts: countOutcomes(this.#history.records),
+      fullest: new QueueWatch(() => 0).fullest,
       virtualMs: this.#time.now(),
       events: this.#time.events,
       trace: this.#trace,

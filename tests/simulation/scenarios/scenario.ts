@@ -9,12 +9,14 @@ import {
   type FinishedRun,
   kvChecks,
   kvWorkload,
+  type QueueKind,
   type RunCheck,
   type ScriptContext,
   simulate,
   type SimulateOptions,
   type SimulationResult,
   type SimulationScript,
+  type Violation,
 } from "../../../src/simulation/mod.ts";
 import type { RaftLogSizes } from "../../../src/raft/raft_log_sizes.ts";
 import { memberStatus } from "../../../src/ring/ring.ts";
@@ -40,6 +42,8 @@ export interface Scenario {
   readonly lossMax?: number;
   /** Checks of what its operators break: two claimants that follow one in different parts of a cluster have one term. */
   readonly exempt?: readonly string[];
+  /** How full the fullest queue of a kind must have been: a play that came to less shows nothing of its bound. @default {{}} */
+  readonly fills?: Partial<Readonly<Record<QueueKind, number>>>;
   /** How large the logs of Raft groups grow before they are tidied. @default {as nodes do} */
   readonly raftLogs?: RaftLogSizes;
   /** More about how nodes are set up. */
@@ -90,13 +94,29 @@ export async function play(
     ...scenario.begin?.(),
     trace,
   });
-  const { exempt = [] } = scenario;
+  const { exempt = [], fills = {} } = scenario;
   return {
     ...result,
-    violations: result.violations.filter(({ check }) =>
-      !exempt.includes(check)
-    ),
+    violations: [
+      ...result.violations.filter(({ check }) => !exempt.includes(check)),
+      ...notFilled(result, fills),
+    ],
   };
+}
+
+/** The kinds of queues that were never as full as they were to be. */
+function notFilled(
+  { fullest }: SimulationResult,
+  fills: NonNullable<Scenario["fills"]>,
+): Violation[] {
+  return (Object.entries(fills) as [QueueKind, number][])
+    .filter(([kind, least]) => fullest[kind].length < least)
+    .map(([kind, least]) => ({
+      check: "not_filled",
+      message: `The fullest queue of the kind ${kind} held ${
+        fullest[kind].length
+      }, and was to hold ${least}`,
+    }));
 }
 
 /** Name of a node by its number. */
