@@ -61,6 +61,8 @@ export class SimulatedCluster {
   readonly chance: Chance;
   /** What ends each fault that is under way. */
   readonly #faultEnds = new Set<() => void>();
+  /** Machines that an operator takes for dead. */
+  readonly #givenUp = new Set<SimulatedMachine>();
   #healed = false;
   #seed = "";
 
@@ -199,8 +201,10 @@ export class SimulatedCluster {
           ? this.#partition(others, [machine], { oneWay: false, break: false })
           : undefined;
         if (!fault.cut) machine.kill("process");
+        this.#givenUp.add(machine);
         const stop = this.#declareDown(machine, others);
         return () => {
+          this.#givenUp.delete(machine);
           stop();
           machine.start();
           rejoin?.();
@@ -258,7 +262,12 @@ export class SimulatedCluster {
     }
   }
 
-  /** What an operator does about a machine that is gone: declare its node down on one that runs, until one takes it. */
+  /**
+   * What an operator does about a machine that is gone: declare its node down on one
+   * that runs, until one takes it. Not on one that they have given up as well: if it
+   * lives after all, two parts of the cluster would be told that the other one is
+   * dead, and might each get a claimant of one term.
+   */
   #declareDown(
     gone: SimulatedMachine,
     others: readonly SimulatedMachine[],
@@ -266,7 +275,9 @@ export class SimulatedCluster {
     let over = false;
     const again = (): void => {
       this.time.schedule(DECLARE_EVERY_MS, () => {
-        const machine = others.find((other) => this.serves(other));
+        const machine = others.find((other) =>
+          this.serves(other) && !this.#givenUp.has(other)
+        );
         if (over || this.#healed) return;
         // While it stands still it does not answer; the operator tries the next one.
         again();

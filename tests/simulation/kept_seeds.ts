@@ -87,6 +87,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     found:
       "both clients outside stayed with a node that was cut off and whose disk was full, and next to nothing was acknowledged (simulated_client.ts)",
   },
+  {
+    seed: 3_000_597,
+    found:
+      "an operator who had given up a node that was cut off declared another one down there, and two parts of the cluster got a claimant of one term each (simulated_cluster.ts)",
+  },
 ];
 
 /** The same for schedules in which members come and go. */
