@@ -64,8 +64,13 @@ export interface HandoffWorld {
   connect(node: string): Promise<BulkConnection>;
   /** The data of `module` in these partitions is with their next owners. */
   transferComplete(partitions: readonly number[], module: string): void;
-  /** Removes what is left of a partition that another node owns now; false if it must be handed off after all. */
-  drop(module: string, partition: number): Promise<boolean>;
+  /**
+   * Removes what is left of a partition that another node owns now; false if it
+   * must be handed off after all.
+   *
+   * @param atOnce Whether it waits neither for other removals nor for a quiet moment. @default {false}
+   */
+  drop(module: string, partition: number, atOnce?: boolean): Promise<boolean>;
   /** Removes what has come to a vnode for a resize that was given up. */
   discard?(module: string, vnode: number): Promise<void>;
   /** Nothing is left here of the ring that this node comes from, as far as masters run. */

@@ -112,17 +112,24 @@ export class InboundProcess {
       withdrawn: false,
       wake: () => {},
     };
+    const isOver = (): boolean =>
+      this.#closed || connection.closed !== undefined || waiting.withdrawn;
+    let isCleared = offer.kind !== "ownership";
     for (;;) {
       const refusal = this.#refusalOf(connection, source, offer);
-      if (refusal === null) break;
+      if (refusal === null && isCleared) break;
+      if (refusal === null) {
+        await this.#clear(waiting, offer);
+        isCleared = true;
+        if (isOver()) throw withdrawn(offer);
+        continue;
+      }
       const leftMs = untilMs - runtime.now();
       if (leftMs <= 0 || this.#waitingOffers.size >= OFFERS_WAITING_MAX) {
         throw refusal;
       }
       await this.#nextChange(waiting, leftMs);
-      if (
-        this.#closed || connection.closed !== undefined || waiting.withdrawn
-      ) throw refusal;
+      if (isOver()) throw refusal;
     }
     this.#inbound.begin(connection, source, offer, {
       monotonicMs: runtime.now(),
@@ -155,6 +162,19 @@ export class InboundProcess {
         ? `Cannot take a handoff as ${concurrency} may run at once`
         : "Cannot take a handoff as inbound ones are disabled",
     );
+  }
+
+  /** Removes what is left here of a partition that comes back: it would bring back what was deleted since. */
+  async #clear(
+    waiting: WaitingOffer,
+    { module, targetPartition }: InboundOffer,
+  ): Promise<void> {
+    this.#waitingOffers.add(waiting);
+    try {
+      await this.#world.drop(module, targetPartition, true);
+    } finally {
+      this.#waitingOffers.delete(waiting);
+    }
   }
 
   /** Resolves when transfers or the ring have changed, when `offer` is withdrawn, or after `waitMs`. */
@@ -257,4 +277,13 @@ export class InboundProcess {
     this.#tellCount();
     this.#events.changed();
   }
+}
+
+function withdrawn({ targetPartition }: InboundOffer): WhorlError {
+  const partition = partitionOfVnode(targetPartition);
+  return new WhorlError(
+    "handoff_refused",
+    `Cannot take partition ${partition} as the transfer was given up`,
+    { details: { partition } },
+  );
 }

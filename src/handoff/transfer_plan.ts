@@ -55,7 +55,7 @@ export interface WantedTransfer {
 export interface SettledPartition extends HeldPartition {
   /**
    * - `report`: the ring does not know it yet;
-   * - `drop`: the ring names the new owner;
+   * - `drop`: the ring names the new owner, or one after that;
    * - `discard`: it has come for a resize that was given up;
    * - `take_back`: it names this node after all.
    */
@@ -135,6 +135,16 @@ export function completedPartitions(
       ? transfer.partition
       : [];
   });
+}
+
+/**
+ * Whether what went to `target` is with `owner` or on its way there: what is left
+ * of it here would be older, and is nobody's only copy while the target serves.
+ */
+function isWithOwner(ring: Ring, target: string, owner: string): boolean {
+  if (target === owner) return true;
+  const status = memberStatus(ring, target);
+  return status === "valid" || status === "leaving" || status === "exiting";
 }
 
 /** Names a transfer on its node. */
@@ -292,7 +302,7 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
     }
     // It is to be this node's, and what is here has come for that.
     if (transfer?.nextOwner === self || arriving.has(heldName(each))) continue;
-    if (went?.target === owner) {
+    if (went !== undefined && isWithOwner(ring, went.target, owner)) {
       settled.push({ module, partition, action: "drop" });
       continue;
     }

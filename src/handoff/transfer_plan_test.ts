@@ -171,14 +171,32 @@ Deno.test("planTransfers() takes back what was handed over by another decision, 
 
 Deno.test("planTransfers() gives what it holds of others to their owners", () => {
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/3"]), ["hinted kv/3 to b"]);
-  // Also what went to one that does not own it now.
-  assertEquals(plan(ringWith({ 3: "c" }), ["kv/3"], went("kv/3", "b")), [
-    "hinted kv/3 to c",
-  ]);
   // The owner has it until another one does.
   assertEquals(plan(ringWith({ 3: "b" }, { 3: "c" }), ["kv/3"]), [
     "hinted kv/3 to b",
   ]);
+});
+
+Deno.test("planTransfers() drops what went to one that gave it on since, unless that is lost", () => {
+  const ring = ringWith({ 3: "c" });
+  for (const status of ["valid", "leaving", "exiting"] as const) {
+    const there = setStatus(ring, "a", "b", status);
+    assertEquals(
+      plan(there, ["kv/3"], went("kv/3", "b")),
+      ["drop kv/3"],
+      status,
+    );
+  }
+  for (const status of ["down", "invalid"] as const) {
+    const lost = setStatus(ring, "a", "b", status);
+    assertEquals(
+      plan(lost, ["kv/3"], went("kv/3", "b")),
+      ["hinted kv/3 to c"],
+      status,
+    );
+  }
+  // It is not even known any more.
+  assertEquals(plan(ring, ["kv/3"], went("kv/3", "b")), ["hinted kv/3 to c"]);
 });
 
 Deno.test("planTransfers() leaves alone what is to be its own, and what is arriving", () => {

@@ -165,7 +165,6 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     // verify_handoff: an artificial delay in the fold, every way of encoding.
     name:
       "nodes join one by one while a module is slow to show its items, and no write is missed",
-    long: true,
     cluster: {
       nodes: 4,
       modules: [SLOW, COUNTER],
