@@ -493,7 +493,7 @@ Deno.test("RequestHost coordinates a write here when it cannot be sent on, and a
   assertEquals(runtime.pendingTimers, 0);
 });
 
-const SUSPECTED = new WhorlError("node_suspected", "b has crashed silent");
+const SUSPECTED = new WhorlError("node_suspected", "b has fallen silent");
 
 Deno.test("RequestHost answers for a write that it sent on when that node falls silent, and ignores the late answer", async () => {
   const runtime = new ManualRuntime();
