@@ -9,7 +9,7 @@ import type { Member, MemberKind } from "../raft/raft_entry.ts";
 import { CLUSTER_NAME_BYTES_MAX } from "./ra_kv_command_codec.ts";
 
 /** Most members of one cluster: more would be slower, not safer. */
-export const CLUSTER_MEMBERS_MAX = 15;
+const CLUSTER_MEMBERS_MAX = 15;
 
 const NODE_LENGTH_MAX = 255;
 const NUMBER_MAX = 2 ** 48 - 1;

@@ -72,7 +72,7 @@ export const BATCH_CHANGES_MAX = 1_000;
 /** Most bytes in one batch: about as many as in a value. */
 export const BATCH_BYTES_MAX: number = RA_KV_VALUE_BYTES_MAX + 4_096;
 /** Longest time to live, in milliseconds: some 280 years. */
-export const TTL_MS_MAX = 2 ** 43;
+const TTL_MS_MAX = 2 ** 43;
 
 /** Appends a key with its length. @throws {WhorlError} `invalid_key`; then nothing was appended. */
 export function writeKey(into: ByteWriter, key: string): void {
@@ -92,7 +92,7 @@ export function writeClusterName(into: ByteWriter, name: string): void {
  * Reads a key and returns where it starts in the bytes of `from`. @throws
  * {WhorlError} `invalid_key`, `protocol_error`.
  */
-export function skipKey(from: ByteReader): number {
+function skipKey(from: ByteReader): number {
   const length = from.u16();
   if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
     throw invalidName("key", RA_KV_KEY_BYTES_MAX, length);

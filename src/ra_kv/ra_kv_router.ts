@@ -59,7 +59,7 @@ export const RA_KV_REQUEST_BYTES_MAX: number = 64 * 1024 * 1024;
 /** Interval at which waiting operations are tried again, in milliseconds. */
 export const RETRY_INTERVAL_MS = 10;
 /** Shortest time between two searches for the members of a cluster, in milliseconds. */
-export const FIND_INTERVAL_MS = 100;
+const FIND_INTERVAL_MS = 100;
 /** Most clusters whose location is remembered. */
 export const HINTS_MAX = 10_000;
 /**

@@ -38,7 +38,7 @@ import { lookUp, type RaKvState, versionOf } from "./ra_kv_machine.ts";
 import { isOpen, type Seal } from "./succession.ts";
 
 /** Most attempts of a read whose entry disappears. */
-export const READ_ATTEMPTS_MAX = 3;
+const READ_ATTEMPTS_MAX = 3;
 
 const EMPTY = new Uint8Array(0);
 const replies = new ByteReader(EMPTY);

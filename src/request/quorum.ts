@@ -111,7 +111,7 @@ export function recountNodes(
 }
 
 /** Number of distinct nodes of the replicas in `set`. */
-export function nodesIn(count: QuorumCount, set: ReplicaSet): number {
+function nodesIn(count: QuorumCount, set: ReplicaSet): number {
   let nodes = 0;
   for (let i = 0, rest = set; rest !== 0; i++, rest >>= 1) {
     if (rest & 1) nodes |= 1 << ((count.firstOnNode >> (3 * i)) & 7);

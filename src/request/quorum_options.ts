@@ -90,7 +90,7 @@ export const N_DEFAULT = 3;
  */
 export const TIMEOUT_MS_DEFAULT = 5_000;
 /** One hour. */
-export const TIMEOUT_MS_MAX = 3_600_000;
+const TIMEOUT_MS_MAX = 3_600_000;
 
 const READ_DEFAULT: QuorumRule = Object.freeze({
   kind: "read",
