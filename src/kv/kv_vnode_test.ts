@@ -95,7 +95,7 @@ Deno.test("kv get finds nothing where nothing was put", async () => {
   assertEquals(ask(kv, "get", get()), { replied: true, reply: undefined });
 });
 
-Deno.test("kv never reuses a dot when it crashes between sending and committing", async () => {
+Deno.test("kv issues no dot twice when it crashes between sending and committing", async () => {
   const disk = new CachedDisk();
   const before = await startOn(disk);
   const committed = ask(before, "put", put("1"));
@@ -115,7 +115,7 @@ Deno.test("kv never reuses a dot when it crashes between sending and committing"
   assertEquals(values(mergeObjects(sent, next)).sort(), ["2", "3"]);
 });
 
-Deno.test("kv never reuses a dot in any mix of writes, commits and crashes", async () => {
+Deno.test("kv issues no dot twice in any mix of writes, commits and crashes", async () => {
   const chance = seededChance("dots");
   for (let round = 0; round < 50; round++) {
     const disk = new CachedDisk();

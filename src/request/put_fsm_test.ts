@@ -84,7 +84,7 @@ const failed = (
   error: new WhorlError(code, "It failed", { details }),
 });
 
-Deno.test("stepPut() copies the object that the coordinator accepted and waits for durable answers", () => {
+Deno.test("stepPut() copies what the coordinator accepted and waits for durable answers", () => {
   const put = run("b a c", {}, [
     [start, "deadline, put 1"],
     [accepted(1), "merge 0, merge 2"],
