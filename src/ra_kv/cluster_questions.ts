@@ -150,9 +150,11 @@ export class ClusterQuestions {
     let leader: string | undefined;
     const members: string[] = [];
     outcomes.forEach((outcome, at) => {
-      if (outcome.status === "rejected" || outcome.value.uid === 0) return;
-      // A member that does not run is of no use to others either.
-      if (outcome.value.runs === false) return;
+      if (outcome.status === "rejected") return;
+      const { uid, runs, members: known } = outcome.value;
+      // A member that does not run cannot tell where the others are, nor can one
+      // that was created and has not heard from its group yet.
+      if (uid === 0 || runs === false || known.length === 0) return;
       members.push(others[at] as string);
       leader ??= outcome.value.leader ?? undefined;
     });

@@ -264,9 +264,13 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     return this.#isStarting() || this.#system()?.isDown(cluster) === true;
   }
 
-  /** @internal */
+  /**
+   * @internal The member on this node that can be asked. One that knows no
+   * members has not heard from its group yet, and may never.
+   */
   memberOf(cluster: string): RaKvMember | undefined {
-    return raKvMember(this.#system(), cluster);
+    const member = raKvMember(this.#system(), cluster);
+    return member?.membership.members.length === 0 ? undefined : member;
   }
 
   /** @internal */

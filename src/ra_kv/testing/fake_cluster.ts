@@ -137,6 +137,8 @@ export class FakeMember implements RaftMember<RaKvState> {
   mistaken: string | undefined;
   /** When it was last told of a leader, if it is no longer a member. */
   lonelySinceMs: number | undefined;
+  /** Was created, and has not heard from its group yet. */
+  isNew = false;
   /** Called when the cluster has been deleted. */
   over: () => void = () => {};
   closed = false;
@@ -162,7 +164,7 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   get leader(): string | undefined {
-    if (this.lonelySinceMs !== undefined) return undefined;
+    if (this.isNew || this.lonelySinceMs !== undefined) return undefined;
     return this.mistaken ?? this.shared.leader;
   }
 
@@ -172,7 +174,7 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   get membership(): Membership {
-    return this.shared.membership;
+    return this.isNew ? { index: 0, members: [] } : this.shared.membership;
   }
 
   get commitIndex(): number {
@@ -559,7 +561,7 @@ export class FakeNode implements RaftSystem {
         let hint: ClusterHint | undefined;
         for (const other of cluster.nodes) {
           const member = other.groups.get(name);
-          if (member === undefined || other === this) continue;
+          if (member === undefined || other === this || member.isNew) continue;
           if (cluster.cut.has(other.node)) continue;
           hint = {
             leader: member.leader ?? hint?.leader,
