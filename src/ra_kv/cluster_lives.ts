@@ -12,7 +12,7 @@ import {
   LOCATE_TIMEOUT_MS,
   MEMBERS_TIMEOUT_MS,
   type NodeOutcomes,
-  unknownCluster,
+  notFound,
 } from "./cluster_questions.ts";
 import {
   clusterArgument,
@@ -26,7 +26,6 @@ import type {
   ClusterMembers,
   DeletedCluster,
   MemberPlace,
-  NodeFailure,
   RaKvMethodTypes,
   RaKvPeerMethodTypes,
   StartedCluster,
@@ -315,22 +314,6 @@ export class ClusterLives {
       failures,
     };
   }
-}
-
-/** No node that answered has a member of `cluster`. */
-function notFound(
-  cluster: string,
-  failures: readonly NodeFailure[],
-): WhorlError {
-  if (failures.length === 0) return unknownCluster(cluster);
-  const nodes = failures.map(({ node }) => node);
-  return new WhorlError(
-    "quorum_unavailable",
-    `Cannot find ${cluster} on the nodes that answer: ${
-      nodes.join(", ")
-    } may have members of it`,
-    { details: { cluster, nodes, outcomeUnknown: false } },
-  );
 }
 
 /** No leader with a majority has answered. */

@@ -380,3 +380,19 @@ export function unknownCluster(cluster: string, reason?: string): WhorlError {
     { details: { cluster } },
   );
 }
+
+/** The error when no node that answered has a member of `cluster`. */
+export function notFound(
+  cluster: string,
+  failures: readonly NodeFailure[],
+): WhorlError {
+  if (failures.length === 0) return unknownCluster(cluster);
+  const nodes = failures.map(({ node }) => node);
+  return new WhorlError(
+    "quorum_unavailable",
+    `Cannot find ${cluster} on the nodes that answer: ${
+      nodes.join(", ")
+    } may have members of it`,
+    { details: { cluster, nodes, outcomeUnknown: false } },
+  );
+}

@@ -376,12 +376,20 @@ export interface RaKvClient {
   /**
    * Has the member on `node`, or each of them, take a snapshot, so that its log
    * can drop entries.
+   *
+   * @throws {WhorlError} `quorum_unavailable` if no node that answers has a
+   * member, but others may.
    */
   takeSnapshot(
     cluster: string,
     options?: RaKvOptions & { readonly node?: string | undefined },
   ): Promise<MemberSnapshots>;
-  /** Has the member on `node`, or each of them, merge log files whose entries are mostly dead. */
+  /**
+   * Has the member on `node`, or each of them, merge log files whose entries
+   * are mostly dead.
+   *
+   * @throws {WhorlError} As `takeSnapshot`.
+   */
   compact(
     cluster: string,
     options?: RaKvOptions & { readonly node?: string | undefined },

@@ -14,9 +14,9 @@ import type { RaftSystem } from "../raft/raft_member.ts";
 import { ClusterLives } from "./cluster_lives.ts";
 import {
   ClusterQuestions,
+  notFound,
   type RaKvMethodTable,
   type RaKvPeers,
-  unknownCluster,
 } from "./cluster_questions.ts";
 import { MemberChanges } from "./member_changes.ts";
 import { MembersHere } from "./members_here.ts";
@@ -184,7 +184,7 @@ export class RaKvMethods {
       return { snapshots: [await ask(node)], failures: [] };
     }
     const places = await this.#questions.places(cluster);
-    if (places.results.length === 0) throw unknownCluster(cluster);
+    if (places.results.length === 0) throw notFound(cluster, places.failures);
     const { results, failures } = await this.#questions.onEach(
       places.results,
       ({ node }) => ask(node),

@@ -93,8 +93,16 @@ onNodes(
     const all = await inTime(cluster, raKv.takeSnapshot("store"));
     assertEquals(snapshots(), [0, 2, 1]);
     assertEquals(all.failures.map(({ node }) => node), ["a"]);
+    cluster.cut.add("b").add("c");
+    const lost = await failureOf(cluster, raKv.compact("store"));
+    assertEquals([lost.code, lost.details["nodes"]], [
+      "quorum_unavailable",
+      ["a", "b", "c"],
+    ]);
     cluster.cut.clear();
     assertEquals((await raKv.compact("store")).snapshots.length, 3);
+    const unknown = await failureOf(cluster, raKv.compact("other"));
+    assertEquals(unknown.code, "unknown_cluster");
   },
 );
 
