@@ -233,10 +233,7 @@ function methodDoor(call: string, holder: object, name: PropertyKey): Door {
   return { holder, name, own, closed };
 }
 
-/**
- * `process.pid` and the like cannot be replaced in place, so the object that
- * has them is.
- */
+/** The ids of `process` cannot be replaced in place, so the whole object is. */
 function processDoor(): Door {
   const own = Object.getOwnPropertyDescriptor(globalThis, "process");
   const guarded = new Proxy(process, {

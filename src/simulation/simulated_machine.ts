@@ -255,7 +255,7 @@ export class SimulatedMachine {
     this.#endAfterLeave(process);
   }
 
-  /** Checks that nothing is left in the process of a node that has left. */
+  /** Ends the process of a node that has left, and reports what it left behind. */
   #endAfterLeave(process: SimulatedProcess): void {
     this.#around.time.schedule(END_AFTER_LEAVE_MS, () => {
       if (this.#process !== process) return;
