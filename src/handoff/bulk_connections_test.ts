@@ -62,7 +62,7 @@ Deno.test("BulkConnections closes a connection BULK_IDLE_MS after its last use, 
   const one = await bench.connections.to("b");
   const two = await bench.connections.to("b");
   one.close();
-  // Twice is no more than once.
+  // A second close has no effect.
   one.close();
   await runtime.advance(3 * BULK_IDLE_MS);
   assertEquals(opened[0]!.closes, 0);

@@ -11,7 +11,10 @@ import { offerData } from "./inbound_offer.ts";
 const SELF = "a@host";
 const SOURCE = "b@host";
 
-/** The handoffs of a node that owns everything and takes one transfer at a time. */
+/**
+ * The handoffs of a node that owns everything and allows one transfer at a
+ * time.
+ */
 class Setting implements Disposable {
   readonly runtime = new ManualRuntime();
   readonly process: HandoffProcess;
@@ -62,7 +65,7 @@ class Setting implements Disposable {
     );
   }
 
-  /** A hint for a partition wants to come; resolves to whether it may. */
+  /** Offers a hinted handoff; resolves to whether it may begin. */
   offer(transfer: number): Promise<boolean> {
     const data = offerData({
       transfer,

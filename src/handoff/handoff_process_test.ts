@@ -44,16 +44,16 @@ class Bench {
   dropped = true;
   /** What it did, in order. */
   readonly done: string[] = [];
-  /** Requests to vnodes that are not answered. */
+  /** Whether requests to vnodes stay unanswered. */
   mute = false;
   /** Partitions whose vnodes do not answer. */
   readonly silent = new Set<number>();
   connecting = (): Promise<never> =>
     Promise.reject(new WhorlError("not_reachable", "no way"));
   readonly told: string[] = [];
-  /** What it has warned of. */
+  /** Its warnings. */
   readonly warnings: string[] = [];
-  /** Why partitions cannot be dropped. */
+  /** Error of dropping a partition. */
   storeFails: WhorlError | undefined;
   #number = 0;
   readonly process: HandoffProcess;
@@ -81,7 +81,7 @@ class Bench {
         if (this.storeFails !== undefined) {
           return Promise.reject(this.storeFails);
         }
-        // Its master tells of the end before it answers.
+        // Its master reports the end before it answers.
         if (this.dropped) this.process.vnodeEnded("kv", partition);
         return Promise.resolve(this.dropped);
       },
@@ -178,7 +178,7 @@ class Bench {
     this.held = partitions.map((partition) => ({ module: "kv", partition }));
   }
 
-  /** Has it look, and do all that takes no time. */
+  /** Makes it check everything, and completes all that takes no time. */
   async look(): Promise<string[]> {
     this.process.changed();
     await this.runtime.settle();
@@ -264,7 +264,7 @@ Deno.test("HandoffProcess reports together what goes while something else is on 
   assertEquals(bench.done, []);
   await bench.runtime.advance(1);
   assertEquals(bench.done.splice(0), ["report 3 4"]);
-  // The ring does not know it yet, and it is said again.
+  // The ring does not know it yet, so it is reported again.
   assertEquals(await bench.look(), []);
   bench.close();
   assertEquals(bench.done, ["report 3 4"]);
@@ -332,7 +332,7 @@ Deno.test("HandoffProcess does not forget a vnode that is asked for more while w
     bench.onFinish = () => {};
     bench.process.vnodeKept("kv", 3);
   };
-  // A node that leaves goes at this word, and takes along what it still has.
+  // A leaving node exits on this notification, with what it still has.
   bench.onHeldChanged = () => {
     if (bench.process.holdsNothing) bench.told.push("holds nothing");
   };
@@ -531,7 +531,7 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
     'call b handoff_repair ["kv",2,3,[1,2]]',
     'call b handoff_repair ["kv",4,3,[2,3]]',
   ]);
-  // One that is down is asked when it is up.
+  // A node that is down is asked once it is up.
   bench.up = ["a", "b", "c"];
   assertEquals(await bench.look(), ['call c handoff_repair ["kv",5,3,[3]]']);
   await bench.runtime.advance(REPAIR_ASK_MS);
@@ -544,12 +544,12 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
       sourcePartition: source,
     });
     bench.process.inbound.completed(bench, i + 1, "b", 7);
-    // What is not known any more counts for nothing.
+    // Unknown transfers do not count.
     bench.process.inbound.completed(bench, i + 1, "b", 7);
   }
   assertEquals(bench.told, ["repaired kv/3"]);
   assertEquals(bench.process.repairs()[0]?.items, 28);
-  // Another repair of the same asks all of them at once.
+  // Another repair of the same partition asks all of them at once.
   await bench.process.repair(3, "kv");
   assertEquals((await bench.look()).length, 4);
   bench.close();
@@ -569,7 +569,8 @@ Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up 
     bench.ring = { ...bench.ring, ownership: { ...ownership, generations } };
   };
   resizedTo(2);
-  // A node that finds its store gone begins before it has looked at anything.
+  // A node that finds its store gone starts a repair before it has checked
+  // anything.
   await bench.process.repair(3, "kv");
   assertEquals((await bench.look()).length, 4);
   const repair = () => {
@@ -580,7 +581,8 @@ Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up 
   resizedTo(3);
   await bench.look();
   assertEquals(repair(), ["failed", "the ring has another size now"]);
-  // One that is asked for before the node has looked at the resized ring is of that.
+  // A repair requested before the node has seen the resized ring is for that
+  // ring.
   for (const size of ["with none", "with another under way"]) {
     resizedTo(size === "with none" ? 4 : 5);
     await bench.process.repair(3, "kv");
@@ -596,7 +598,7 @@ Deno.test("HandoffProcess gives a repair up when a neighbour says that its modul
   await bench.process.repair(3, "kv");
   await bench.look();
   bench.process.repairing.shareRefused(["kv", 1, 3, "no keySpaceOf()"]);
-  // The others say so as well.
+  // The others refuse too.
   bench.process.repairing.shareRefused(["kv", 2, 3, "no keySpaceOf()"]);
   assertEquals(bench.told, ["unrepairable kv/3: no keySpaceOf()"]);
   assertEquals(bench.process.repairs()[0]?.state, "failed");
@@ -627,7 +629,7 @@ Deno.test("HandoffProcess repairs nothing that is not its own, or is moving", as
     );
     assertEquals(error.code, code);
   }
-  // One whose partition goes away is given up.
+  // A repair ends when its partition moves away.
   await bench.process.repair(5, null);
   bench.own({ 5: "b" });
   await bench.look();

@@ -20,7 +20,9 @@ const offer: InboundOffer = {
   version: 5,
 };
 
-/** A ring of 8 in which all is `owner`'s, and partition 3 is to be `next`'s. */
+/**
+ * A ring of 8 with all partitions owned by `owner`, of which 3 moves to `next`.
+ */
 function ringOf(owner: string, next?: string): Ring {
   const ring = freshRing({
     clusterName: "test",

@@ -86,7 +86,7 @@ Deno.test("InboundTransfers.statuses() says how far each is and how fast it goes
   bench.begin(bench.one, 1);
   bench.inbound.took(bench.one, 1, 10, 1_000, 1_000);
   bench.inbound.took(bench.one, 1, 10, 1_000, 1_000);
-  // Of one that is not known nothing is counted.
+  // Unknown transfers are not counted.
   bench.inbound.took(bench.other, 1, 10, 1_000, 1_000);
   assertEquals(bench.inbound.statuses("a", 2_000), [{
     id: "1",

@@ -168,7 +168,7 @@ Deno.test("stepManager() stops the surplus when fewer may run, outbound ones fir
   assertEquals(bench.step({ type: "concurrency", concurrency: 3 }), [
     "stop 2 for now",
   ]);
-  // It is on its way out already.
+  // It is already being stopped.
   assertEquals(bench.step({ type: "concurrency", concurrency: 1 }), [
     "stop 1 for now",
     "inbound 1",
@@ -294,7 +294,7 @@ Deno.test("stepManager() counts no failure where a target had no room", () => {
   }
   const known = bench.manager.transfers.get(transferName(transfer(1)));
   assertEquals([known?.failures, known?.refusals], [0, 5]);
-  // The first pause of what broke off is the first one still.
+  // A break after refusals still has the first pause.
   const retryAt = bench.nowMs + RETRY_MS_MIN / 2;
   assertEquals(bench.fail(transfer(1)), [`at ${retryAt}`]);
   assertEquals(known?.failures, 1);
@@ -322,7 +322,7 @@ Deno.test("stepManager() stops what is not wanted any more for good, and forgets
   assertEquals(bench.fail(transfer(1)), ["forget 1"]);
   assertEquals(bench.complete(transfer(3)), []);
   assertEquals(bench.manager.transfers.size, 0);
-  // Nobody knows it.
+  // It is unknown by now.
   assertEquals(bench.fail(transfer(1)), []);
 });
 
@@ -419,7 +419,7 @@ Deno.test("stepManager() never runs more than allowed, and forgets or finishes e
   );
 });
 
-/** A step of a resize: while the ring is on its way, or once it has its new size. */
+/** A step of a resize: before or after the ring gets its new size. */
 function spread(
   partition: number,
   follows: boolean,
@@ -442,7 +442,7 @@ Deno.test("stepManager() lets others run beside those that follow, and ends them
   assertEquals(follows(spread(1, true)), ["begin 2"]);
   assertEquals(follows(spread(2, true)), []);
   assertEquals(admitsInbound(bench.manager), true);
-  // Not before everybody goes by the new ring.
+  // Not before every node uses the new ring.
   const early = spread(1, false, { blocked: "some do not" });
   assertEquals(bench.want(early, spread(2, false)), ["finish 2"]);
   assertEquals(bench.want(spread(1, false), spread(2, false)), ["finish 1"]);

@@ -5,7 +5,7 @@ Deno.test("RateMeter says how much there was a second, over as long as it counts
   const meter = new RateMeter(1_000);
   assertEquals(meter.perSecond(1_000), 0);
   meter.add(10, 1_000);
-  // It has hardly begun: half a second at least.
+  // It has hardly begun: the span is half a second at least.
   assertEquals(meter.perSecond(1_000), 20);
   assertEquals(meter.perSecond(2_000), 10);
   meter.add(30, 2_900);

@@ -134,7 +134,7 @@ Deno.test("stepSender() sends what there is, has the source stand still for the 
     [switched(true), ""],
     [said(3, more), "send 3, next 1"],
     [acknowledged(2), "progress 20/?, tell_acknowledged 2"],
-    // It takes what is under way before it answers.
+    // It processes batches in flight before it answers.
     [said(3, nearlyAll, 0), "close 30 21"],
     [acknowledged(3), "progress 30/?, tell_acknowledged 3"],
     [closed, "finish"],
@@ -151,7 +151,7 @@ Deno.test("stepSender() has at most SEND_WINDOW batches without an acknowledgeme
   run([
     [said(SEND_WINDOW), `send ${SEND_WINDOW}`],
     [acknowledged(1), "progress 10/?, next 1"],
-    // What comes twice, or late, changes nothing.
+    // Duplicate and late acknowledgements change nothing.
     [acknowledged(1), ""],
     [said(SEND_WINDOW + 1), `send ${SEND_WINDOW + 1}`],
     [acknowledged(3), "progress 30/?, next 3"],
@@ -201,7 +201,7 @@ Deno.test("stepSender() connects after all when an empty vnode was written to, o
     [start, "open"],
     [opened("begun", { empty: true }), "switching, switch, next 0"],
     [switched(false), `connecting, connect, pause ${SWITCH_PAUSE_MS}`],
-    // Said before there is anybody to send it to, it is said again.
+    // What was read before there was a target is read again.
     [said(1, more), ""],
     [connected(), "sending"],
     [pauseOver, "next 0 again"],
@@ -252,7 +252,7 @@ Deno.test("stepSender() goes on where a resumed transfer was", () => {
 });
 
 Deno.test("stepSender() asks the target whether it has everything, also of a resumed transfer that has no more to say", () => {
-  // It was started anew, and has nothing of what it acknowledged.
+  // The target has restarted, and has nothing of what it acknowledged.
   run([
     [start, "open"],
     [opened("resumed"), "connecting, connect"],
@@ -370,7 +370,7 @@ Deno.test("stepSender() spreads, reports once that the targets have nearly all, 
       [said(2, waiting, 0), "next 2"],
       [said(3, nearlyAll), "send 3, next 2"],
       [acknowledged(3), "progress 30/?, tell_acknowledged 3"],
-      // What it was asked is answered first.
+      // The pending request is answered first.
       [{ type: "ring_changed" }, ""],
       [said(3, waiting, 0), "switching, switch, next 3"],
       [switched(true), ""],

@@ -29,7 +29,7 @@ function bytesOf(write: (into: ByteWriter) => void): Uint8Array {
   return into.copy();
 }
 
-/** What a source says: batch `number`, with an entry or none. */
+/** An answer of a source: batch `number`, with one entry or none. */
 function batch(number: number, progress: number, entries: number): Uint8Array {
   const into = new ByteWriter();
   beginBatch(into);
@@ -47,15 +47,18 @@ function batch(number: number, progress: number, entries: number): Uint8Array {
   });
 }
 
-/** A sender between ends that answer as they are told. */
+/** A sender between ends that answer as scripted. */
 class Bench {
   readonly runtime = new ManualRuntime();
-  /** What was asked, in order: `source open`, `target offer`, `connect`, `call handoff_begin`, `close`. */
+  /**
+   * The requests, in order: `source open`, `target offer`, `connect`, `call
+   * handoff_begin`, `close`.
+   */
   readonly asked: string[] = [];
   readonly ended: SenderOutcome[] = [];
   readonly states: string[] = [];
   readonly progress: [number, number, number | null][] = [];
-  /** Answers by what is asked; a function is called. */
+  /** Answers by request; a function is called. */
   readonly answers: Record<string, () => Promise<Uint8Array> | Uint8Array> = {
     "source open": () => Uint8Array.of(OpenAnswer.begun, 0, 0),
     "target offer": () => bytesOf((into) => into.u53(0)),
@@ -217,7 +220,7 @@ Deno.test("SenderProcess says once that it ended, however it is ended, and leave
       end(bench);
       end(bench);
       if (at === "source finish" && way === "give up") {
-        // The target has everything: that is not given up any more.
+        // The target has everything, so it is not stopped any more.
         assertEquals(bench.ended, []);
         gate.resolve(new Uint8Array(0));
         await bench.runtime.settle();
@@ -238,7 +241,7 @@ Deno.test("SenderProcess fails with what either end answers", async () => {
     Promise.reject(new WhorlError("connection_closed", "it broke"));
   await bench.begin();
   bench.assertEnded("failed", true);
-  // An answer that makes no sense is the end's failure too.
+  // A malformed answer is a failure of that end too.
   const other = new Bench();
   other.answers["source next"] = () => Uint8Array.of(1);
   await other.begin();

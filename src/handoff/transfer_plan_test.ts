@@ -18,7 +18,7 @@ import {
   type TransferSituation,
 } from "./transfer_plan.ts";
 
-/** A ring of 8 with owners `a`, some of which have another or are to get one. */
+/** A ring of 8 owned by `a`, with some exceptions and pending transfers. */
 function ringWith(
   owners: Record<number, string>,
   next: Record<number, string> = {},
@@ -56,7 +56,7 @@ function ringWith(
   };
 }
 
-/** The plan of `a`, which holds what is named like `kv/3`. */
+/** The plan of `a`, which holds the partitions with names like `kv/3`. */
 function planOf(
   ring: Ring,
   held: string[],
@@ -77,7 +77,10 @@ function planOf(
   });
 }
 
-/** The plan of `a`: `ownership kv/3 to b`, with what blocks it, and `drop kv/3`. */
+/**
+ * The plan of `a` as text: `ownership kv/3 to b`, with what blocks it, and
+ * `drop kv/3`.
+ */
 function plan(
   ring: Ring,
   held: string[],
@@ -171,11 +174,11 @@ Deno.test("planTransfers() takes back what was handed over by another decision, 
 
 Deno.test("planTransfers() gives what it holds of others to their owners", () => {
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/3"]), ["hinted kv/3 to b"]);
-  // Also what went to one that does not own it now.
+  // Including what went to a node that no longer owns it.
   assertEquals(plan(ringWith({ 3: "c" }), ["kv/3"], went("kv/3", "b")), [
     "hinted kv/3 to c",
   ]);
-  // The owner has it until another one does.
+  // The owner has it until the next one does.
   assertEquals(plan(ringWith({ 3: "b" }, { 3: "c" }), ["kv/3"]), [
     "hinted kv/3 to b",
   ]);
@@ -246,7 +249,7 @@ Deno.test("planTransfers() keeps what comes for a resize until it is given up", 
   ring = abortResize(ring, "a");
   assertEquals(kinds(), ["discard 1027"]);
   assertEquals(planOf(ring, held).wanted, []);
-  // It stays so, also while the ring is resized again.
+  // It stays that way while the ring is resized again.
   ring = beginResize(ring, "a", new Array(32).fill("a"));
   assertEquals(kinds(), ["discard 1027"]);
 });
@@ -297,11 +300,11 @@ Deno.test("planTransfers() spreads what a member came with if the ring has other
   const hasHandedOn = (ring: Ring, left: typeof all) =>
     hasHandedOnOrigin(ring, "a", left);
   assertEquals([hasHandedOn(ring, all), hasHandedOn(ring, [])], [false, true]);
-  // While it is joining it may yet stand alone with all of that.
+  // While joining it may still end up alone with all of it.
   const guest = setStatus(ring, "a", "a", "joining");
   assertEquals(planOf(guest, held).wanted, []);
   assertEquals(hasHandedOn(guest, []), false);
-  // Another ring's numbers are in nobody's way.
+  // Numbers of another ring conflict with nothing.
   const other = putFacts(resized, { ...facts, origin: "2/32" }, 0);
   assertEquals(hasHandedOn(other, []), false);
   assertEquals(
@@ -345,7 +348,7 @@ Deno.test("completedPartitions() has those that went where the ring has them go,
   assertEquals(completed(ringWith({ 3: "c" }, { 3: "b" })), []);
   assertEquals(completed(ring, { ...went, version: 4 }), []);
   assertEquals(completed(ring, { ...went, term: 0 }), []);
-  // A resize has steps of the same numbers, which are something else.
+  // A resize has steps with the same numbers, which are different.
   const resizing = beginResize(ringWith({}), "a", Array(16).fill("a"));
   assertEquals(completed(resizing), []);
   const resized = installResize(resizing, "a");
