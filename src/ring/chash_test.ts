@@ -1,6 +1,7 @@
 /**
- * Tests of consistent hashing against places and owners that riak_core gave
- * (tests/golden/chash.json), and against partition numbers the tutorials print.
+ * Tests of consistent hashing against places and owners computed by riak_core
+ * (tests/golden/chash.json), and against partition numbers that the tutorials
+ * print.
  *
  * @module
  */
@@ -37,7 +38,7 @@ Deno.test("chashKey() places every golden key where riak_core does", () => {
   for (const entry of golden.entries) {
     const bucket = bucketOf(entry);
     const key = Uint8Array.fromHex(entry.keyHex);
-    // The longest terms are kept by their hash alone.
+    // The longest terms are recorded by their hash alone.
     if (entry.etfHex !== null) {
       assertEquals(
         encodeErlangTerm(erlangTuple(bucket, key)).toHex(),

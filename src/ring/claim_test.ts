@@ -123,7 +123,8 @@ Deno.test("claim() has no repeat and needs no transfer but the joining node's as
 });
 
 Deno.test("claim() lays nodes that come together out so that some can leave again and little moves", () => {
-  // Moves that a leave costs beyond the share of whoever leaves: most, and all of them together.
+  // Moves caused by a leave beyond the share of the leaving nodes: the most,
+  // and the sum.
   const spare: [count: number, leavers: number, most: number, sum: number][] = [
     [5, 1, 9, 36],
     [6, 1, 8, 26],
@@ -132,7 +133,8 @@ Deno.test("claim() lays nodes that come together out so that some can leave agai
     [8, 1, 0, 0],
     [8, 2, 0, 0],
     [8, 3, 5, 60],
-    // Four can only go round, so one of each pair that is left has to move all it has.
+    // Four can only go round, so the remaining node of each pair has to move
+    // everything.
     [8, 4, 16, 480],
     [10, 1, 0, 0],
     [10, 2, 0, 0],
@@ -265,7 +267,7 @@ Deno.test("claim() refuses a call that has no answer", () => {
   }
 });
 
-/** Every choice of so many of `names`. */
+/** Every choice of that many of `names`. */
 function subsets(names: readonly string[], count: number): string[][] {
   if (count === 0) return [[]];
   return names.flatMap((name, i) =>

@@ -3,7 +3,9 @@ import { claimProblem, NOBODY, transfersMin } from "./claim_problem.ts";
 import { windowsWithRepeat } from "./claim_quality.ts";
 import { fillVacancies } from "./claim_vacancies.ts";
 
-/** A ring in which the nodes `a`, `b`, … take turns, and some of them leave. */
+/**
+ * A ring in which the nodes `a`, `b`, … take turns, and some of which leave.
+ */
 function leave(size: number, nodes: number, leavers: string) {
   const names = "abcdefghij".slice(0, nodes).split("");
   const owners = Array.from({ length: size }, (_, i) => names[i % nodes]!);
@@ -67,7 +69,7 @@ Deno.test("fillVacancies() says so where it knows no ring", () => {
   const paired = Array.from({ length: 64 }, (_, i) => "abcdefgh"[i >> 1 & 7]!);
   const names = "abcdefg".split("");
   assertEquals(fillVacancies(claimProblem(paired, names, 4)), undefined);
-  // Somebody joins, so others have too much.
+  // A node joins, so others have too much.
   const owners = Array.from({ length: 64 }, (_, i) => "abcdef"[i % 6]!);
   assertEquals(fillVacancies(claimProblem(owners, names, 4)), undefined);
 });

@@ -50,7 +50,7 @@ Deno.test("markConsistent() names the bucket and, with the first one, the root e
   const formed = markRootFormed(second, "a", 2);
   assertEquals(rootEnsemble(formed), { ...root, formed: true });
   assert(markRootFormed(formed, "a", 3) === formed);
-  // It is there after a restart, and with those who hear of it.
+  // It survives a restart, and reaches other members.
   const { ring: read } = decodeRing(encodeRing(formed).bytes);
   assertEquals(rootEnsemble(read)?.formed, true);
   assertEquals(consistentBuckets(read), ["an other", "one"]);
@@ -96,7 +96,7 @@ Deno.test("refuseMark() names what speaks against a bucket", () => {
     full = markConsistent(full, "a", mark(`bucket ${i}`));
   }
   assertEquals(code(full, "one more"), "invalid_argument");
-  // All of them fit into a ring, with what else is there.
+  // All of them fit into a ring, together with everything else.
   assertEquals(
     consistentBuckets(decodeRing(encodeRing(full).bytes).ring).length,
     CONSISTENT_BUCKETS_MAX,

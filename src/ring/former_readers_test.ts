@@ -29,7 +29,7 @@ function cluster(): Ring {
   return ring;
 }
 
-/** `ring` on its way to 16 partitions, so far that it is read by them. */
+/** `ring` on its way to 16 partitions, in the phase in which they are read. */
 function reading(ring: Ring): Ring {
   const begun = beginResize(ring, "a", Array<string>(16).fill("a"));
   return enterResizePhase(
@@ -39,7 +39,7 @@ function reading(ring: Ring): Ring {
   );
 }
 
-/** A node that has gone by each of `rings`. */
+/** A node that has used each of `rings`. */
 function after(...rings: readonly Ring[]): FormerReaders {
   const readers = createFormerReaders();
   for (const ring of rings) followRing(readers, ring);
@@ -73,7 +73,7 @@ Deno.test("mayAsk() lets those ask by the former ring that were known when other
   const read = reading(cluster());
   const readers = after(cluster(), read);
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
-  // Whoever asks by the one to come knows of it.
+  // A node that asks by the future ring knows of it.
   assertEquals(mayAskOf(readers, FUTURE), ["b", "c", "guest"]);
   followRing(readers, installResize(read, "a"));
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
@@ -82,7 +82,7 @@ Deno.test("mayAsk() lets those ask by the former ring that were known when other
 
 Deno.test("mayAsk() lets one that was heard of afterwards ask once it is known to know the ring", () => {
   const read = reading(cluster());
-  // By the word of a claimant of before, whose ring it goes by.
+  // Admitted by a former claimant, whose ring it uses.
   const heard = invite(read, "c", facts("guest"), 0);
   const readers = after(cluster(), read, heard);
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
@@ -101,7 +101,7 @@ Deno.test("mayAsk() lets one that was known before ask no more once it is no mem
   const down = setStatus(read, "a", "c", "down");
   const readers = after(cluster(), read, down);
   assertEquals(mayAskOf(readers, PRESENT), ["b"]);
-  // It is back, and says so in a ring that has all of this.
+  // It is back, and says so in a ring that contains all of this.
   followRing(readers, rejoin(down, "c"));
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
 });
@@ -146,7 +146,7 @@ Deno.test("mayAsk() holds one that was behind at a resize for behind at the next
   assertEquals(mayAskOf(readers, FUTURE), ["b", "c"]);
 });
 
-/** `ring`, of which `nodes` have said to have seen it. */
+/** `ring`, seen by `nodes`. */
 function seenBy(ring: Ring, ...nodes: readonly string[]): Ring {
   return nodes.reduce(
     (seen, node) => markSeen(seen, node, ring.clock),
@@ -165,11 +165,12 @@ Deno.test("mayAsk() lets healthy members of an owner that was started again go o
     beginResize(first.agreed, "a", Array<string>(8).fill("a")),
   );
   const next = published(enterResizePhase(begun.agreed, "a", "reading"));
-  // It is told of no ring that others have seen already, as they hear of it later.
+  // It is told of no ring that others have already seen, since they learn of it
+  // later.
   for (
     const readers of [
       after(first.ring, begun.ring, next.ring),
-      // What came in between is stored together.
+      // The rings in between are stored together.
       after(first.ring, next.ring),
     ]
   ) {

@@ -15,7 +15,7 @@ function resized(ring: Ring, size: number): Ring {
   return installResize(onItsWay(ring, size, "copying"), "a");
 }
 
-/** `ring` on its way to `size` partitions, as far as `phase`. */
+/** `ring` on its way to `size` partitions, in `phase`. */
 function onItsWay(ring: Ring, size: number, phase: RingResizePhase): Ring {
   const begun = beginResize(ring, "a", new Array<string>(size).fill("a"));
   return phase === "copying" ? begun : enterResizePhase(begun, "a", phase);

@@ -14,7 +14,7 @@ import {
 } from "./membership_display.ts";
 import golden from "../../tests/golden/display.json" with { type: "json" };
 
-/** Partitions of 64 that dev1, dev2 … own, and what they are. */
+/** Partitions of 64 owned by dev1, dev2 …, and their statuses. */
 function rows(
   members: [owned: number, status: ShownStatus, pending?: number][],
 ): MemberRow[] {

@@ -89,7 +89,7 @@ Deno.test("decodeRing() gives back the generations of a ring", () => {
   });
   ring = completeTransfers(ring, "a@h", [15], null, []);
   isSame();
-  // What was said of partitions that are no more.
+  // What was reported about partitions that no longer exist.
   ring = beginResize(ring, "a@h", new Array(8).fill("a@h"));
   ring = installResize(ring, "a@h");
   assertEquals(ring.progress.has(15), true);
@@ -102,7 +102,7 @@ Deno.test("encodeRing() says nothing of generations while there is one", () => {
     Uint8Array,
   ];
   const ownership = (decodeMsgpack(content) as unknown[][])[6] as unknown[];
-  // What versions without resizes read.
+  // The form that versions without resizes read.
   assertEquals(ownership.length, 7);
 });
 
@@ -116,7 +116,7 @@ Deno.test("encodeRing() says nothing of the phase a resize begins with", () => {
     return ((ownership[7] as unknown[])[4] as unknown[]).length;
   };
   const begun = beginResize(sample(), "a@h", new Array(16).fill("b@h"));
-  // What versions without phases read.
+  // The form that versions without phases read.
   assertEquals(lengthOf(begun), 4);
   assertEquals(lengthOf(enterResizePhase(begun, "a@h", "binding")), 7);
 });

@@ -38,7 +38,8 @@ Deno.test("originText() is about rings of which one was resized", () => {
   assertEquals(originText(aloneOf("b", 16), never), null);
   assertEquals(originText(aloneOf("b", 32), resized(never, 32)), "0/32");
   assertEquals(originText(resized(aloneOf("b", 8), 16), never), "1/16");
-  // The numbers are the same now, and will not be when the cluster is resized again.
+  // The numbers are the same now, and will not be when the cluster is resized
+  // again.
   assertEquals(
     originText(resized(aloneOf("b", 8), 32), resized(never, 32)),
     "1/32",
@@ -58,7 +59,7 @@ Deno.test("originOf() reads what a member says, and nothing that cannot be", () 
   ) {
     assertEquals(originOf(joined(ring, said), "b"), null, String(said));
   }
-  // It joins again, and from elsewhere.
+  // It joins again, from elsewhere.
   const again = joined(joined(ring, "3/32"), null);
   assertEquals(originOf(again, "b"), null);
   assertEquals(originsIn(joined(ring, "3/32")), [{ generation: 3, size: 32 }]);
@@ -107,7 +108,7 @@ Deno.test("setOrigins() keeps what else a member may have beside where it comes 
   assertEquals(originsOf(ring, "b"), all);
   assertEquals(originsIn(ring), all);
   assertEquals(setOrigins(ring, "b", all, 2), ring);
-  // What has been handed on is not named any more, and the others still are.
+  // What has been handed on is no longer named; the others still are.
   const left = setOrigins(ring, "b", all.slice(1), 2);
   assertEquals(originsOf(left, "b"), all.slice(1));
   assertEquals(originOf(left, "b"), { generation: 2, size: 16 });
@@ -144,7 +145,7 @@ Deno.test("beginResize() passes over generations that members have come with", (
   assertEquals(generations.sizes, [16, 0, 8]);
   const origins = originsOf(under, "b");
   assertEquals(ageOfVnode(under, firstVnodeOf(1)), "aborted");
-  // For whoever came with it, it is not.
+  // To the node that came with it, it is not.
   assertEquals(ageOfVnode(under, firstVnodeOf(1) + 3, origins), "former");
   assertEquals(ageOfVnode(under, firstVnodeOf(2), origins), "future");
 });

@@ -12,7 +12,7 @@ Deno.test("keepersOf() names who has the keys of a partition now", () => {
     const place = chashKey("b", key);
     const keeper = keepersOf(owners, after)[partitionAfter(place, after)];
     const owner = owners[partitionAfter(place, before)];
-    // Of fewer partitions each has the keys of several.
+    // With fewer partitions, each has the keys of several.
     if (after >= before) assertEquals(keeper, owner);
   }));
 });
@@ -25,7 +25,7 @@ Deno.test("resizedOwners() is balanced and keeps replicas on distinct nodes", ()
     const quality = claimQuality(resized, resized, nodes);
     assertEquals(resized.length, after);
     assertEquals(quality.spread <= 1, true);
-    // Five nodes on eight partitions meet somewhere.
+    // With five nodes on eight partitions, some repeat is unavoidable.
     if (after > 8) assertEquals(quality.windowsOf4WithRepeat, 0);
     owners = resized;
   }

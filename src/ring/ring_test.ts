@@ -110,7 +110,7 @@ Deno.test("mergeRings() takes a later status over a stronger earlier one", () =>
 
 Deno.test("mergeRings() takes the ownership of the claimant who came later", () => {
   const base = setStatus(addJoining(fresh(), facts("b"), 0), "a", "b", "valid");
-  // The old claimant goes on, unaware that it was followed.
+  // The old claimant continues, unaware that it was replaced.
   const old = setOwnership(
     setOwnership(base, "a", { owners: new Array(8).fill("a") }),
     "a",
@@ -136,7 +136,7 @@ Deno.test("completeTransfers() completes when every registered module has moved"
   assertEquals(pendingTransfers(ring)[0]?.status, "complete");
   assertEquals(pendingTransfers(ring)[0]?.completedModules, ["counter", "kv"]);
   assertEquals(pendingTransfers(ring)[1]?.status, "awaiting");
-  // Said again it changes nothing, so gossip comes to rest.
+  // A repetition changes nothing, so gossip comes to rest.
   assertEquals(completeTransfers(ring, "a", [0], "kv", ["kv"]), ring);
 });
 

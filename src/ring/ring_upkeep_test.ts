@@ -35,7 +35,7 @@ import { aloneOf, facts } from "./testing/small_rings.ts";
 const TARGET_N = 4;
 const bucket = { bucket: "b", numbers: [1, 2, 3, 4], wallMs: 0 };
 
-/** A cluster at rest whose claimant is the first of `names`. */
+/** A settled cluster whose claimant is the first of `names`. */
 function cluster(size: number, claimant: string, ...names: string[]): Ring {
   let ring = aloneOf(claimant, size);
   for (const name of names) ring = addJoining(ring, facts(name), 0);
@@ -43,7 +43,10 @@ function cluster(size: number, claimant: string, ...names: string[]): Ring {
   return assumeDone(commitStaged(ring, claimant, target, ""), claimant);
 }
 
-/** What the claimant `a` makes of `ring`, which it leaves alone when asked again. */
+/**
+ * `ring` as tended by the claimant `a`, which changes nothing when tending it
+ * again.
+ */
 function tended(ring: Ring): Ring {
   const after = tendRing(ring, "a", TARGET_N).ring;
   assertEquals(tendRing(after, "a", TARGET_N), {
@@ -121,7 +124,7 @@ Deno.test("tendRing() gives partitions of a removed member to others at once", (
   const after = tended(ring);
   const { owners } = after.ownership;
   assertEquals(owners.includes("d"), false);
-  // Nobody who lives has given up anything yet.
+  // No live node has given up anything yet.
   ring.ownership.owners.forEach((owner, partition) => {
     if (owner !== "d") assertEquals(owners[partition], owner);
   });
@@ -266,7 +269,7 @@ Deno.test("tendRing() gives a resize up for a member that came with its numbers,
     reasons[0],
     "the resize was given up as what d holds would be taken for parts of the resized ring",
   );
-  // It was let in too late to stop that one: the next has other numbers.
+  // It was admitted too late to stop that one: the next has other numbers.
   const reading = enterResizePhase(
     enterResizePhase(copying, "a", "binding"),
     "a",
@@ -274,7 +277,7 @@ Deno.test("tendRing() gives a resize up for a member that came with its numbers,
   );
   const late = tended(installResize(came(reading), "a"));
   assertEquals(memberStatus(late, "d"), "valid");
-  // What it holds goes where it belongs first; then it gets its share.
+  // Its data goes where it belongs first; then it gets its share.
   assertEquals([owned(late), late.ownership.next], [{ a: 16 }, []]);
   const settled = assumeDone(tended(setOrigins(late, "d", [], 1)), "a");
   assertEquals(owned(settled), { a: 8, d: 8 });
@@ -297,7 +300,7 @@ Deno.test("tendRing() has a resize go on to its end that another part of the clu
   const reading = care(binding);
   assertEquals(takenOverBy(reading), { generation: 1, size: 16 });
   assertEquals(takenOverBy(ring), null);
-  // The other part has given it up, has never heard of it, or is behind.
+  // The other part has aborted it, has never heard of it, or is behind.
   const heard = (other: Ring) => {
     const won = {
       ...other.ownership,
@@ -314,12 +317,12 @@ Deno.test("tendRing() has a resize go on to its end that another part of the clu
     const again = care(heard(other));
     assertEquals(refuseResize(again, ABORT_RESIZE)?.code, "not_resizing");
   }
-  // It is read by the ring to come: whoever is gone is down by then.
+  // It is read with the future ring: whoever is gone is down by then.
   assertEquals(
     refuseBeside(reading, "remove b", true)?.code,
     "pending_changes",
   );
-  // Where none is, the owners have all that was written.
+  // Without consistent buckets, the owners have everything that was written.
   const plain = beginResize(cluster(8, "a"), "a", Array<string>(16).fill("a"));
   assertEquals(
     care(abortResize(plain, "a")).ownership.generations.resize,
@@ -327,7 +330,10 @@ Deno.test("tendRing() has a resize go on to its end that another part of the clu
   );
 });
 
-/** `ring` once each of `nodes` has reported for the resize under way, and all know of it. */
+/**
+ * `ring` once each of `nodes` has reported for the resize in progress, and all
+ * know of it.
+ */
 function reported(ring: Ring, nodes: readonly string[]): Ring {
   const partitions = ring.ownership.owners.map((_, partition) => partition);
   let after = ring;
@@ -353,7 +359,7 @@ Deno.test("tendRing() has a resize that goes on begin anew without an owner who 
     { mayInstall: false },
   ).ring;
   assertEquals(takenOverBy(reading), { generation: 1, size: 16 });
-  // Another part has taken a for dead, which it is, and heard only then of that.
+  // Another part has declared a dead, which it is, and heard of that only then.
   const down = takeOverClaim(setStatus(binding, "b", "a", "down"), "b");
   let current = mergeRings(abortResize(down, "b"), reading);
   const tend = () => {
@@ -403,7 +409,7 @@ Deno.test("tendRing() gives a resize up for the one that another part of the clu
     beginResize(before, "a", new Array<string>(size).fill("a"));
   const taken = (other: Ring) =>
     markTakenOver(other, "a", { generation: 1, size: 16 });
-  // A later one, and one by the same number.
+  // A later one, and one with the same number.
   const later = begun(abortResize(begun(ring, 16), "a"), 32);
   for (const other of [later, begun(ring, 32)]) {
     for (const phase of ["copying", "binding"] as const) {

@@ -48,7 +48,7 @@ const forceReplace = (node: string, replacement: string): StagedChange => ({
   replacement,
 });
 
-/** What refuses `change`, beside `staged`. */
+/** Why `change` is refused beside `staged`. */
 function refusal(
   ring: Ring,
   change: StagedChange,
@@ -128,7 +128,7 @@ Deno.test("refuseChange() takes a joining node as replacement, once", () => {
     assertEquals(refusal(ring, replace("b", by)), "invalid_replacement");
     assertEquals(refusal(ring, forceReplace("b", by)), "invalid_replacement");
   }
-  // Nobody has heard of an invited one yet.
+  // Nobody has heard from an invited one yet.
   const invited = invite(ring, "a", facts("i"), 0);
   assertEquals(refusal(invited, replace("b", "i")), "invalid_replacement");
   const taken = replace("c", "j");
@@ -138,7 +138,7 @@ Deno.test("refuseChange() takes a joining node as replacement, once", () => {
     "already_replacement",
   );
   assertEquals(refusal(ring, replace("b", "k"), taken), null);
-  // Staging it again for the same member is staging it anew.
+  // Staging it again for the same member replaces it.
   assertEquals(refusal(ring, forceReplace("c", "j"), taken), null);
 });
 
@@ -169,7 +169,8 @@ Deno.test("stagedJoins() leaves out who was only invited and who needs no commit
   ring = addJoining(ring, facts("n"), 0, { autoJoin: true });
   assertEquals(stagedJoins(ring), ["j", "k"]);
   assertEquals(joiningMembers(ring), ["i", "j", "k"]);
-  // A member that was taken for dead is none of them, whatever it says.
+  // A member that was declared dead by mistake is not one of them, whatever it
+  // says.
   ring = rejoin(setStatus(ring, "b", "a", "down"), "a");
   assertEquals(joiningMembers(ring), ["i", "j", "k"]);
 });

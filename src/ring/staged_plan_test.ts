@@ -52,7 +52,7 @@ function clusterOf(names: readonly string[], owners: readonly string[]): Ring {
   return setOwnership(ring, claimant, { owners });
 }
 
-/** A cluster at rest. */
+/** A settled cluster. */
 function cluster(size: number, ...names: string[]): Ring {
   const [claimant] = names as [string];
   const ring = clusterOf(names, new Array<string>(size).fill(claimant));
@@ -167,7 +167,7 @@ Deno.test("computePlan() calls a plan the same while transfers of an earlier one
   const later = tendRing(done, "a", TARGET_N).ring;
   assertEquals(later.ownership.version > next.ownership.version, true);
   assertEquals(computePlan(later, TARGET_N).planId, planId);
-  // What is under way is part of what is shown.
+  // Pending transfers are shown too.
   assert(transitions[0]!.transfers.some(({ to }) => to === "d"));
   // The same join after a commit is another plan.
   assertEquals(planId === first.planId, false);
