@@ -75,7 +75,9 @@ Deno.test("keysInTable() cuts a long list, and goes on beyond its last key", () 
   assertEquals(pages, 6);
 });
 
-/** Listings of a ring of 16, in which each partition has two pages of one key. */
+/**
+ * Listings of a ring of 16, in which each partition has two pages of one key.
+ */
 function listings(
   fail: (partition: number) => WhorlError | undefined = () => undefined,
 ) {
@@ -147,7 +149,10 @@ Deno.test("listings are given up when nobody wants more, and bounded", async () 
   assertEquals(error.code, "overload");
 });
 
-/** Keys of groups of a ring that is resized while they are listed; a page has two of a group. */
+/**
+ * Keys of groups of a ring that is resized while they are listed; a page has
+ * two keys of a group.
+ */
 function movingKeys(names: readonly string[]) {
   const ring = { generation: 0, size: 16 };
   let asked = 0;

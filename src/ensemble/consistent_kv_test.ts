@@ -25,7 +25,7 @@ import { MarkedBuckets } from "./marked_buckets.ts";
 
 const decoder = new TextDecoder();
 
-/** Groups that do as `ra_kv` does, with all keys in one map. */
+/** Groups that behave like `ra_kv`, with all keys in one map. */
 class Groups implements OperationCarrier {
   readonly values = new Map<string, { index: number; value: Uint8Array }>();
   readonly asked: string[] = [];
@@ -176,7 +176,7 @@ Deno.test("what is not there is deleted, but not by who has seen it there", asyn
   );
   await kv.delete("accounts", "k");
   await kv.delete("accounts", "k", { context: gone.context });
-  // Not there again: who has seen that may write it.
+  // Now absent: a writer that has seen that may write it.
   await kv.put("accounts", "k", 2, { context: gone.context });
 });
 

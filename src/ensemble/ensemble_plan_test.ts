@@ -29,10 +29,10 @@ const PRESENT = {
   table: TABLE,
   formed: true,
 };
-/** What there is of a table before it is known. */
+/** The groups of the current ring before its table is known. */
 const FORMING = { ...PRESENT, table: undefined, formed: false };
 
-/** What node "a" of "a" and "b" sees, with nothing to do. */
+/** What node "a" of "a" and "b" sees when there is nothing to do. */
 function view(changes: Partial<EnsembleView> = {}): EnsembleView {
   return {
     self: "a",
@@ -146,7 +146,8 @@ Deno.test("planEnsembles() makes the members that the table names for the node u
       here(P0, { isLed: false }),
     ],
   };
-  // The first owner of a partition stands, so that it is led soon.
+  // The first owner of a partition stands for election, so that it has a leader
+  // soon.
   assertEquals(named(planEnsembles(leading)), [
     `read_table ${ROOT_GROUP}`,
     `check_table ${ROOT_GROUP}`,
@@ -234,7 +235,7 @@ Deno.test("planEnsembles() drops what is of a former cluster, and asks before it
   assertEquals(planEnsembles(view({ ...alone, members: [here(P0)] })), []);
 });
 
-/** A ring of four on its way, of which nothing is known yet. */
+/** A future ring of four, of which nothing is known yet. */
 const FUTURE: FutureGroups = {
   generation: 1,
   owners: ["a", "b", "a", "b"],
@@ -333,13 +334,14 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
   // One that has taken over has keys which nobody else has.
   const open = { ...given, isShut: false, hasServed: true };
   assertEquals(planEnsembles(view({ members: [open], isSettled: true })), []);
-  // What it has not applied may be that it has.
+  // That may be in what it has not applied.
   const restarted = { ...given, hasServed: undefined };
   assertEquals(
     planEnsembles(view({ members: [restarted] })),
     [{ type: "read_log", group: given.group, uid: 11 }],
   );
-  // One of a ring that nobody knows may be of one that is not known here yet.
+  // One of an unknown ring may belong to a ring that this node does not know
+  // yet.
   const unknown = { ...given, age: "unknown" as const };
   const acts = (member: MemberHere) =>
     named(planEnsembles(view({ members: [member] })));
@@ -356,7 +358,7 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
   assertEquals(acts({ ...unread, unwantedMs: STRAY_MS }), [
     `read_log ${given.group}`,
   ]);
-  // Nobody need be warned of that.
+  // That needs no warning.
   assertEquals(
     planEnsembles(view({ members, isSettled: true }))
       .map((act) => act.type === "drop" && act.isOfOtherRing),

@@ -23,7 +23,7 @@ function storedKey(name: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(`\0\x01b${name}`);
 }
 
-/** Some names of keys that are all exported. */
+/** Names of keys that are all exported. */
 function names(count: number, prefix = "k"): string[] {
   const found: string[] = [];
   for (let i = 0; found.length < count; i++) {
@@ -62,7 +62,7 @@ class Group {
     this.apply(into.copy());
   }
 
-  /** What it exports to a ring of `size` partitions. */
+  /** Its export to a ring of `size` partitions. */
   export(
     since: number,
     after: Uint8Array = NOTHING,

@@ -87,7 +87,7 @@ class Group {
     this.propose(into.copy());
   }
 
-  /** Name, version and bytes of the value of each key. */
+  /** Name, version and size of the value of each key. */
   contents(): [string, number, number][] {
     const { state } = this;
     const found: [string, number, number][] = [];
@@ -106,7 +106,7 @@ class Group {
   }
 }
 
-/** Some keys of `partition` in a ring of `size`. */
+/** Keys of `partition` in a ring of `size`. */
 function keysOf(
   partition: number,
   size: number,
@@ -127,7 +127,10 @@ function randomFrom(seed: number): () => number {
   return () => (state = state * 48_271 % 0x7fff_ffff) / 0x7fff_ffff;
 }
 
-/** A ring of 16 that is to have 8 partitions: its groups 1 and 2, and the one that takes over from both. */
+/**
+ * A ring of 16 that shrinks to 8 partitions: its groups 1 and 2, and the one
+ * that takes over from both.
+ */
 function shrinking() {
   const sources = [new Group(vnodeGroup(1)), new Group(vnodeGroup(2))] as const;
   const target = new Group(vnodeGroup(1_024 + 1));
@@ -225,7 +228,7 @@ Deno.test("takeOver() goes through a source again that has forgotten what has ch
   const index = target.appliedIndex;
   await step();
   assertEquals(target.contents(), both());
-  // What is here already has not come again.
+  // What is already here was not sent again.
   assert(target.appliedIndex - index < 4);
   await step(true);
   assertEquals(target.contents(), both());
@@ -261,7 +264,7 @@ Deno.test("takeOver() copies what changes meanwhile, before and behind the page 
       else one.put(key, `${random()}`);
     };
     for (const key of keys) one.put(key, "first");
-    // What is here from a copy before may be gone there, and come again.
+    // What is here from an earlier copy may be gone there, and come again.
     await step();
     for (let i = 0; i < 300; i++) change();
     const [busy] = keysOf(1, 16, 1) as [Uint8Array];
@@ -279,7 +282,10 @@ Deno.test("takeOver() copies what changes meanwhile, before and behind the page 
   }
 });
 
-/** Has `group` write to `keys` in turn, as many times between two questions as no group remembers, and never rest. @returns How many questions have come. */
+/**
+ * Makes `group` write to `keys` in turn, between two questions more often than
+ * any group remembers, and never rest. @returns How many questions have come.
+ */
 function neverRests(group: Group, keys: readonly Uint8Array[]): () => number {
   let questions = 0;
   let written = 0;
@@ -303,7 +309,7 @@ Deno.test("takeOver() ends where a writer that never rests writes more between t
   for (const key of keysOf(2, 16, 10)) two.put(key, "first");
   const questions = neverRests(one, keys.slice(0, 200));
   assertEquals(await step(), [1]);
-  // All was gone through, so the ring may be read by it before long.
+  // Everything was gone through, so the ring may be read with it before long.
   assert(isCopied(target.state.succession));
   await step();
   assertEquals([isOpen(target.state.succession), sealed], [false, []]);
@@ -315,7 +321,7 @@ Deno.test("takeOver() ends where a writer that never rests writes more between t
   await step(true);
   assert(isOpen(target.state.succession));
   assertEquals(target.contents(), both());
-  // It has gone through it once before the seal, and once after it, as before.
+  // One pass before the seal, and one after it, as before.
   const [first, last] = [asLeft - before, questions() - asLeft];
   assert(first < 20 && last < 20, `${first} and ${last} questions`);
 });
@@ -390,7 +396,7 @@ Deno.test("takeOver() does not follow for ever what changes as fast as it is bro
   await step();
   let questions = 0;
   let written = 0;
-  // More than one answer tells, and less than a source remembers.
+  // More than one answer contains, and less than a source remembers.
   one.consistentRead = (told) => {
     if (++questions > 200) throw new Error("It follows for ever");
     for (let i = 0; i < 200; i++) {
@@ -445,7 +451,8 @@ Deno.test("takeOver() ends when another one leads, who goes on where it stopped"
   for (const key of keysOf(1, 16, 2_500)) one.put(key, "small");
   let imports = 0;
   target.before = (op) => {
-    // It has lost the lead and has it again: what it reads now is as good as another leader's.
+    // It has lost the lead and has it again: what it reads now is as good as
+    // another leader's.
     if (op === RaKvOp.import && ++imports === 2) target.term++;
   };
   const error = await assertRejects(() => step(true), WhorlError);

@@ -10,7 +10,7 @@ function coming(node: string): Member {
   return { node, uid: 2, kind: "promotable", target: 9 };
 }
 
-/** Number of lives of which their nodes know nothing. */
+/** Uids that their nodes do not know. */
 const GONE = 7;
 
 /** An ensemble led by "a", all nodes up. */
@@ -60,7 +60,7 @@ Deno.test("planMembers() hands the lead over before the leader goes", () => {
     planMembers(ensemble(members, "dbc", "d")),
     { type: "transfer", to: "b" },
   );
-  // Others that are to go go first.
+  // Others to be removed go first.
   assertEquals(
     planMembers(ensemble([...members, voter("e")], "bcd")),
     { type: "remove", node: "e" },
@@ -81,7 +81,7 @@ Deno.test("planMembers() removes the dead first, and nobody whom the rest needs 
     planMembers(ensemble(members, "abc", "e")),
     { type: "remove", node: "e" },
   );
-  // Of a, b and c only a would be there.
+  // Of a, b and c only a would be reachable.
   assertEquals(
     planMembers(ensemble([...ABC, voter("d")], "abc", "bc")),
     { type: "wait" },

@@ -3,7 +3,7 @@ import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { WhorlError } from "../base/errors.ts";
 import { MemberQuestions } from "./member_questions.ts";
 
-/** Asks b and c, of which nobody answers before `answerMs`. */
+/** Asks b and c, neither of which answers before `answerMs`. */
 async function asked(
   answerMs: number,
   limits: { readonly answerTimeoutMs?: number },

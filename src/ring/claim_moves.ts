@@ -1,8 +1,7 @@
 /**
  * The steps of the claim search: small changes of a balanced ring that keep it
- * balanced. The partition
- * to change is drawn: one that has moved and could return, one in a window with
- * a repeat, or any.
+ * balanced. The partition to change is drawn: one that has moved and could
+ * return, one in a window with a repeat, or any.
  *
  * - _handover_: one partition goes from a node with a larger share to one with
  *   a smaller share;
