@@ -66,7 +66,7 @@ export interface MemberHere {
   /** Whether it knows a leader. */
   readonly isLed: boolean;
   readonly membership: Membership;
-  /** Whether a majority has agreed to these. */
+  /** Whether a majority has agreed to it. */
   readonly settled: boolean;
   /** How long it has been unwanted here, in milliseconds. */
   readonly unwantedMs: number;

@@ -201,7 +201,7 @@ Deno.test("takeOver() copies the sources, follows them, and opens the group when
   assert(version > Math.max(one.appliedIndex, two.appliedIndex));
 });
 
-Deno.test("takeOver() brings what is written between its questions and the seal", async () => {
+Deno.test("takeOver() imports writes made between its questions and the seal", async () => {
   const { sources: [one], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 40);
   for (const key of keys) one.put(key, "first");
@@ -217,7 +217,7 @@ Deno.test("takeOver() brings what is written between its questions and the seal"
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() goes through a source again that has forgotten what has changed", async () => {
+Deno.test("takeOver() goes through a source again if that has forgotten changes", async () => {
   const { sources: [one], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 60);
   for (const key of keys) one.put(key, "first");
@@ -234,7 +234,7 @@ Deno.test("takeOver() goes through a source again that has forgotten what has ch
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() ends a copy while more is written than a source remembers", async () => {
+Deno.test("takeOver() completes a copy while more is written than a source remembers", async () => {
   const { sources: [one], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 1_500, "long".repeat(120));
   for (const key of keys) one.put(key, "first");
@@ -253,7 +253,7 @@ Deno.test("takeOver() ends a copy while more is written than a source remembers"
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() copies what changes meanwhile, before and behind the page it is at", async () => {
+Deno.test("takeOver() copies changes made meanwhile, before and after its current page", async () => {
   for (let seed = 1; seed <= 10; seed++) {
     const { sources: [one], target, step, both } = shrinking();
     const random = randomFrom(seed);
@@ -302,7 +302,7 @@ function neverRests(group: Group, keys: readonly Uint8Array[]): () => number {
   return () => questions;
 }
 
-Deno.test("takeOver() ends where a writer that never rests writes more between two questions than a source remembers", async () => {
+Deno.test("takeOver() completes although a writer always writes more between two questions than a source remembers", async () => {
   const { sources: [one, two], target, step, sealed, both } = shrinking();
   const keys = keysOf(1, 16, 500, "long".repeat(40));
   for (const key of keys) one.put(key, "first");
@@ -326,7 +326,7 @@ Deno.test("takeOver() ends where a writer that never rests writes more between t
   assert(first < 20 && last < 20, `${first} and ${last} questions`);
 });
 
-Deno.test("takeOver() brings what has changed in one source while another was copied before it seals them", async () => {
+Deno.test("takeOver() imports changes made in one source while another was copied, before it seals them", async () => {
   const { sources: [one, two], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 40);
   for (const key of keys) one.put(key, "first");
@@ -389,7 +389,7 @@ Deno.test("GroupTakeovers warns of a group that goes through all keys again and 
   assertEquals(told.slice(1), [["info", `${target.group} gets on again`]]);
 });
 
-Deno.test("takeOver() does not follow for ever what changes as fast as it is brought", async () => {
+Deno.test("takeOver() does not follow forever if changes are made as fast as they are imported", async () => {
   const { sources: [one], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 1_200, "long".repeat(120));
   for (const key of keys) one.put(key, "first");
@@ -410,7 +410,7 @@ Deno.test("takeOver() does not follow for ever what changes as fast as it is bro
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() goes through many keys of its own in several turns", async () => {
+Deno.test("takeOver() processes many keys of its own in several turns", async () => {
   const { sources: [one], target, step, both, runtime } = shrinking();
   for (const key of keysOf(1, 16, 9_000)) one.put(key, "v");
   let turns = 0;
@@ -428,7 +428,7 @@ Deno.test("takeOver() goes through many keys of its own in several turns", async
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() brings many keys and large values in parts", async () => {
+Deno.test("takeOver() imports many keys and large values in parts", async () => {
   const { sources: [one], target, step, both } = shrinking();
   for (const key of keysOf(1, 16, 2_500)) one.put(key, "small");
   for (const key of keysOf(1, 16, 2_505).slice(2_500)) {
@@ -446,7 +446,7 @@ Deno.test("takeOver() brings many keys and large values in parts", async () => {
   assert(Math.max(...sizes) < 700_000, `${sizes}`);
 });
 
-Deno.test("takeOver() ends when another one leads, who goes on where it stopped", async () => {
+Deno.test("takeOver() ends when another member leads, which continues where it stopped", async () => {
   const { sources: [one], target, step, both } = shrinking();
   for (const key of keysOf(1, 16, 2_500)) one.put(key, "small");
   let imports = 0;

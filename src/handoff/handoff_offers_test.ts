@@ -99,7 +99,7 @@ class Setting implements Disposable {
   }
 }
 
-Deno.test("HandoffProcess lets a transfer begin as soon as the one it waited for has ended", async () => {
+Deno.test("HandoffProcess accepts a waiting transfer as soon as another one ends", async () => {
   using setting = new Setting();
   assertEquals(await setting.offer(1), true);
   const second = setting.offer(2);
@@ -116,7 +116,7 @@ Deno.test("HandoffProcess refuses a transfer that has waited long enough", async
   assertEquals(await second, false);
 });
 
-Deno.test("HandoffProcess keeps no room for a transfer whose source has given it up while it waited", async () => {
+Deno.test("HandoffProcess keeps no slot for a transfer that was withdrawn while it waited", async () => {
   using setting = new Setting();
   assertEquals(await setting.offer(1), true);
   const second = setting.offer(2);

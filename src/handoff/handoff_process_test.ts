@@ -251,7 +251,7 @@ Deno.test("HandoffProcess hands a partition over, reports it until the ring know
   bench.close();
 });
 
-Deno.test("HandoffProcess reports together what goes while something else is on its way, and does not forget it when it is closed", async () => {
+Deno.test("HandoffProcess batches reports while other transfers run, and makes them when it is closed", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b", 4: "b", 5: "b" });
   bench.hold(3, 4, 5);
@@ -270,7 +270,7 @@ Deno.test("HandoffProcess reports together what goes while something else is on 
   assertEquals(bench.done, ["report 3 4"]);
 });
 
-Deno.test("HandoffProcess does not report what went where the ring does not want it any more", async () => {
+Deno.test("HandoffProcess does not report a transfer that the ring has since decided otherwise", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b", 4: "b", 5: "b" });
   bench.hold(3, 4, 5);
@@ -283,7 +283,7 @@ Deno.test("HandoffProcess does not report what went where the ring does not want
   bench.close();
 });
 
-Deno.test("HandoffProcess hands off after all what could not be dropped", async () => {
+Deno.test("HandoffProcess hands off data that could not be dropped", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
   bench.hold(3);
@@ -295,7 +295,7 @@ Deno.test("HandoffProcess hands off after all what could not be dropped", async 
   bench.close();
 });
 
-Deno.test("HandoffProcess warns of what could not be dropped, unless its node stops", async () => {
+Deno.test("HandoffProcess warns if data could not be dropped, unless its node stops", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
   bench.hold(3);
@@ -312,7 +312,7 @@ Deno.test("HandoffProcess warns of what could not be dropped, unless its node st
   assertEquals(bench.warnings, warned);
 });
 
-Deno.test("HandoffProcess takes a partition back that the ring gives it after all, and hands it over by the next decision", async () => {
+Deno.test("HandoffProcess takes back a partition that the ring returns to it, and hands it over at the next decision", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
   bench.hold(3);
@@ -324,7 +324,7 @@ Deno.test("HandoffProcess takes a partition back that the ring gives it after al
   bench.close();
 });
 
-Deno.test("HandoffProcess does not forget a vnode that is asked for more while what it held goes home", async () => {
+Deno.test("HandoffProcess keeps a vnode that is used again during its hinted handoff", async () => {
   const bench = new Bench();
   bench.own({ 3: "b" });
   bench.hold(3);
@@ -341,7 +341,7 @@ Deno.test("HandoffProcess does not forget a vnode that is asked for more while w
   bench.close();
 });
 
-Deno.test("HandoffProcess retries a transfer that failed under the same number, and gives it up at its source when it is not wanted any more", async () => {
+Deno.test("HandoffProcess retries a failed transfer under the same number, and forgets it at its source once it is not wanted", async () => {
   const bench = new Bench();
   bench.empty = false;
   bench.own({ 3: "b" });
@@ -362,7 +362,7 @@ Deno.test("HandoffProcess retries a transfer that failed under the same number, 
   bench.close();
 });
 
-Deno.test("HandoffProcess stops a transfer that is not wanted any more while it runs", async () => {
+Deno.test("HandoffProcess stops a running transfer that is no longer wanted", async () => {
   const bench = new Bench();
   bench.mute = true;
   bench.own({ 3: "b" });
@@ -390,7 +390,7 @@ Deno.test("HandoffProcess waits for targets that are down, and says so", async (
   bench.close();
 });
 
-Deno.test("HandoffProcess hears of vnodes that start and end, and looks at everything from time to time", async () => {
+Deno.test("HandoffProcess reacts to vnodes that start and end, and checks everything periodically", async () => {
   const bench = new Bench();
   bench.own({ 3: "b", 4: "b" });
   await bench.look();
@@ -404,7 +404,7 @@ Deno.test("HandoffProcess hears of vnodes that start and end, and looks at every
   bench.close();
 });
 
-Deno.test("HandoffProcess looks at its masters again after one could not be asked", async () => {
+Deno.test("HandoffProcess asks its masters again after one did not answer", async () => {
   const bench = new Bench();
   bench.own({ 3: "b" });
   await bench.look();
@@ -417,7 +417,7 @@ Deno.test("HandoffProcess looks at its masters again after one could not be aske
   bench.close();
 });
 
-Deno.test("HandoffProcess lets transfers begin that it may take, as many as may run, over their connections", async () => {
+Deno.test("HandoffProcess accepts valid inbound transfers up to the concurrency, each over its own connection", async () => {
   const bench = new Bench(2);
   await assertRefused(
     () => bench.offer({ module: "notes" }),
@@ -458,7 +458,7 @@ Deno.test("HandoffProcess lets transfers begin that it may take, as many as may 
   bench.close();
 });
 
-Deno.test("HandoffProcess lets a transfer that waits begin in the room of one that was refused, so that two nodes do not refuse each other for ever", async () => {
+Deno.test("HandoffProcess gives the slot of a refused transfer to a waiting inbound one, so that two nodes do not refuse each other forever", async () => {
   const bench = new Bench(1);
   const answer = Promise.withResolvers<never>();
   bench.connecting = () => answer.promise;
@@ -490,7 +490,7 @@ Deno.test("HandoffProcess lets a transfer that waits begin in the room of one th
   bench.close();
 });
 
-Deno.test("HandoffProcess breaks inbound transfers off when they are disabled or fewer may run", async () => {
+Deno.test("HandoffProcess breaks off inbound transfers when they are disabled or the concurrency is lowered", async () => {
   const bench = new Bench(2);
   await bench.offer();
   await bench.offer({ transfer: 2, targetPartition: 4 });
@@ -518,7 +518,7 @@ Deno.test("HandoffProcess breaks inbound transfers off when they are disabled or
   bench.close();
 });
 
-Deno.test("HandoffProcess repairs a partition by asking its neighbours, again and again, until all have sent", async () => {
+Deno.test("HandoffProcess repairs a partition by asking its neighbours until all have sent their shares", async () => {
   const bench = new Bench();
   bench.own({ 1: "b", 2: "b", 4: "b", 5: "c" });
   const [status] = await bench.process.repair(3, "kv");
@@ -555,7 +555,7 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
   bench.close();
 });
 
-Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up only what was begun in another one", async () => {
+Deno.test("HandoffProcess repairs in a resized ring, and abandons only repairs of the previous one", async () => {
   const bench = new Bench();
   bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
   const resizedTo = (current: number): void => {
@@ -592,7 +592,7 @@ Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up 
   bench.close();
 });
 
-Deno.test("HandoffProcess gives a repair up when a neighbour says that its module does not say what belongs to it", async () => {
+Deno.test("HandoffProcess abandons a repair when a neighbour's module cannot tell which keys belong to it", async () => {
   const bench = new Bench();
   bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
   await bench.process.repair(3, "kv");
@@ -611,7 +611,7 @@ Deno.test("HandoffProcess gives a repair up when a neighbour says that its modul
   bench.close();
 });
 
-Deno.test("HandoffProcess repairs nothing that is not its own, or is moving", async () => {
+Deno.test("HandoffProcess refuses to repair a partition of another node, or one that is moving", async () => {
   const bench = new Bench();
   bench.own({ 3: "b" }, { 4: "b" });
   const cases: [number, string | null, string][] = [
@@ -637,7 +637,7 @@ Deno.test("HandoffProcess repairs nothing that is not its own, or is moving", as
   bench.close();
 });
 
-Deno.test("HandoffProcess sends shares that others ask for, until nobody asks any more, and takes so many requests", async () => {
+Deno.test("HandoffProcess sends requested shares until nobody asks, and bounds the requests", async () => {
   const bench = new Bench();
   bench.up = ["a"];
   bench.own({ 3: "b" });
@@ -666,7 +666,7 @@ Deno.test("HandoffProcess sends shares that others ask for, until nobody asks an
   bench.close();
 });
 
-Deno.test("HandoffProcess begins nothing while its senders are being stopped", async () => {
+Deno.test("HandoffProcess starts nothing while its senders are being stopped", async () => {
   const bench = new Bench(1);
   bench.mute = true;
   bench.own({ 3: "b", 4: "b" });
@@ -680,7 +680,7 @@ Deno.test("HandoffProcess begins nothing while its senders are being stopped", a
   bench.close();
 });
 
-Deno.test("HandoffProcess reports what a sender completes after it was closed, and leaves no timer behind", async () => {
+Deno.test("HandoffProcess reports a transfer that completes after close(), and leaves no timer behind", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
   bench.hold(3);
@@ -689,7 +689,7 @@ Deno.test("HandoffProcess reports what a sender completes after it was closed, a
   assertEquals(bench.runtime.pendingTimers, 0);
 });
 
-Deno.test("HandoffProcess.close() leaves no timer behind and does nothing any more", async () => {
+Deno.test("HandoffProcess.close() leaves no timer behind, and nothing happens after it", async () => {
   const bench = new Bench();
   bench.empty = false;
   bench.own({ 3: "b" });

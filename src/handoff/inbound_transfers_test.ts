@@ -38,7 +38,7 @@ class Bench {
   }
 }
 
-Deno.test("InboundTransfers.require() lets frames through of a transfer, over its connection, to its vnode", () => {
+Deno.test("InboundTransfers.require() admits frames only over the transfer's connection and to its vnode", () => {
   const bench = new Bench();
   bench.assertRefused(bench.one, 1);
   bench.begin(bench.one, 1);
@@ -68,7 +68,7 @@ Deno.test("InboundTransfers counts transfers and what is arriving, until they or
   assertEquals([inbound.size, inbound.connectionEnded(one)], [0, false]);
 });
 
-Deno.test("InboundTransfers.breakOff() breaks off those that began last, whatever they came over", () => {
+Deno.test("InboundTransfers.breakOff() breaks off the latest transfers, on any connection", () => {
   const bench = new Bench();
   bench.begin(bench.one, 1);
   bench.begin(bench.other, 2);

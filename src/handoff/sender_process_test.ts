@@ -154,7 +154,7 @@ class Bench {
   }
 }
 
-Deno.test("SenderProcess asks both ends for one step after the other, and tells how it goes", async () => {
+Deno.test("SenderProcess performs one step after the other at both ends, and reports its progress", async () => {
   const bench = await new Bench().begin();
   assertEquals(bench.asked, [
     "source open",
@@ -177,7 +177,7 @@ Deno.test("SenderProcess asks both ends for one step after the other, and tells 
   assertEquals(bench.ended, [{ type: "completed", items: 1, bytes: 100 }]);
 });
 
-Deno.test("SenderProcess finishes each kind of transfer as it must", async () => {
+Deno.test("SenderProcess finishes each kind of transfer in its own way", async () => {
   const outcomes: Partial<Record<TransferKind, number>> = {
     ownership: HandoffOutcome.released,
     hinted: HandoffOutcome.removed,
@@ -190,7 +190,7 @@ Deno.test("SenderProcess finishes each kind of transfer as it must", async () =>
   }
 });
 
-Deno.test("SenderProcess gives the connection back that it gets after it was stopped, and begins nothing over it", async () => {
+Deno.test("SenderProcess releases a connection it gets after it was stopped, without using it", async () => {
   const gate = Promise.withResolvers<void>();
   const bench = new Bench();
   bench.connecting = gate.promise;
@@ -202,7 +202,7 @@ Deno.test("SenderProcess gives the connection back that it gets after it was sto
   assertEquals(bench.asked, ["source open", "connect", "close"]);
 });
 
-Deno.test("SenderProcess says once that it ended, however it is ended, and leaves no timer", async () => {
+Deno.test("SenderProcess reports its end once, however it ends, and leaves no timer", async () => {
   const ways: Record<string, (bench: Bench) => void> = {
     stop: ({ sender }) => sender.stop("shutdown"),
     kill: ({ sender }) => sender.kill(),
@@ -235,7 +235,7 @@ Deno.test("SenderProcess says once that it ended, however it is ended, and leave
   }
 });
 
-Deno.test("SenderProcess fails with what either end answers", async () => {
+Deno.test("SenderProcess fails with the error of either end", async () => {
   const bench = new Bench();
   bench.answers["target batch"] = () =>
     Promise.reject(new WhorlError("connection_closed", "it broke"));
@@ -248,7 +248,7 @@ Deno.test("SenderProcess fails with what either end answers", async () => {
   other.assertEnded("failed");
 });
 
-Deno.test("SenderProcess ends when nothing happens for too long, but for a source that is removing what it had", async () => {
+Deno.test("SenderProcess ends after too long without progress, except while the source removes its data", async () => {
   for (const at of ["source open", "target final"]) {
     const bench = new Bench();
     bench.answers[at] = () => new Promise(() => {});
@@ -269,7 +269,7 @@ Deno.test("SenderProcess ends when nothing happens for too long, but for a sourc
   bench.assertEnded("completed");
 });
 
-Deno.test("SenderProcess asks an unquiet source again after a pause", async () => {
+Deno.test("SenderProcess asks a source that is not quiet again after a pause", async () => {
   const bench = new Bench();
   let asked = 0;
   bench.answers["source switch"] = () => Uint8Array.of(asked++ === 0 ? 0 : 1);

@@ -102,11 +102,11 @@ function went(name: string, target: string, version = 5) {
   return { handedOver: new Map([[name, { target, term: 1, version }]]) };
 }
 
-Deno.test("planTransfers() has nothing to do where everybody has his own", () => {
+Deno.test("planTransfers() plans nothing if every node holds exactly its own partitions", () => {
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/1", "kv/2"]), []);
 });
 
-Deno.test("planTransfers() sends what the ring promises to others, of each module, held or not, with the decision it is for", () => {
+Deno.test("planTransfers() sends what the ring promises to others, for each module, held or not, with its decision", () => {
   const ring = ringWith({ 4: "b", 5: "b" }, { 3: "b", 4: "c", 5: "a" });
   assertEquals(
     plan(ring, ["kv/3"], { modules: ["kv", "notes"] }),
@@ -134,7 +134,7 @@ Deno.test("planTransfers() sends what the ring promises to others, of each modul
   assertEquals(wanted.map(transferName), ["ownership/kv/3/3/b"]);
 });
 
-Deno.test("planTransfers() has done with modules of which the ring knows that they have moved", () => {
+Deno.test("planTransfers() skips modules that the ring knows to have moved", () => {
   const modules = ["kv", "notes"];
   const next = { 3: "b" };
   assertEquals(
@@ -157,7 +157,7 @@ Deno.test("planTransfers() reports what was handed over until the ring knows it,
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/3"], gone), ["drop kv/3"]);
 });
 
-Deno.test("planTransfers() takes back what was handed over by another decision, or is its own after all", () => {
+Deno.test("planTransfers() takes back what was handed over by another decision, or belongs to the node again", () => {
   assertEquals(
     plan(ringWith({}, { 3: "b" }), ["kv/3"], went("kv/3", "b", 4)),
     ["take_back kv/3"],
@@ -172,7 +172,7 @@ Deno.test("planTransfers() takes back what was handed over by another decision, 
   );
 });
 
-Deno.test("planTransfers() gives what it holds of others to their owners", () => {
+Deno.test("planTransfers() sends what a node holds for others to the owners", () => {
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/3"]), ["hinted kv/3 to b"]);
   // Including what went to a node that no longer owns it.
   assertEquals(plan(ringWith({ 3: "c" }), ["kv/3"], went("kv/3", "b")), [
@@ -184,13 +184,13 @@ Deno.test("planTransfers() gives what it holds of others to their owners", () =>
   ]);
 });
 
-Deno.test("planTransfers() leaves alone what is to be its own, and what is arriving", () => {
+Deno.test("planTransfers() keeps partitions that the node is getting, and those that are arriving", () => {
   assertEquals(plan(ringWith({ 3: "b" }, { 3: "a" }), ["kv/3"]), []);
   const arriving = new Set(["kv/3"]);
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/3", "kv/4"], { arriving }), []);
 });
 
-Deno.test("planTransfers() makes no transfer to a version that takes none, and says so", () => {
+Deno.test("planTransfers() blocks transfers to a version that does not support them, and says so", () => {
   assertEquals(
     plan(ringWith({ 4: "c" }, { 3: "b" }), ["kv/4"], {
       canHandOff: (node) => node !== "c",
@@ -212,11 +212,11 @@ Deno.test("planTransfers() says what keeps a transfer from being made", () => {
   );
 });
 
-Deno.test("planTransfers() passes over partitions that the ring does not have", () => {
+Deno.test("planTransfers() ignores partitions that the ring does not have", () => {
   assertEquals(plan(ringWith({}), ["kv/99"]), []);
 });
 
-Deno.test("planTransfers() spreads all that a node owns while the ring is resized, whatever it has reported", () => {
+Deno.test("planTransfers() spreads everything a node owns during a resize, whatever it has reported", () => {
   let ring = ringWith({ 2: "b" });
   ring = beginResize(ring, "a", new Array(16).fill("b"));
   ring = completeTransfers(ring, "a", [1], null, ["kv"]);
@@ -238,7 +238,7 @@ Deno.test("planTransfers() spreads all that a node owns while the ring is resize
   );
 });
 
-Deno.test("planTransfers() keeps what comes for a resize until it is given up", () => {
+Deno.test("planTransfers() keeps data received for a resize until the resize is aborted", () => {
   let ring = beginResize(ringWith({}), "a", new Array(16).fill("a"));
   const held = ["kv/1027"];
   const kinds = (): string[] =>
@@ -254,7 +254,7 @@ Deno.test("planTransfers() keeps what comes for a resize until it is given up", 
   assertEquals(kinds(), ["discard 1027"]);
 });
 
-Deno.test("planTransfers() spreads what is left of rings that are no more, if it may go, under the same name", () => {
+Deno.test("planTransfers() spreads data of former rings, if it may go, under the same name", () => {
   const before = beginResize(ringWith({}), "a", new Array(16).fill("b"));
   const ring = installResize(before, "a");
   const held = ["kv/3", "kv/1030", "kv/2050"];
@@ -313,7 +313,7 @@ Deno.test("planTransfers() spreads what a member came with if the ring has other
   );
 });
 
-Deno.test("planTransfers() hands on what came from each of two rings that the node has gone by, and discards neither", () => {
+Deno.test("planTransfers() hands on data of two former rings of the node, and discards neither", () => {
   const facts = { name: "a", address: "a:1", nodeId: "id-a" };
   const given = abortResize(
     beginResize(ringWith({}), "a", new Array(32).fill("b")),
@@ -334,7 +334,7 @@ Deno.test("planTransfers() hands on what came from each of two rings that the no
   assertEquals(planned("2/64", null), [["resize 2050"], ["discard 1030"]]);
 });
 
-Deno.test("completedPartitions() has those that went where the ring has them go, by that very decision", () => {
+Deno.test("completedPartitions() selects partitions that went where the ring sends them, by the same decision", () => {
   const went = { target: "b", term: 1, version: 5 };
   const completed = (ring: Ring, by = went, self = "a"): number[] =>
     completedPartitions(

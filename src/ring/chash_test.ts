@@ -94,7 +94,7 @@ Deno.test("partitionAfter() agrees with riak_core at the borders of partitions",
   }
 });
 
-Deno.test("partitionOf() gives the partitions that the tutorials' transcripts show", () => {
+Deno.test("partitionOf() finds the partitions shown in the tutorials' transcripts", () => {
   const cases: [ErlangTerm, ErlangTerm, number][] = [
     ["mybucket", "k1", 10],
     ["mariano", "english", 42],

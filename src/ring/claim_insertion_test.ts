@@ -27,7 +27,7 @@ Deno.test("insertNode() gives a node its share, far apart, and moves nothing els
   );
 });
 
-Deno.test("insertNode() lets the first members keep what is over, from node to node", () => {
+Deno.test("insertNode() lets the first members keep the remainder, as nodes are inserted", () => {
   const members = ["a", "b", "c", "d"];
   let ring = turns(64, members);
   for (const node of ["e", "f", "g", "h", "i", "j"]) {
@@ -42,7 +42,7 @@ Deno.test("insertNode() lets the first members keep what is over, from node to n
   }
 });
 
-Deno.test("insertNode() says so where it knows no ring", () => {
+Deno.test("insertNode() returns undefined if it finds no ring", () => {
   const insert = (
     ring: readonly string[],
     members: readonly string[],

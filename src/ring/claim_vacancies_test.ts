@@ -39,7 +39,7 @@ Deno.test("fillVacancies() moves the leaver's share and nothing else where other
   assertFilled(problem, ring, owners.filter((owner) => owner === "x").length);
 });
 
-Deno.test("fillVacancies() drives hardly anybody from home in a ring of turns, where one node alone can take all", () => {
+Deno.test("fillVacancies() displaces few partitions in a periodic ring, where only one node can take over", () => {
   // That one has room for two of eight; six times another one has to move.
   const one = leave(64, 8, "d");
   assertFilled(one, fillVacancies(one)!, 8 + 6);
@@ -51,18 +51,18 @@ Deno.test("fillVacancies() drives hardly anybody from home in a ring of turns, w
   assertFilled(six, fillVacancies(six)!, transfersMin(six) + 16);
 });
 
-Deno.test("fillVacancies() fills the seam of a ring that turns don't divide", () => {
+Deno.test("fillVacancies() fills the seam of a ring that the number of nodes does not divide", () => {
   const problem = leave(64, 7, "b");
   const kept = problem.before.filter((node) => node !== NOBODY);
   assertFilled(problem, fillVacancies(problem)!, 64 - kept.length + 11);
 });
 
-Deno.test("fillVacancies() changes nothing where nothing is vacant", () => {
+Deno.test("fillVacancies() changes nothing if nothing is vacant", () => {
   const problem = leave(64, 8, "");
   assertEquals(fillVacancies(problem), problem.before);
 });
 
-Deno.test("fillVacancies() says so where it knows no ring", () => {
+Deno.test("fillVacancies() returns undefined if it finds no ring", () => {
   // Four nodes and windows of four: only periodic rings will do.
   assertEquals(fillVacancies(leave(64, 5, "a")), undefined);
   // More repeats than a seam has.

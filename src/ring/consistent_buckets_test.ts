@@ -75,7 +75,7 @@ Deno.test("rings without a root ensemble, or with one that cannot be read, have 
   }
 });
 
-Deno.test("refuseMark() names what speaks against a bucket", () => {
+Deno.test("refuseMark() says why a bucket cannot be consistent", () => {
   const ring = ringOf("b");
   const code = (on: Ring, bucket: string) =>
     refuseMark(on, bucket)?.code ?? null;
@@ -103,7 +103,7 @@ Deno.test("refuseMark() names what speaks against a bucket", () => {
   );
 });
 
-Deno.test("rootOwners() keeps who can stay and fills up with the first others", () => {
+Deno.test("rootOwners() keeps nodes that can stay and adds the first others", () => {
   const ring = ringOf("b", "c", "d", "e");
   assertEquals(rootOwners(ring, []), ["a", "b", "c"]);
   assertEquals(rootOwners(ring, ["c", "d", "e"]), ["c", "d", "e"]);
@@ -112,7 +112,7 @@ Deno.test("rootOwners() keeps who can stay and fills up with the first others", 
   assertEquals(rootOwners(ringOf(), ["a", "z"]), ["a"]);
 });
 
-Deno.test("ensembleOwners() goes on round the ring for nodes that stand in the list twice", () => {
+Deno.test("ensembleOwners() continues round the ring if the list contains a node twice", () => {
   const owners = ["a", "b", "c", "a", "b", "a", "c", "a"];
   assertEquals(ensembleOwners(owners, 0), ["a", "b", "c"]);
   assertEquals(ensembleOwners(owners, 5), ["a", "c", "b"]);

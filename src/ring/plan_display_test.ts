@@ -247,7 +247,7 @@ Deno.test("planText() counts transitions, warns of lost replicas and lists reass
   );
 });
 
-Deno.test("stagedChangesTable() has a line for every kind of change", () => {
+Deno.test("stagedChangesTable() has a line for every type of change", () => {
   const table = stagedChangesTable([
     { type: "leave", node: "a@host" },
     { type: "force_remove", node: "B@host" },

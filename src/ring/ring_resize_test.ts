@@ -6,7 +6,7 @@ import { keepersOf, resizedOwners } from "./ring_resize.ts";
 
 const size = fc.constantFrom(8, 16, 32, 64, 128);
 
-Deno.test("keepersOf() names who has the keys of a partition now", () => {
+Deno.test("keepersOf() names the nodes that have the keys of a partition now", () => {
   fc.assert(fc.property(size, size, fc.string(), (before, after, key) => {
     const owners = Array.from({ length: before }, (_, i) => `n${i}`);
     const place = chashKey("b", key);
@@ -31,7 +31,7 @@ Deno.test("resizedOwners() is balanced and keeps replicas on distinct nodes", ()
   }
 });
 
-Deno.test("resizedOwners() moves few keys where that costs no replica", () => {
+Deno.test("resizedOwners() moves few keys if that costs no replica", () => {
   const owners = Array.from({ length: 16 }, (_, i) => "ab"[i % 2] as string);
   const resized = resizedOwners(owners, 32, ["a", "b"], 4);
   const keepers = keepersOf(owners, 32);
