@@ -141,9 +141,11 @@ export class ClusterQuestions {
     let leader: string | undefined;
     const members: string[] = [];
     outcomes.forEach((outcome, at) => {
-      if (outcome.status === "rejected" || outcome.value.uid === 0) return;
-      // It leads nobody to the others either.
-      if (outcome.value.runs === false) return;
+      if (outcome.status === "rejected") return;
+      const { uid, runs, members: known } = outcome.value;
+      // One that does not run leads nobody to the others, nor does one that was
+      // made and has heard nothing from its group yet.
+      if (uid === 0 || runs === false || known.length === 0) return;
       members.push(others[at] as string);
       leader ??= outcome.value.leader ?? undefined;
     });

@@ -168,7 +168,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   /** Takes it one step on. */
   route(): void {
     if (this.#finished) return;
-    const { operation, flags, cluster } = this.#parts;
+    const { flags, cluster } = this.#parts;
     let member: RaKvMember | undefined;
     try {
       member = this.#router.memberOf(cluster);
@@ -180,10 +180,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     const isLonely = leaderlessSinceMs !== undefined &&
       this.#router.runtime.now() >= leaderlessSinceMs + LONELY_MS;
     const hop = nextHop({
-      wants: operation < RaKvOperation.get ||
-          operation === RaKvOperation.get && !this.#mayStay(isLonely)
-        ? "leader"
-        : "member",
+      wants: this.#needsLeader(isLonely) ? "leader" : "member",
       forwarded: (flags & OperationFlag.forwarded) !== 0,
       self: this.#router.self,
       here: member && {
@@ -198,11 +195,15 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     this.#go(hop, member);
   }
 
-  #mayStay(isLonely: boolean): boolean {
-    const flags = this.#parts.bytes[this.#parts.bodyStart] ?? 0;
-    // A member without a leader has nobody who tells it from where on its state is fresh.
-    return (flags & GetFlag.stale) !== 0 ||
-      (flags & GetFlag.local) !== 0 && !isLonely;
+  /** @param isLonely Whether the member here has had no leader for a while: nobody tells it what is new. */
+  #needsLeader(isLonely: boolean): boolean {
+    const { operation, bytes, bodyStart } = this.#parts;
+    // It may have been removed, and what it waits for would never come.
+    if (operation === RaKvOperation.watch) return isLonely;
+    if (operation !== RaKvOperation.get) return operation < RaKvOperation.get;
+    const flags = bytes[bodyStart] ?? 0;
+    return (flags & GetFlag.stale) === 0 &&
+      ((flags & GetFlag.local) === 0 || isLonely);
   }
 
   #go(hop: Hop, member: RaKvMember | undefined): void {

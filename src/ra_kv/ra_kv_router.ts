@@ -247,9 +247,10 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     return this.#isStarting() || this.#system()?.isDown(cluster) === true;
   }
 
-  /** @internal */
+  /** @internal The member that can be asked on this node: one that knows no members has heard nothing from its group yet, and may never. */
   memberOf(cluster: string): RaKvMember | undefined {
-    return raKvMember(this.#system(), cluster);
+    const member = raKvMember(this.#system(), cluster);
+    return member?.membership.members.length === 0 ? undefined : member;
   }
 
   /** @internal */

@@ -1,14 +1,19 @@
 import { assert, assertEquals } from "@std/assert";
 import { ByteReader } from "../base/byte_reader.ts";
+import { LONELY_MS } from "./next_hop.ts";
 import {
+  GetFlag,
   RaKvOperation,
   readWatchAnswer,
   WATCH_BYTES_MAX,
   WatchFlag,
 } from "./ra_kv_codec.ts";
 import { writePutChange } from "./ra_kv_command_codec.ts";
+import { RETRY_INTERVAL_MS } from "./ra_kv_router.ts";
 import { readValue } from "./ra_kv_value.ts";
 import {
+  found,
+  get,
   onCluster,
   operation,
   put,
@@ -114,6 +119,50 @@ onCluster("a watch goes elsewhere when its member stops", async (cluster) => {
   await written(cluster, "a", put("k", "v"));
   assertEquals((await waiting).events.length, 1);
 });
+
+onCluster(
+  "a watch goes to the leader when its member has had none for long",
+  async (cluster) => {
+    // It may have been removed while it could not be reached.
+    const member = cluster.node("b").member("store")!;
+    member.paused = true;
+    member.lonelySinceMs = cluster.runtime.now();
+    await cluster.runtime.advance(LONELY_MS);
+    const waiting = watched(cluster, "b", watch("k", 0, 0));
+    await cluster.runtime.advance(RETRY_INTERVAL_MS);
+    await written(cluster, "a", put("k", "v"));
+    assertEquals((await waiting).events.map(({ index }) => index), [1]);
+    assertEquals(cluster.sent, ["b > a"]);
+  },
+);
+
+onCluster(
+  "a node does not ask its member that has heard nothing from its group yet",
+  async (cluster, group) => {
+    await written(cluster, "a", put("k", "v"));
+    for (const [name, member] of group.members) {
+      if (name === "a") continue;
+      member.paused = member.isNew = true;
+    }
+    for (const [at, node] of ["b", "d"].entries()) {
+      cluster.sent.length = 0;
+      const seen = await watched(cluster, node, watch("k", 0, 0));
+      const stale = await found(cluster, node, get("k", GetFlag.stale));
+      assertEquals([seen.events.length, stale.found], [at + 1, true]);
+      assertEquals((await written(cluster, node, put("k", "w"))).leader, "a");
+      assertEquals(cluster.sent, Array(3).fill(`${node} > a`));
+    }
+    // Nor does it for others that take it for a member.
+    cluster.node("d").router.remember("store", {
+      leader: undefined,
+      members: ["b", "a"],
+    });
+    const stale = found(cluster, "d", get("k", GetFlag.stale));
+    await cluster.runtime.advance(RETRY_INTERVAL_MS);
+    assertEquals((await stale).found, true);
+    assertEquals(cluster.sent.slice(3), ["d > b", "d > a"]);
+  },
+);
 
 onCluster(
   "a watch is answered with whole entries, however many changes they bring",

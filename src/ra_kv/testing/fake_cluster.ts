@@ -137,6 +137,8 @@ export class FakeMember implements RaftMember<RaKvState> {
   mistaken: string | undefined;
   /** When nobody told it any more who leads, if it is a member no more. */
   lonelySinceMs: number | undefined;
+  /** Was made, and has heard nothing from its group yet. */
+  isNew = false;
   /** Called when the cluster has ended. */
   over: () => void = () => {};
   closed = false;
@@ -162,7 +164,7 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   get leader(): string | undefined {
-    if (this.lonelySinceMs !== undefined) return undefined;
+    if (this.isNew || this.lonelySinceMs !== undefined) return undefined;
     return this.mistaken ?? this.shared.leader;
   }
 
@@ -172,7 +174,7 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   get membership(): Membership {
-    return this.shared.membership;
+    return this.isNew ? { index: 0, members: [] } : this.shared.membership;
   }
 
   get commitIndex(): number {
@@ -554,7 +556,7 @@ export class FakeNode implements RaftSystem {
         let hint: ClusterHint | undefined;
         for (const other of cluster.nodes) {
           const member = other.groups.get(name);
-          if (member === undefined || other === this) continue;
+          if (member === undefined || other === this || member.isNew) continue;
           if (cluster.cut.has(other.node)) continue;
           hint = {
             leader: member.leader ?? hint?.leader,
