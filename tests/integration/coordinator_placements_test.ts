@@ -94,7 +94,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("a write goes to a node that has the key", async () => {
+    await t.step("a write goes to a node with the key", async () => {
       const one = { n: 1, w: 1, r: 1 };
       for (let i = 0; i < 16; i++) await first.kv.put("one", `${i}`, i, one);
       for (let i = 0; i < 16; i++) {
@@ -104,7 +104,7 @@ for (const placement of PLACEMENTS) {
       assert(forwarded > 0 && forwarded < 16, `${forwarded}`);
     });
 
-    await t.step("a client far away gets the same answers", async () => {
+    await t.step("a remote client gets the same answers", async () => {
       await using client = await connect({
         nodes: [first.address],
         cookie: PLACED_COOKIE,
@@ -142,7 +142,7 @@ for (const placement of PLACEMENTS) {
       },
     );
 
-    await t.step("a quorum that makes no sense is refused", async () => {
+    await t.step("an invalid quorum is refused", async () => {
       const error = await assertRejects(
         () => first.kv.get("b", "k", { n: 8, r: 8, nodeConfirms: 4 }),
         WhorlError,
@@ -269,7 +269,7 @@ for (const placement of PLACEMENTS) {
   });
 }
 
-Deno.test("a coordinator that is killed alone answers its caller, and the others go on", async () => {
+Deno.test("a single killed coordinator answers its caller, and the others continue", async () => {
   await using cluster = await PlacedCluster.start("task");
   const { first } = cluster;
   const [killed] = await underWay([first], 1) as [Promise<WhorlError>];
@@ -285,7 +285,7 @@ Deno.test("a coordinator that is killed alone answers its caller, and the others
   await assertFail(others, "coordinator_lost");
 });
 
-Deno.test("a worker of coordinators that is ended from outside is answered for and replaced", async () => {
+Deno.test("requests of a terminated worker of coordinators are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("worker", {}, 1);
   const requests = await underWay([cluster.first], 3);
   const host = hostOf(cluster.first);
@@ -299,7 +299,7 @@ Deno.test("a worker of coordinators that is ended from outside is answered for a
   assertEquals(restartsOf(cluster.first), 1);
 });
 
-Deno.test("a subprocess of coordinators that gets SIGKILL is answered for and replaced", async () => {
+Deno.test("requests of a killed subprocess of coordinators are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const requests = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -309,7 +309,7 @@ Deno.test("a subprocess of coordinators that gets SIGKILL is answered for and re
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a subprocess of coordinators that hangs is found, answered for and replaced", async () => {
+Deno.test("a hanging subprocess of coordinators is detected, its requests are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const requests = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -322,7 +322,7 @@ Deno.test("a subprocess of coordinators that hangs is found, answered for and re
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a deadline holds although the subprocess of coordinators hangs", async () => {
+Deno.test("deadlines hold even if the subprocess of coordinators hangs", async () => {
   await using cluster = await PlacedCluster.start("subprocess", {}, 1);
   const { pid } = hostOf(cluster.first) as ProgramChild;
   Deno.kill(pid as number, "SIGSTOP");
@@ -400,7 +400,7 @@ Deno.test({
   },
 });
 
-Deno.test("a node outlives coordinators that fall too often", async () => {
+Deno.test("a node survives coordinators that fail too often", async () => {
   await using cluster = await PlacedCluster.start("worker", {}, 1);
   const { first } = cluster;
   const supervisor = first.root.child("op_fsm_sup");

@@ -88,7 +88,7 @@ for (const placement of PLACEMENTS) {
       environment: cluster.environment("elsewhere"),
     });
 
-    await t.step("through every node, and for a client far away", async () => {
+    await t.step("through every node, and for a remote client", async () => {
       for (const asker of [...nodes, client]) {
         const { asked, answered, missing } = await assertServes(asker);
         assertEquals(asked.length, ASKED);
@@ -108,7 +108,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("others answer for vnodes that fail", async () => {
+    await t.step("other vnodes answer for those that fail", async () => {
       const broken = [0, 3, 6, 9, 12, 15];
       const query = client.module(muteModule).coverage("broken", broken, {
         n: 4,
@@ -129,7 +129,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("what nobody can answer for is said", async () => {
+    await t.step("key spaces without an answer are reported", async () => {
       const all = [...Array(RING_SIZE).keys()];
       const broken = (mode: "all" | "allup") =>
         first.module(muteModule).coverage("broken", all, { mode });
@@ -165,7 +165,7 @@ for (const placement of PLACEMENTS) {
       assertEquals(failed?.[0]?.error?.code, "timeout");
     });
 
-    await t.step("vnodes go no further ahead than their windows", async () => {
+    await t.step("vnodes do not exceed their windows", async () => {
       const before = coverageSeen.yielded;
       const chunkBytes = COVERAGE_WINDOW_BYTES / 4;
       const query = client.module(muteModule).coverage("endless", chunkBytes);
@@ -179,7 +179,7 @@ for (const placement of PLACEMENTS) {
       assert(ahead <= ASKED * 10 + 2 * 24, `${ahead} chunks ahead`);
     });
 
-    await t.step("a caller that stops, stops every vnode", async () => {
+    await t.step("when a caller stops, every vnode stops", async () => {
       for (const asker of [first, client]) {
         const left = coverageSeen.stopped + ASKED;
         for await (
@@ -197,7 +197,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("what cannot be asked is refused", async () => {
+    await t.step("invalid queries are refused", async () => {
       const strange = {
         ...muteModule,
         coverage: { ...muteModule.coverage, unknown: muteModule.commands.hear },
@@ -283,7 +283,7 @@ for (const placement of PLACEMENTS) {
   });
 }
 
-Deno.test("a subprocess of coverage queries that gets SIGKILL is answered for and replaced", async () => {
+Deno.test("queries of a killed subprocess are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const queries = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -293,7 +293,7 @@ Deno.test("a subprocess of coverage queries that gets SIGKILL is answered for an
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a subprocess of coverage queries that hangs is found, answered for and replaced", async () => {
+Deno.test("a hanging subprocess of coverage queries is detected, its queries are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const queries = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -304,7 +304,7 @@ Deno.test("a subprocess of coverage queries that hangs is found, answered for an
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a coordinator of a coverage query that is killed alone tells its caller and every vnode", async () => {
+Deno.test("a single killed coordinator of a coverage query notifies its caller and every vnode", async () => {
   await using cluster = await PlacedCluster.start("task");
   const { first } = cluster;
   const stoppedBefore = coverageSeen.stopped;

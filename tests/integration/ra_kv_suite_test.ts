@@ -195,7 +195,7 @@ Deno.test("a deleted key stays deleted through a snapshot and a restart, and lea
     assertEquals((await overviewOf(a)).log.liveEntries, 0);
   }));
 
-Deno.test("a member that comes, goes and comes back among five thousand keys gets what it has missed from snapshots", () =>
+Deno.test("a member that is added, removed and added again among five thousand keys catches up from snapshots", () =>
   onNodes(3, async (cluster) => {
     const [a, b, c] = cluster.nodes as [TestNode, TestNode, TestNode];
     const values = new Map<string, string>();
@@ -271,7 +271,7 @@ Deno.test("a snapshot whose live entries take several messages arrives whole", (
     );
   }));
 
-Deno.test("a member that is killed while it receives a snapshot gets one when it is back", () =>
+Deno.test("a member killed while it receives a snapshot gets one when it is back", () =>
   onNodes(2, async (cluster) => {
     const [a, b] = cluster.nodes as [TestNode, TestNode];
     const values = await fillForSnapshot(a, 400);

@@ -14,7 +14,7 @@ const README = await Deno.readTextFile(
   new URL("../../examples/rc_example/README.md", import.meta.url),
 );
 
-Deno.test("rc_example does what its README tells", async (t) => {
+Deno.test("rc_example does what its README says", async (t) => {
   await using nodes = await ExampleNodes.make("rc_example");
   for (const section of README.split(/^(?=##+ )/m).slice(1)) {
     const name = section.split("\n", 1)[0]!;
@@ -173,7 +173,7 @@ Deno.test("rc_example passes the tutorial's suite on three nodes", async (t) => 
   }
 });
 
-Deno.test("rc_example keeps deleted what was deleted while its owner was away", async () => {
+Deno.test("rc_example does not revive what was deleted while its owner was away", async () => {
   await using nodes = await ExampleNodes.make("rc_example");
   await playTranscript(
     `\
@@ -206,7 +206,7 @@ dev1@127.0.0.1> await rc_example.keys()
   );
 });
 
-Deno.test("rc_example tells how it is used, and ends with its input", async () => {
+Deno.test("rc_example prints usage, and ends with its input", async () => {
   const program = new URL("../../examples/rc_example/main.ts", import.meta.url);
   await using lost = new PromptProcess(["-A", program.href]);
   assertEquals(await lost.code(), 2);
