@@ -29,7 +29,7 @@ export interface PartNewsHost {
   fail(reason: string): void;
 }
 
-/** The news of the parts of one node; see the module's text. */
+/** The news of the parts of one node; see the module comment. */
 export class PartNews {
   readonly #parts: NodeParts;
   readonly #host: PartNewsHost;

@@ -25,7 +25,7 @@ import {
 /** The offset of the vnode's number in a request. */
 const VNODE_OFFSET = 4;
 
-/** See the module's text. */
+/** See the module comment. */
 export class VnodeDoor {
   readonly #readers = createFormerReaders();
   readonly #buckets: Pick<MarkedBuckets, "isMistaken">;

@@ -47,7 +47,7 @@ interface Part {
   count: number;
 }
 
-/** The latest changes; see the module's text. */
+/** The latest changes; see the module comment. */
 export class ChangeLog {
   readonly #parts: Part[] = [];
   #floor: number;

@@ -48,7 +48,7 @@ export interface ClusterLivesOptions {
   readonly isReserved?: ((cluster: string) => boolean) | undefined;
 }
 
-/** Begins and ends clusters; see the module's text. */
+/** Begins and ends clusters; see the module comment. */
 export class ClusterLives {
   readonly #questions: ClusterQuestions;
   readonly #system: () => RaftSystem | undefined;

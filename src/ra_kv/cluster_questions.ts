@@ -76,7 +76,7 @@ export interface NodeOutcomes<Result> {
   readonly failures: readonly NodeFailure[];
 }
 
-/** Asks; see the module's text. */
+/** Asks; see the module comment. */
 export class ClusterQuestions {
   readonly #system: () => RaftSystem | undefined;
   readonly #isStarting: () => boolean;

@@ -45,7 +45,7 @@ class Segment {
   }
 }
 
-/** Records by hash; see the module's text. */
+/** Records by hash; see the module comment. */
 export class KeySlots {
   readonly #hashOf: (record: number) => number;
   /** One bit at least, as a shift by 32 would be none. */

@@ -27,7 +27,7 @@ export const RecordFlag = {
   batch: 1,
 } as const;
 
-/** Keys by their bytes; see the module's text. */
+/** Keys by their bytes; see the module comment. */
 export class KeyTable {
   readonly #seed: number;
   readonly #pages: RecordPage[] = [new RecordPage()];

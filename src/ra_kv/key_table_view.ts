@@ -14,7 +14,7 @@ export interface ViewedTable {
   has(record: number): boolean;
 }
 
-/** What is visited; see the module's text. */
+/** What is visited; see the module comment. */
 export class KeyTableView {
   /** Keys that there were. */
   readonly size: number;

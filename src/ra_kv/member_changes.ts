@@ -36,7 +36,7 @@ type ChangeOutcome =
   | { readonly type: "failed"; readonly error: unknown }
   | { readonly type: "unknown"; readonly error: WhorlError };
 
-/** Changes members; see the module's text. */
+/** Changes members; see the module comment. */
 export class MemberChanges {
   readonly #questions: ClusterQuestions;
   readonly #newNumber: () => number;

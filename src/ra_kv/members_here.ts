@@ -37,7 +37,7 @@ import type { RaKvMember } from "./ra_kv_service.ts";
 /** Indexes of one answer. */
 export const LIVE_INDEXES_PAGE = 50_000;
 
-/** Answers of one node; see the module's text. */
+/** Answers of one node; see the module comment. */
 export class MembersHere {
   readonly #self: string;
   readonly #system: () => RaftSystem | undefined;

@@ -59,7 +59,7 @@ export type Hop =
     readonly code: "not_leader" | "unknown_cluster";
   };
 
-/** Decides; see the module's text. */
+/** Decides; see the module comment. */
 export function nextHop(view: HopView): Hop {
   const { wants, forwarded, self, here, hint, avoid } = view;
   if (here !== undefined && (wants === "member" || here.leads)) {

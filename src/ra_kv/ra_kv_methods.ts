@@ -57,7 +57,7 @@ type Handlers = {
   ) => Promise<RaKvMethodTable[M]["result"]>;
 };
 
-/** Methods of a node; see the module's text. */
+/** Methods of a node; see the module comment. */
 export class RaKvMethods {
   readonly #questions: ClusterQuestions;
   readonly #lives: ClusterLives;

@@ -92,7 +92,7 @@ export interface RaKvRouterOptions {
   readonly successor?: GroupSuccessor;
 }
 
-/** Routes operations; see the module's text. */
+/** Routes operations; see the module comment. */
 export class RaKvRouter implements OperationCarrier, RequestHost {
   readonly self: string;
   readonly routes: RaKvRoutes;

@@ -130,7 +130,7 @@ class MemberWatches {
   }
 }
 
-/** The watches of a node; see the module's text. */
+/** The watches of a node; see the module comment. */
 export class RaKvWatches {
   readonly #wheel: DeadlineWheel;
   readonly #members = new Map<RaKvMember, MemberWatches>();

@@ -20,7 +20,7 @@ const DEAD_BYTES_MIN = 4 * 1024;
 /** Bytes of the columns that are always there, for each record. */
 const COLUMN_BYTES = 23;
 
-/** See the module's text. Records are numbered from 0 in each page. */
+/** See the module comment. Records are numbered from 0 in each page. */
 export class RecordPage {
   indexes: Float64Array<ArrayBuffer>;
   valueHashes: Uint32Array<ArrayBuffer>;

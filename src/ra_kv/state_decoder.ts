@@ -22,7 +22,7 @@ import { readSuccession } from "./succession_codec.ts";
 
 /** What a key takes at least, in bytes. */
 const RECORD_BYTES_MIN = 13;
-/** See the module's text. */
+/** See the module comment. */
 export class RaKvStateDecoder implements StateDecoder<RaKvState> {
   readonly #seed: number;
   #state: RaKvState | undefined;

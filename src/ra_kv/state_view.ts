@@ -33,7 +33,7 @@ export const SnapshotFlag = { batch: 1, expires: 2, version: 4 } as const;
 /** A key has no more than that. */
 const KEY_ROOM_BYTES = 2_048;
 
-/** See the module's text. */
+/** See the module comment. */
 export class RaKvStateView implements MachineView {
   readonly pieces: Iterable<Uint8Array<ArrayBuffer>> = this.#pieces();
   /** Indexes of the entries that hold the values: that of a batch comes once for each of its keys. Known when the pieces have been taken. */

@@ -40,7 +40,7 @@ export interface Seal {
   readonly index: number;
 }
 
-/** See the module's text. A value: changes make another one. */
+/** See the module comment. A value: changes make another one. */
 export interface Succession {
   /** Those it takes over from, by partition; none for a group that began empty. */
   readonly sources: ReadonlyMap<number, SourceProgress>;

@@ -74,7 +74,7 @@ export interface RequestHostOptions {
   readonly log: Log;
 }
 
-/** Coordinates requests; see the module's text. */
+/** Coordinates requests; see the module comment. */
 export class RequestHost implements Coordinators, ProcessHost {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;

@@ -93,7 +93,7 @@ class OpenOperation implements Deadline {
   }
 }
 
-/** Coordinators that run elsewhere; see the module's text. */
+/** Coordinators that run elsewhere; see the module comment. */
 export class RequestHostLink implements Coordinators {
   readonly counts: RequestCounts = {
     started: 0,

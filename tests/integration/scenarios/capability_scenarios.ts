@@ -98,7 +98,7 @@ async function join(cluster: TestCluster, node: TestNode): Promise<void> {
   }
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const CAPABILITY_SCENARIOS: readonly Scenario[] = [
   {
     name:

@@ -19,7 +19,7 @@ const CONCURRENT = 100;
 /** Milliseconds in which a listing goes round a silent node. */
 const SILENT_MS_MAX = 8_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export const COVERAGE_SCENARIOS: readonly Scenario[] = [
   {
     name: "all keys of a bucket, and no others, are listed through every node",

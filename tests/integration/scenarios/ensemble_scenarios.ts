@@ -35,7 +35,7 @@ const FOLLOW_MS_MAX = 30_000;
 const BACK_MS_MAX = 20_000;
 const KEYS = Array.from({ length: 24 }, (_, i) => `k${i}`);
 
-/** See the module's text. */
+/** See the module comment. */
 export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
   {
     // ensemble_basic

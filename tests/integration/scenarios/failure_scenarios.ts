@@ -20,7 +20,7 @@ const SILENT_NOTICED_MS_MAX = 3_000;
 
 const KEYS = Array.from({ length: 40 }, (_, i) => `k${i}`);
 
-/** See the module's text. */
+/** See the module comment. */
 export const FAILURE_SCENARIOS: readonly Scenario[] = [
   {
     name:

@@ -44,7 +44,7 @@ const ALONE = { n: 1, r: 1, w: 1 } as const;
 const REPAIRS_MS_MAX = 30_000;
 const UNLIKELY_CODES: readonly string[] = ["internal", "protocol_error"];
 
-/** See the module's text. */
+/** See the module comment. */
 export const HANDOFF_SCENARIOS: readonly Scenario[] = [
   {
     // verify_build_cluster

@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { type Scenario, threeNodes } from "./scenario.ts";
 
-/** See the module's text. */
+/** See the module comment. */
 export const KV_SCENARIOS: readonly Scenario[] = [
   {
     name: "a value put through one node is read through all",

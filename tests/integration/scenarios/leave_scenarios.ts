@@ -21,7 +21,7 @@ import {
 /** How long a node may take to hear of a ring, in milliseconds. */
 const HEARS_MS_MAX = 10_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export const LEAVE_SCENARIOS: readonly Scenario[] = [
   {
     // verify_leave

@@ -20,7 +20,7 @@ const KEYS = Array.from({ length: 60 }, (_, i) => String(i).padStart(4, "0"));
 /** Within this time a node that is gone is known to be, also on a busy machine. */
 const PROMPT_MS = 10_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export const LISTING_SCENARIOS: readonly Scenario[] = [
   {
     name:

@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { NodeControl } from "../../harness/test_node.ts";
 import { refused, type Scenario, threeNodes } from "./scenario.ts";
 
-/** See the module's text. */
+/** See the module comment. */
 export const MEMBERSHIP_SCENARIOS: readonly Scenario[] = [
   {
     name: "three nodes join, plan, commit and settle on one ring",

@@ -126,7 +126,7 @@ async function hangOne(cluster: TestCluster) {
   };
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const OVERLOAD_SCENARIOS: readonly Scenario[] = [
   {
     name:

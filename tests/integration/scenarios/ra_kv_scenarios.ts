@@ -68,7 +68,7 @@ async function membersAgree(raKv: RaKvClient, count: number): Promise<void> {
   }, PATIENCE_MS);
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const RA_KV_SCENARIOS: readonly Scenario[] = [
   {
     name:

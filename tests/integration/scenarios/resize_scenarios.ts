@@ -28,7 +28,7 @@ const RESIZE_MS_MAX = 40_000;
 /** How long a write may take that is held for a resize on a slow machine, in milliseconds. */
 const WRITE_MS_MAX = BINDING_LOOK_MS * BINDING_LOOKS_MAX + 5_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export const RESIZE_SCENARIOS: readonly Scenario[] = [
   {
     // verify_dynamic_ring

@@ -13,7 +13,7 @@ const ONE: Scenario["cluster"] = { ...DURABLE, nodes: 1 };
 /** Where it is what the files and the options are that counts, a process would add nothing. */
 const INSIDE: Scenario["kinds"] = ["in_process"];
 
-/** See the module's text. */
+/** See the module comment. */
 export const START_SCENARIOS: readonly Scenario[] = [
   {
     name: "a node does not start on an address that is in use",
