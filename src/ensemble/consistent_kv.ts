@@ -72,8 +72,9 @@ export interface ConsistentKvOptions {
   /** The consistent buckets. */
   readonly buckets: MarkedBuckets;
   /**
-   * Carries out operations of groups. @throws {WhorlError} `closed` while it is
-   * not running.
+   * Carries out operations of groups.
+   *
+   * @throws {WhorlError} `closed` while it is not running.
    */
   readonly groups: () => OperationCarrier;
   /** The ring used to find keys. */

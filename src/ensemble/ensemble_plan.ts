@@ -5,18 +5,18 @@
  * between.
  *
  *     the ring names a root ensemble
- *       its nodes make their members ──► the claimant has seen them all: it is formed
+ *       its nodes create their members ──► the claimant has seen them all: it is formed
  *     its leader writes the table of groups, once
- *       all nodes read it and make the members named there ──► the root's leader
+ *       all nodes read it and create their members in it ──► the root's leader
  *       has seen them all: they are formed
- *     each leader has its members follow the owners of its preference list
+ *     each leader changes its members to follow the owners of its preference list
  *
- *     the ring is to have another size, and its groups are there
- *       the root's leader writes a table for the ring to come, and so on, as above
- *     each leader of a new group has it take over from those that have its keys
- *     the claimant has seen that all have copied ──► the ring is read by them
+ *     a resize is in progress, and the groups of the current ring exist
+ *       the root's leader writes a table for the future ring, and so on, as above
+ *     each leader of a new group takes over from the groups that have its keys
+ *     the claimant has seen that all have copied ──► reads use the future ring
  *     the claimant has seen that all are open ──► the ring has its new size
- *       when all members know that, those of before go, and their tables
+ *       when all members know that, the former groups and their tables are dropped
  *
  * A node that lost a member must not create it again from the initial
  * definition: it would have forgotten what it agreed to, and two such members

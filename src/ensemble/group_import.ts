@@ -3,8 +3,8 @@
  * currently have its keys: one step at a time. No step is remembered except in
  * the group's log, so that another leader continues where this one stopped.
  *
- *     first copy     all keys of a source, in their order, whose values are asked
- *                    for unless they are here; what is here and not there goes
+ *     first copy     all keys of a source, in order, and the values that are not
+ *                    here yet; keys that are here and not there are deleted
  *     following      the keys that have changed since
  *     the last part  the source is sealed, so that nothing more changes
  *
@@ -86,8 +86,9 @@ export interface GroupImportWorld {
   /** Answers for the members of this node. */
   readonly exports: GroupExport;
   /**
-   * Makes the leader of a group seal it. @throws {WhorlError} If it is unknown
-   * whether it is sealed.
+   * Makes the leader of a group seal it.
+   *
+   * @throws {WhorlError} If it is unknown whether it is sealed.
    */
   readonly seal: (vnode: number) => Promise<void>;
   /** Whether to stop. */
@@ -417,8 +418,9 @@ class Importer {
 }
 
 /**
- * Resolves when `command` is applied. @throws {WhorlError} If that is unknown,
- * or the machine refuses it.
+ * Resolves when `command` is applied.
+ *
+ * @throws {WhorlError} If that is unknown, or the machine refuses it.
  */
 export function proposed(
   member: RaKvMember,

@@ -284,7 +284,9 @@ Deno.test("takeOver() copies changes made meanwhile, before and after its curren
 
 /**
  * Makes `group` write to `keys` in turn, between two questions more often than
- * any group remembers, and never rest. @returns How many questions have come.
+ * any group remembers, and never rest.
+ *
+ * @returns How many questions have come.
  */
 function neverRests(group: Group, keys: readonly Uint8Array[]): () => number {
   let questions = 0;

@@ -90,9 +90,10 @@ export function encodeGroupTable(table: GroupTable): RaKvValue {
 }
 
 /**
- * Decodes the output of {@linkcode encodeGroupTable}. @throws {WhorlError}
- * `store_format` if it is of another version, `value_corrupt` if it is
- * malformed.
+ * Decodes the output of {@linkcode encodeGroupTable}.
+ *
+ * @throws {WhorlError} `store_format` if it is of another version,
+ * `value_corrupt` if it is malformed.
  */
 export function decodeGroupTable(value: RaKvValue): GroupTable {
   const [format, groups] = list(value);

@@ -47,8 +47,9 @@ export interface GroupsNode {
   /** Calls about groups, of `RaKvMethods`. */
   readonly perform: (method: string, args: unknown) => Promise<unknown>;
   /**
-   * Calls another node. @throws {WhorlError} Its error, `timeout`, or
-   * `not_reachable`.
+   * Calls another node.
+   *
+   * @throws {WhorlError} Its error, `timeout`, or `not_reachable`.
    */
   readonly call: (
     node: string,

@@ -59,8 +59,10 @@ export class KeyQuestions {
   }
 
   /**
-   * Answers another node. @throws {WhorlError} `unknown_cluster` without a
-   * member here, `not_leader`, `moved`, `not_open` and the like.
+   * Answers another node.
+   *
+   * @throws {WhorlError} `unknown_cluster` without a member here, `not_leader`,
+   * `moved`, `not_open` and the like.
    */
   async keysHere(args: unknown): Promise<KeyChunk> {
     const { self, members } = this.#world;

@@ -29,8 +29,9 @@ export interface MemberQuestionsWorld {
   /** Nodes that have a member of `group`, according to all reachable nodes. */
   readonly find: (group: string) => Promise<readonly string[]>;
   /**
-   * Calls another node. @throws {WhorlError} Its error, `timeout`, or
-   * `not_reachable`.
+   * Calls another node.
+   *
+   * @throws {WhorlError} Its error, `timeout`, or `not_reachable`.
    */
   readonly call: (
     node: string,
@@ -62,8 +63,9 @@ export interface MemberQuestion<Answer> {
   /** Decodes the answer of `node`. @throws {WhorlError} `protocol_error`. */
   readonly read: (answer: unknown, node: string) => Answer;
   /**
-   * Whether a failure is final, so that no other member is asked. @default
-   * {none is}
+   * Whether a failure is final, so that no other member is asked.
+   *
+   * @default {none is}
    */
   readonly isFinal?: (error: WhorlError) => boolean;
 }
@@ -83,8 +85,10 @@ export class MemberQuestions {
 
   /**
    * The member of `group` on this node, once its state is as recent as
-   * everything acknowledged before. @throws {WhorlError} `unknown_cluster`
-   * without one, `not_leader` and the like.
+   * everything acknowledged before.
+   *
+   * @throws {WhorlError} `unknown_cluster` without one, `not_leader` and the
+   * like.
    */
   async confirmedHere(group: string): Promise<RaKvMember> {
     const member = this.memberHere(group);
@@ -195,7 +199,9 @@ export function confirmed(member: RaKvMember): Promise<void> {
 }
 
 /**
- * The field `name`, which is bytes. @throws {WhorlError} `invalid_argument`.
+ * The field `name`, which is bytes.
+ *
+ * @throws {WhorlError} `invalid_argument`.
  */
 export function bytesArgument(
   args: unknown,

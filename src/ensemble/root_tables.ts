@@ -77,8 +77,9 @@ export class RootTables {
   }
 
   /**
-   * Reads a table from the root, and whether it is formed. @returns Whether it
-   * was unknown.
+   * Reads a table from the root, and whether it is formed.
+   *
+   * @returns Whether it was unknown.
    */
   async read(generation: number): Promise<boolean> {
     const { raKv } = this.#world;
@@ -115,7 +116,9 @@ export class RootTables {
 
   /**
    * Makes the root store a table for a ring with these owners, unless it has
-   * one. @returns Whether it was unknown.
+   * one.
+   *
+   * @returns Whether it was unknown.
    */
   async write(
     generation: number,

@@ -67,8 +67,9 @@ export class ServedGroups {
   }
 
   /**
-   * Reads what `member` has not applied. @throws {WhorlError} If the log cannot
-   * be read.
+   * Reads what `member` has not applied.
+   *
+   * @throws {WhorlError} If the log cannot be read.
    */
   async read(member: ServedMember): Promise<void> {
     const { group, uid, appliedIndex, log } = member;

@@ -32,8 +32,9 @@ export class BulkConnections {
   }
 
   /**
-   * Returns the connection to `node`; the caller closes it when done. @throws
-   * {WhorlError} As `HandoffWorld.connect`.
+   * Returns the connection to `node`; the caller closes it when done.
+   *
+   * @throws {WhorlError} As `HandoffWorld.connect`.
    */
   async to(node: string): Promise<BulkConnection> {
     const { runtime } = this.#world;

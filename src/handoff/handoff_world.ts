@@ -59,8 +59,9 @@ export interface HandoffWorld {
    */
   held(): Promise<readonly HeldPartition[]>;
   /**
-   * Sends a request to one of its own vnodes; see `handoff_codec.ts`. @throws
-   * {WhorlError} Its error, or `timeout`.
+   * Sends a request to one of its own vnodes; see `handoff_codec.ts`.
+   *
+   * @throws {WhorlError} Its error, or `timeout`.
    */
   askVnode(
     module: string,
@@ -69,8 +70,9 @@ export interface HandoffWorld {
     timeoutMs: number,
   ): Promise<Uint8Array>;
   /**
-   * Opens a connection to `node`. @throws {WhorlError} `not_reachable`, and
-   * errors of the handshake.
+   * Opens a connection to `node`.
+   *
+   * @throws {WhorlError} `not_reachable`, and errors of the handshake.
    */
   connect(node: string): Promise<BulkConnection>;
   /** The data of `module` in these partitions is with their next owners. */

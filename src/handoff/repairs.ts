@@ -148,8 +148,9 @@ export class Repairs {
   }
 
   /**
-   * Their status, newest first. @param ownerOf The current owner of a
-   * partition.
+   * Their status, newest first.
+   *
+   * @param ownerOf The current owner of a partition.
    */
   statuses(ownerOf: (partition: number) => string): RepairStatus[] {
     return this.#repairs.map((repair) => ({

@@ -51,7 +51,9 @@ export interface SenderRule {
    */
   readonly spreads?: boolean;
   /**
-   * Whether to forward new writes until the ring has changed. @default {false}
+   * Whether to forward new writes until the ring has changed.
+   *
+   * @default {false}
    */
   readonly follows?: boolean;
 }

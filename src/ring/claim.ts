@@ -6,9 +6,9 @@
  *
  * 1. owned by claimants only, and balanced: no node owns two partitions more
  *    than another;
- * 2. with the fewest windows of 3 partitions in which a node stands twice, then
- *    of 4, up to the target N: a repeat there is a node that holds two replicas
- *    of the same keys. Windows go around the end of the ring;
+ * 2. with the fewest windows of 3 partitions that contain a node twice, then of
+ *    4, up to the target N: in such a repeat a node holds two replicas of the
+ *    same keys. Windows wrap around the end of the ring;
  * 3. reached with the fewest transfers.
  *
  * Two replicas on one node cost more than a transfer, since a transfer is paid
@@ -20,18 +20,19 @@
  * can't. Here claim is an optimisation problem, solved exactly where the best
  * rings are known and by a bounded search where they are not:
  *
- * - one or two nodes: no window of 3 is free of repeats, the fewest transfers
- *   decide, exact (`claim_pair.ts`);
- * - three nodes, and any number that equals the target N and divides the ring:
- *   the best rings are periodic but for at most two places, and the best fit
- *   among them is exact (`claim_layout.ts`);
- * - otherwise rings without a repeat are many. Nodes that join are placed where
- *   little has to move when some leave again (`claim_sharing.ts`,
- *   `claim_insertion.ts`), if nothing moves then but what balance demands; what
- *   leavers had is handed on along short chains (`claim_vacancies.ts`);
- * - for all others the ring with the fewest transfers is searched for
- *   (`claim_search.ts`). The search ends early when it meets a ring that is
- *   provably the best, and keeps the result otherwise.
+ * - one or two nodes: every window of 3 has a repeat, so the fewest transfers
+ *   decide, exactly (`claim_pair.ts`);
+ * - three nodes, or any number that equals the target N and divides the ring:
+ *   the best rings are periodic except at no more than two places, and the best
+ *   of them is found exactly (`claim_layout.ts`);
+ * - otherwise many rings have no repeat. Joining nodes are placed so that little
+ *   has to move when some leave again (`claim_sharing.ts`,
+ *   `claim_insertion.ts`), if that moves no more than balance requires;
+ *   partitions of leaving nodes are handed on along short chains
+ *   (`claim_vacancies.ts`);
+ * - in all other cases a search looks for the ring with the fewest transfers
+ *   (`claim_search.ts`). It ends early when it finds a ring that is provably the
+ *   best, and returns the best one found otherwise.
  *
  * The result depends on the input alone, not on the order of claimants, the
  * machine or the time, so every node computes the same.

@@ -10,11 +10,11 @@
  * problem.
  *
  * _Three nodes_, when 3 does not divide the ring (no ring size of Whorl is
- * divisible by 3): the third partition of a window is the third node, unless
- * it repeats the first, which reverses the direction of travel (`abc|bac`, one
- * window with a repeat), or the second (`abb`, two). Round a ring the direction
- * must come back, so there are two reversals or one double: two windows with a
- * repeat are the fewest. Each such ring is two runs of period 3, so all of them
+ * divisible by 3): the third partition of a window belongs to the third node,
+ * unless it repeats the first, which reverses the direction (`abc|bac`, one
+ * window with a repeat), or the second (`abb`, two). Going round a ring restores
+ * the direction, so there are two reversals or one double: at least two windows
+ * with a repeat. Each such ring consists of two runs of period 3, so all of them
  * can be tried with prefix sums, O(Q^2).
  *
  * @module

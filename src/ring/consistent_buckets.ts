@@ -5,7 +5,7 @@
  *
  *     consistent.bucket/NAME   true, for good
  *     consistent.root          the root ensemble: u48 id, its first members, and
- *                              whether all of them have been made
+ *                              whether all of them have been created
  *     consistent.taken_over    generation and size of the ring whose groups take over,
  *                              or have, as `1/16`: from then on there is no way back
  *

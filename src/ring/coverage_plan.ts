@@ -23,8 +23,9 @@ export interface CoverageQuery {
   /** Number of replicas of a key. */
   readonly n: number;
   /**
-   * Number of vnodes that must answer for each key space; at most `n`. @default
-   * {1}
+   * Number of vnodes that must answer for each key space; at most `n`.
+   *
+   * @default {1}
    */
   readonly primaryVnodeCoverage?: number;
   /**

@@ -53,18 +53,23 @@ export interface NodeFacts {
   /** The identity in its data directory. */
   readonly nodeId: string;
   /**
-   * What its version supports, as text. Only set by the node itself. @default
-   * {unchanged}
+   * What its version supports, as text. Only set by the node itself.
+   *
+   * @default {unchanged}
    */
   readonly capabilities?: string;
   /**
    * The ring it comes from; see `ring_origin.ts`. `null` removes an earlier
-   * value. @default {unchanged}
+   * value.
+   *
+   * @default {unchanged}
    */
   readonly origin?: string | null;
   /**
    * Other rings of which it may hold data, set or removed together with
-   * `origin`. @default {none}
+   * `origin`.
+   *
+   * @default {none}
    */
   readonly lostOrigins?: string | null;
 }

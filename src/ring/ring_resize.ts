@@ -3,12 +3,12 @@
  * allowed, who will own the partitions, and when.
  *
  *     staged ── commit ──► copying ◄─────────────────────────┐
- *                             │ all owners: nearly all is there  │ it took too long
+ *                             │ all owners: nearly all copied    │ it took too long
  *                             ▼                                  │
  *                          binding ──────────────────────────────┘
- *                             │ all owners: what is acknowledged is there
+ *                             │ all owners: everything acknowledged is there
  *                             ▼
- *                          reading ── all know, guests too ──► installed
+ *                          reading ── all know, also joining nodes ──► installed
  *     copying, binding ── abort, staged and committed ──► as it was
  *
  * Members learn of a phase one after the other, so members in consecutive

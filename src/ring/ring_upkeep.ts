@@ -65,7 +65,9 @@ export interface ResizeCare {
   readonly givesUpBinding?: boolean;
   /**
    * Whether everything is in place that the ring needs once it has its new
-   * size. @default {true}
+   * size.
+   *
+   * @default {true}
    */
   readonly mayInstall?: boolean;
 }
@@ -73,20 +75,20 @@ export interface ResizeCare {
 /**
  * Does what `ring` needs from its claimant `self`, in this order:
  *
- * 1. who joins with vnodes that would be taken for others of this ring joins no
- *    more; members that need no commit become valid;
- * 2. owners switch where transfers are complete; a resize whose members are not
- *    what they were is given up, and members that leave become valid if nobody
- *    could take over from them (after a split, everybody may be leaving); a resize
- *    comes to its next phase, and after the last one all owners switch;
- * 3. partitions of removed members go to others at once, those of leaving ones
- *    get a transfer if they have none, and transfers to members that can own
- *    nothing any more are planned anew; so is a ring in which a member owns
- *    nothing. All this waits while the ring is resized, unless somebody is gone
- *    who has, or is to have, a part in it: then the resize is given up;
- * 4. what a leaving member was to hand to one that is down goes to another;
- * 5. members that have exited and own nothing are members no longer;
- * 6. staged changes that make no sense any more are forgotten.
+ * 1. joining nodes whose vnodes would be mistaken for others of this ring are
+ *    dropped; members that need no commit become valid;
+ * 2. owners switch where transfers are complete; a resize that no longer fits the
+ *    members is aborted, and leaving members become valid if nobody could take
+ *    over from them (after a split, every member may be leaving); a resize enters
+ *    its next phase, and after the last one all owners switch;
+ * 3. partitions of removed members move to others at once, those of leaving
+ *    members get a transfer if they have none, and transfers to members that can
+ *    no longer own anything are replanned; so is a ring in which a member owns
+ *    nothing. All this waits during a resize, unless a node that has, or will
+ *    have, a part in it is gone: then the resize is aborted;
+ * 4. transfers from a leaving member to one that is down are redirected;
+ * 5. members that have exited and own nothing are removed;
+ * 6. staged changes that no longer make sense are dropped.
  *
  * @param targetN Number of consecutive partitions that should belong to
  * different nodes.
@@ -341,13 +343,15 @@ export function heirs(ring: Ring): string[] {
 /** How owners are replaced, and whether the ring is claimed anew. */
 export interface TargetOptions {
   /**
-   * The successor of each replaced node, for all its partitions. @default
-   * {none}
+   * The successor of each replaced node, for all its partitions.
+   *
+   * @default {none}
    */
   readonly replaced?: ReadonlyMap<string, string>;
   /**
-   * Whether to balance the ring although nothing in it requires that. @default
-   * {false}
+   * Whether to balance the ring although nothing in it requires that.
+   *
+   * @default {false}
    */
   readonly balance?: boolean;
 }

@@ -115,8 +115,9 @@ export class HistoryRecorder<Input, Output> {
   }
 
   /**
-   * The operation succeeded with `output`. @throws {RangeError} If it has
-   * already returned.
+   * The operation succeeded with `output`.
+   *
+   * @throws {RangeError} If it has already returned.
    */
   succeed(record: OperationRecord<Input, Output>, output: Output): void {
     this.#return(record, "ok");
@@ -125,8 +126,9 @@ export class HistoryRecorder<Input, Output> {
   }
 
   /**
-   * The operation certainly did not happen and will not. @throws {RangeError}
-   * If it has already returned.
+   * The operation certainly did not happen and will not.
+   *
+   * @throws {RangeError} If it has already returned.
    */
   fail(record: OperationRecord<Input, Output>, error: string): void {
     this.#return(record, "failed");
@@ -135,8 +137,9 @@ export class HistoryRecorder<Input, Output> {
   }
 
   /**
-   * The outcome of the operation is unknown. @throws {RangeError} If it has
-   * already returned.
+   * The outcome of the operation is unknown.
+   *
+   * @throws {RangeError} If it has already returned.
    */
   lose(record: OperationRecord<Input, Output>, error: string): void {
     this.#return(record, "unknown");

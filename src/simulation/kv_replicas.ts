@@ -92,8 +92,9 @@ export interface KeyReplicas {
 }
 
 /**
- * Groups what is stored by key. @param owners Host of the owner of each
- * partition.
+ * Groups what is stored by key.
+ *
+ * @param owners Host of the owner of each partition.
  */
 export function replicasByKey(
   stored: readonly StoredValue[],

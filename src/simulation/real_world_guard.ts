@@ -346,7 +346,9 @@ export class RealWorldGuard implements Disposable {
   }
 
   /**
-   * Refuses `call` if a simulation is running. @throws {RealWorldError} If so.
+   * Refuses `call` if a simulation is running.
+   *
+   * @throws {RealWorldError} If so.
    */
   refuse(call: string): void {
     if (!this.inside) return;

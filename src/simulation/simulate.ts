@@ -91,8 +91,9 @@ export interface SimulateOptions extends ScheduleOptions {
   /** Runs exactly this schedule instead of drawing one. */
   readonly schedule?: Schedule;
   /**
-   * Keeps every event, for reading; makes the run about half as fast. @default
-   * {false}
+   * Keeps every event, for reading; makes the run about half as fast.
+   *
+   * @default {false}
    */
   readonly trace?: boolean;
   /** A vnode module to test. @default {none; `kv` is always there} */
@@ -105,13 +106,15 @@ export interface SimulateOptions extends ScheduleOptions {
    */
   readonly acknowledgedMin?: number;
   /**
-   * Runs while clients work; the run continues until it has ended. @default
-   * {nothing}
+   * Runs while clients work; the run continues until it has ended.
+   *
+   * @default {nothing}
    */
   readonly script?: SimulationScript;
   /**
-   * Checks the run, in addition to what always holds. @default {for the default
-   * workload: what `kv` promises}
+   * Checks the run, in addition to what always holds.
+   *
+   * @default {for the default workload: what `kv` promises}
    */
   readonly check?: RunCheck;
   /** Further options of the nodes. */

@@ -577,8 +577,9 @@ export class SimulatedOperator {
   }
 
   /**
-   * The result of `act` on `machine`, or on some member. @throws {WhorlError}
-   * Its refusal, or `timeout`.
+   * The result of `act` on `machine`, or on some member.
+   *
+   * @throws {WhorlError} Its refusal, or `timeout`.
    */
   ask<T>(
     act: (node: WhorlNode) => Promise<T>,

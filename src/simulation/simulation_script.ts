@@ -53,8 +53,9 @@ export interface ScriptContext {
   /** Waits for so many virtual milliseconds. */
   sleep(ms: number): Promise<void>;
   /**
-   * Waits until `holds`. @throws {Error} If it does not within `limitMs`
-   * virtual milliseconds.
+   * Waits until `holds`.
+   *
+   * @throws {Error} If it does not within `limitMs` virtual milliseconds.
    */
   until(
     what: string | (() => string),
@@ -83,8 +84,9 @@ export interface ScriptContext {
    */
   hide(index: number): string;
   /**
-   * The result of `act` on a node. @throws Its error, or that the node died
-   * meanwhile.
+   * The result of `act` on a node.
+   *
+   * @throws Its error, or that the node died meanwhile.
    */
   ask<T>(index: number, act: (node: WhorlNode) => Promise<T>): Promise<T>;
   /** Deletes a partition from a node's disk, without the node knowing. */

@@ -79,8 +79,10 @@ export class VirtualTime {
   readonly #observers = new Set<() => void>();
 
   /**
-   * A clock at 0. @param watch Notified when simulated code runs. @default
-   * {nobody}
+   * A clock at 0.
+   *
+   * @param watch Notified when simulated code runs.
+   * @default {nobody}
    */
   constructor(watch: TurnWatch = { inside: false }) {
     this.#watch = watch;
@@ -120,7 +122,8 @@ export class VirtualTime {
    * Calls `callback` once, `afterMs` milliseconds from now; never
    * synchronously.
    *
-   * @param owner Told that it is due, and calls it. @default {it is just called}
+   * @param owner Told that it is due, and calls it.
+   * @default {it is just called}
    */
   schedule(
     afterMs: number,
@@ -164,7 +167,8 @@ export class VirtualTime {
    * Runs events until `done` returns true, which is asked after each event, or
    * until `untilMs`, where the clock then stands.
    *
-   * @param eventsMax Most events that may happen. @default {10 million}
+   * @param eventsMax Most events that may happen.
+   * @default {10 million}
    */
   async run(
     untilMs: number,

@@ -46,7 +46,8 @@ export interface WorkloadOperation {
    *
    * @param key Its key; checkers look at each key by itself.
    * @param input The operation, as plain data.
-   * @param timeoutMs Its deadline, in milliseconds. @default {5000}
+   * @param timeoutMs Its deadline, in milliseconds.
+   * @default {5000}
    * @returns The result of `act`, or undefined if it failed.
    */
   record<Output>(

@@ -85,7 +85,9 @@ export interface AcknowledgedWritesOptions extends ReadGuarantees {
   readonly counts?: ((record: KvRecord) => boolean) | undefined;
   /**
    * Most dots that one write can get: the number of replicas, since each may be
-   * asked to coordinate. @default {3}
+   * asked to coordinate.
+   *
+   * @default {3}
    */
   readonly copiesMax?: number | undefined;
 }

@@ -38,8 +38,9 @@ interface Trouble {
 }
 
 /**
- * Reports operations that should have succeeded and did not. @param
- * loadBeganAtMs Origin of the times of faults.
+ * Reports operations that should have succeeded and did not.
+ *
+ * @param loadBeganAtMs Origin of the times of faults.
  */
 export function checkAvailability(
   records: readonly OperationRecord<KvInput, KvOutput>[],

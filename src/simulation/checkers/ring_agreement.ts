@@ -37,7 +37,9 @@ export interface RingSighting {
   /** Its ring, or the ring encoded as gossiped. */
   readonly ring: Ring | Uint8Array;
   /**
-   * The partitions it serves as their owner. @default {unknown, not checked}
+   * The partitions it serves as their owner.
+   *
+   * @default {unknown, not checked}
    */
   readonly serves?: readonly number[] | undefined;
 }

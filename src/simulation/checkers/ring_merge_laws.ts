@@ -22,7 +22,9 @@ import type { Violation } from "./violation.ts";
 export interface RingMergeLawsOptions {
   /**
    * Most distinct rings to check; if there are more, they are sampled evenly
-   * from the whole run. @default {12}
+   * from the whole run.
+   *
+   * @default {12}
    */
   readonly ringsMax?: number | undefined;
   /** The merge to check. @default {mergeRings} */

@@ -9,7 +9,7 @@
  * import { RingWatch } from "./ring_watch.ts";
  *
  * const watch = new RingWatch();
- * // watch.see("n1", ring, 5) for each ring that n1 goes by
+ * // watch.see("n1", ring, 5) for each ring that n1 uses
  * if (watch.violations.length > 0) throw new Error(watch.violations[0]?.message);
  * ```
  *

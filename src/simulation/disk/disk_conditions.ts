@@ -48,13 +48,15 @@ export interface DiskOptions {
   /** Source of its random draws. */
   readonly chance: Chance;
   /**
-   * How long a sync takes, and whether the disk lies about it. @default {syncs
-   * take no time and are honest}
+   * How long a sync takes, and whether the disk lies about it.
+   *
+   * @default {syncs take no time and are honest}
    */
   readonly weather?: DiskWeather;
   /**
-   * Longest time of any other call, in milliseconds. @default {0, the next
-   * event}
+   * Longest time of any other call, in milliseconds.
+   *
+   * @default {0, the next event}
    */
   readonly operationMsMax?: number;
 }

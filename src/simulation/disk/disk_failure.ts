@@ -21,8 +21,9 @@ const FAILURES = {
 export type FailureCode = keyof typeof FAILURES;
 
 /**
- * The error of a failed call on files. @param call The call and its path, if
- * Deno includes them, as in `open '/a'`.
+ * The error of a failed call on files.
+ *
+ * @param call The call and its path, if Deno includes them, as in `open '/a'`.
  */
 export function fileError(code: FailureCode, call?: string): Error {
   const [name, number, words] = FAILURES[code];

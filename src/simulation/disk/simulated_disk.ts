@@ -117,7 +117,8 @@ export class SimulatedDisk extends DiskConditions {
    * Crashes processes: `process` is the death of the process alone, `power`
    * also loses the memory of the machine.
    *
-   * @param disk Of the one process that dies. @default {all}
+   * @param disk Of the one process that dies.
+   * @default {all}
    */
   crash(how: "process" | "power", disk?: Disk): void {
     for (const life of this.#lives) {
@@ -149,8 +150,10 @@ export class SimulatedDisk extends DiskConditions {
    * Damages one bit of something that `mayHit` allows, and returns what;
    * `undefined` if there is nothing.
    *
-   * @param mayHit @default {isStoredValue}
-   * @param bytesOf How many leading bytes of a file may be hit. @default {all}
+   * @param mayHit
+   * @default {isStoredValue}
+   * @param bytesOf How many leading bytes of a file may be hit.
+   * @default {all}
    */
   rot(
     mayHit: (target: RotTarget) => boolean = isStoredValue,

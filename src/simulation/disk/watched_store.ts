@@ -47,8 +47,9 @@ export interface StoreWatch {
 }
 
 /**
- * `store`, with its writes reported to `watch`. @param damage What its disk has
- * done so far.
+ * `store`, with its writes reported to `watch`.
+ *
+ * @param damage What its disk has done so far.
  */
 export async function watchedStore(
   store: Store,

@@ -167,8 +167,8 @@ export class SimulatedNetwork {
    * was written, and resets connections with unread bytes.
    *
    * @param powerLost Whether the machine died with it. Then nobody is notified,
-   * and the host is silent until the next incarnation begins on it. @default
-   * {false}
+   * and the host is silent until the next incarnation begins on it.
+   * @default {false}
    */
   processDied(process: SimulatedProcess, powerLost = false): void {
     const life = this.#lives.get(process);

@@ -49,7 +49,9 @@ import {
 export interface RaKvWorkloadOptions {
   /**
    * Number of keys of each cluster that all clients share, besides those with a
-   * TTL and those of batches. @default {4}
+   * TTL and those of batches.
+   *
+   * @default {4}
    */
   readonly keys?: number;
   /** Number of clusters. @default {1} */

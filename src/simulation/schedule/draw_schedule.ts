@@ -70,25 +70,30 @@ export interface ScheduleOptions {
   /** The type of schedule. @default {"small"} */
   readonly profile?: ScheduleProfile;
   /**
-   * Number of nodes, from 1 to 16. @default {3; in the profile `membership`
-   * drawn from 1 to 4, in `raft` 3 or 5}
+   * Number of nodes, from 1 to 16.
+   *
+   * @default {3; in the profile `membership` drawn from 1 to 4, in `raft` 3 or
+   * 5}
    */
   readonly nodes?: number;
   /**
-   * Number of further machines whose nodes may join, from 0 to 16. @default {0;
-   * in the profile `membership` drawn from 1 to 3}
+   * Number of further machines whose nodes may join, from 0 to 16.
+   *
+   * @default {0; in the profile `membership` drawn from 1 to 3}
    */
   readonly spares?: number;
   /** Partitions of the ring: a power of two from 8 to 1024. @default {8} */
   readonly ringSize?: number;
   /**
-   * Number of operations of all clients together. @default {50; in the profile
-   * `membership` 60, in `raft` 120}
+   * Number of operations of all clients together.
+   *
+   * @default {50; in the profile `membership` 60, in `raft` 120}
    */
   readonly operations?: number;
   /**
-   * Number of clients, each with one operation at a time. @default {drawn from
-   * 2 to 5; in the profile `raft` from 3 to 8}
+   * Number of clients, each with one operation at a time.
+   *
+   * @default {drawn from 2 to 5; in the profile `raft` from 3 to 8}
    */
   readonly clients?: number;
   /** Types of fault that may be drawn. @default {all} */
@@ -96,8 +101,9 @@ export interface ScheduleOptions {
   /** How long load and faults last, in virtual milliseconds. @default {drawn from 3,000 to 9,000} */
   readonly loadMs?: number;
   /**
-   * Whether nodes start with a shared ring, or join one by one. @default
-   * {drawn: one run in eight joins}
+   * Whether nodes start with a shared ring, or join one by one.
+   *
+   * @default {drawn: one run in eight joins}
    */
   readonly start?: Schedule["start"];
 }

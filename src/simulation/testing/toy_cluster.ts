@@ -33,8 +33,9 @@ interface ToyNode {
 }
 
 /**
- * Runs `schedule` on the toy. @param honest Whether it acknowledges only after
- * its sync, without the bug.
+ * Runs `schedule` on the toy.
+ *
+ * @param honest Whether it acknowledges only after its sync, without the bug.
  */
 export function runToy(
   schedule: Schedule,
