@@ -13,6 +13,7 @@ import {
   versionDescends,
   type VersionVector,
 } from "../causality/version_vector.ts";
+import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
 import {
   type ClusterId,
   memberDot,
@@ -39,11 +40,6 @@ import {
 } from "./ring_generations.ts";
 import { originFacts, originsIn } from "./ring_origin.ts";
 import { type RingMeta, type RingMetaValue, setMeta } from "./stamped.ts";
-
-/** Fewest partitions of a ring. */
-export const RING_SIZE_MIN = 8;
-/** Most partitions of a ring. */
-export const RING_SIZE_MAX = 1024;
 
 /** What a node publishes about itself in the ring. */
 export interface NodeFacts {

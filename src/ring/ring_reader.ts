@@ -26,7 +26,8 @@ import type {
   TransferProgress,
 } from "./ring.ts";
 import { STAGED_ACTIONS, statusesByStrength } from "./ring.ts";
-import { checkRingSize, RING_SIZE_MAX } from "./ring_change.ts";
+import { RING_SIZE_MAX } from "./chash.ts";
+import { checkRingSize } from "./ring_change.ts";
 import {
   FIRST_GENERATION,
   GENERATIONS_KEPT,

@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { RING_SIZE_MIN } from "../../ring/chash.ts";
 import type {
   DiskWeather,
   GroupPlan,
@@ -22,8 +23,6 @@ import type {
   Schedule,
 } from "./schedule.ts";
 
-/** Smallest ring to try; nodes refuse smaller ones. */
-const RING_SIZE_MIN = 8;
 /** Durations are not halved below this, in virtual milliseconds. */
 const DURATION_MS_MIN = 1;
 /**
