@@ -102,7 +102,7 @@ function preflistOf(key: string, ringSize = 64): number[] {
   );
 }
 
-Deno.test("tanodb does what its README says", async (t) => {
+Deno.test("tanodb does what its README shows", async (t) => {
   const readme = await Deno.readTextFile(
     new URL("../../examples/tanodb/README.md", import.meta.url),
   );
@@ -141,7 +141,7 @@ Deno.test("tanodb stores each key of a bucket on the same three partitions as ri
   assertEquals(rows.flatMap(({ keys }) => keys).length, 30);
 });
 
-Deno.test("tanodb's rows move to their partitions when the ring is resized", async () => {
+Deno.test("tanodb's rows move to where they belong when the ring is resized", async () => {
   await using nodes = await startNodes();
   await nodes.start("dev1");
   const dev1 = nodes.node("dev1");
@@ -235,7 +235,7 @@ Deno.test("tanodb answers the same over HTTP and at its prompt, and counts both"
   assertEquals(await dev1.end(), 0);
 });
 
-Deno.test("tanodb works without one of three nodes, which gets what it missed when it is back", async () => {
+Deno.test("tanodb continues without one of three nodes, which catches up when it is back", async () => {
   await using nodes = await startNodes();
   await Promise.all([
     nodes.start("dev1"),
@@ -349,7 +349,7 @@ Deno.test("tanodb works without one of three nodes, which gets what it missed wh
   for (const node of [back, dev3, dev1]) assertEquals(await node.end(), 0);
 });
 
-Deno.test("tanodb prints usage, and why it cannot start", async () => {
+Deno.test("tanodb shows its usage, and what keeps it from starting", async () => {
   const program = new URL("../../examples/tanodb/main.ts", import.meta.url);
   await using lost = new PromptProcess(["-A", program.href]);
   assertEquals(await lost.code(), 2);
