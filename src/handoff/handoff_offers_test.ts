@@ -14,7 +14,10 @@ const SOURCE = "b@host";
 /** The partition that comes back. */
 const RETURNING = 5;
 
-/** The handoffs of a node that owns everything and takes one transfer at a time. */
+/**
+ * The handoffs of a node that owns everything and allows one transfer at a
+ * time.
+ */
 class Setting implements Disposable {
   readonly runtime = new ManualRuntime();
   readonly process: HandoffProcess;
@@ -87,7 +90,7 @@ class Setting implements Disposable {
     );
   }
 
-  /** A hint for a partition wants to come; resolves to whether it may. */
+  /** Offers a hinted handoff; resolves to whether it may begin. */
   offer(transfer: number): Promise<boolean> {
     return this.#offer({
       transfer,
@@ -136,7 +139,7 @@ class Setting implements Disposable {
   }
 }
 
-Deno.test("HandoffProcess lets a transfer begin as soon as the one it waited for has ended", async () => {
+Deno.test("HandoffProcess accepts a waiting transfer as soon as another one ends", async () => {
   using setting = new Setting();
   assertEquals(await setting.offer(1), true);
   const second = setting.offer(2);
@@ -153,7 +156,7 @@ Deno.test("HandoffProcess refuses a transfer that has waited long enough", async
   assertEquals(await second, false);
 });
 
-Deno.test("HandoffProcess keeps no room for a transfer whose source has given it up while it waited", async () => {
+Deno.test("HandoffProcess keeps no slot for a transfer that was withdrawn while it waited", async () => {
   using setting = new Setting();
   assertEquals(await setting.offer(1), true);
   const second = setting.offer(2);

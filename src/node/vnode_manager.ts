@@ -156,7 +156,7 @@ interface ModuleMasters {
   readonly links: readonly VnodeMasterLink[];
 }
 
-/** The masters of a node; see the module's text. */
+/** The masters of a node; see the module comment. */
 export class VnodeManager {
   #options: VnodeManagerOptions;
   #modules = new Map<number, ModuleMasters>();
