@@ -1,12 +1,12 @@
 /**
- * A client of a simulated cluster: it carries out its operations one after the
- * other and writes down what it saw. It lives on a host of its own and either
- * calls into a node that runs, as an application inside a node does, or talks
- * to the cluster over a connection, as one outside does. One outside whose node
- * knows of too few vnodes again and again turns to another node, as the
- * application or the load balancer before it would: else a node that is cut off,
- * and to which all clients happen to be connected, makes a run of which nothing
- * can be learnt.
+ * A client of a simulated cluster: it performs its operations one after the
+ * other and records what it saw. It lives on a host of its own and either calls
+ * into a running node, as an application inside a node does, or talks to the
+ * cluster over a connection, as an external client does. An external client
+ * whose node repeatedly knows of too few vnodes connects to another one, as an
+ * application or a load balancer in front of it would: otherwise a node that is
+ * cut off, and to which all clients happen to be connected, makes a run that
+ * shows nothing.
  *
  * @module
  */
@@ -31,14 +31,23 @@ import { runtimeOf, SimulatedProcess } from "./simulated_process.ts";
 import { traceLog } from "./trace/trace_log.ts";
 import type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 
-/** How much later than its deadline an operation may be answered, in milliseconds: coarse timers, and the way back. */
+/**
+ * How long after its deadline an operation may be answered, in milliseconds:
+ * coarse timers, and the way back.
+ */
 export const ANSWER_GRACE_MS = 1_000;
-/** How long a client waits before it looks again for a node that runs, in milliseconds. */
+/**
+ * How long a client waits before it looks for a running node again, in
+ * milliseconds.
+ */
 const LOOK_AGAIN_MS = 50;
-/** Times in a row that a node may know of too few vnodes before a client outside turns to another one. */
+/**
+ * Operations in a row that a node may refuse for too few vnodes before an
+ * external client connects to another node.
+ */
 const TURNS_AFTER_REFUSALS = 3;
 
-/** What a client finds in the place of a disk. */
+/** A client has no disk. */
 const NO_DISK = new Proxy({} as Disk, {
   get: () => {
     throw new Error("A client of a simulation has no disk");
@@ -51,7 +60,7 @@ export interface ClientOptions {
   readonly cluster: SimulatedCluster;
   readonly history: HistoryRecorder<unknown, unknown>;
   readonly workload: Workload;
-  /** Told of what no client should ever see. */
+  /** Called for what no client should ever see. */
   readonly onViolation: (violation: Violation) => void;
 }
 
@@ -65,11 +74,11 @@ export class SimulatedClient {
   readonly #chance: Chance;
   readonly #session = new Map<string, unknown>();
   #connection: WhorlClient | undefined;
-  /** The node it has turned away from last. */
+  /** The node it left last. */
   #left: string | undefined;
   /** Refusals in a row by the node it is connected to. */
   #refusals = 0;
-  /** Connections it has turned away from, until they are closed. */
+  /** Resolves when the connections it has left are closed. */
   #closing: Promise<unknown> = Promise.resolve();
 
   constructor(options: ClientOptions) {
@@ -87,7 +96,7 @@ export class SimulatedClient {
     );
   }
 
-  /** Carries out the operations of these numbers, each not before its time. */
+  /** Performs the operations with these numbers, each not before its time. */
   async run(
     operations: readonly { readonly number: number; readonly atMs: number }[],
   ): Promise<void> {
@@ -97,7 +106,8 @@ export class SimulatedClient {
       try {
         await workload(this.#operation(number));
       } catch (error) {
-        // What the cluster refuses is recorded; this is the workload's own.
+        // The cluster's refusals are recorded; this is an error of the
+        // workload.
         this.#options.onViolation({
           check: "workload",
           message: `Operation ${number} of the workload threw: ${
@@ -120,7 +130,7 @@ export class SimulatedClient {
     this.#connection = undefined;
   }
 
-  /** Takes note of how an operation over its connection ended: with `code`, or well. */
+  /** Notes how an operation over its connection ended: with the error `code`, or well. */
   #heard(code: string | undefined): void {
     this.#refusals = code === "insufficient_vnodes" ? this.#refusals + 1 : 0;
     if (this.#refusals < TURNS_AFTER_REFUSALS || this.#known.length < 2) return;
@@ -140,7 +150,7 @@ export class SimulatedClient {
     return this.#machines.filter((machine) => cluster.stays(machine));
   }
 
-  /** Timers it has left. */
+  /** Number of timers still set. */
   get pendingTimers(): number {
     return this.#process.pendingTimers;
   }
@@ -207,7 +217,7 @@ export class SimulatedClient {
     return result;
   }
 
-  /** Through a node that runs now: the client's own if possible. */
+  /** Through a running node: the client's own if possible. */
   async #inside<Output>(
     act: (access: ClusterAccess) => Promise<Output>,
     id: number,
@@ -268,7 +278,10 @@ export class SimulatedClient {
     }
   }
 
-  /** Begins `act` in `process` and waits for its answer, for the death of the machine, or too long. */
+  /**
+   * Starts `act` in `process` and waits for its answer, the death of the
+   * machine, or a timeout.
+   */
   #answered<Output>(
     process: SimulatedProcess,
     machine: SimulatedMachine | undefined,
@@ -278,7 +291,7 @@ export class SimulatedClient {
   ): Promise<Output> {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
-        // While it stood still it owed nothing, and has a moment afterwards.
+        // A paused process owes no answer, and gets a grace period afterwards.
         const graceMs = process.resumedAtMs + ANSWER_GRACE_MS - process.now();
         if (graceMs > 0) {
           overdue = process.setTimer(graceMs, giveUp);
@@ -337,7 +350,7 @@ export class SimulatedClient {
   }
 }
 
-/** Whether what failed with `error` may yet happen, or have happened. */
+/** Whether what failed with `error` may have happened, or may still happen. */
 function mayHaveHappened(error: WhorlError): boolean {
   return error.details["outcomeUnknown"] !== false &&
     (kvOutcomeUnknown(error) || raKvOutcomeUnknown(error));
