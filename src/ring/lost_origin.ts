@@ -11,14 +11,14 @@ import type { Ring } from "./ring.ts";
 import { type RingOrigin, sizeOfGeneration } from "./ring_generations.ts";
 
 /**
- * Which generation a node has gone by in `before` that is another one in `after`, the
- * ring of its cluster that it goes by now; `null` if there is none. Where all that is
+ * Which generations a node has gone by in `before` that are other ones in `after`, the
+ * ring of its cluster that it goes by now: that of its owners, that of a resize, or both. Where all that is
  * left is copies for a resize that was given up, the vnodes they came from have it. If the ring
  * goes back to an earlier phase of a resize that some have read by, the resize is to
  * be given up and begun anew, unless buckets are consistent: their groups have taken
  * over, and it goes on to its end.
  */
-export function lostOrigin(before: Ring, after: Ring): RingOrigin | null {
+export function lostOrigins(before: Ring, after: Ring): RingOrigin[] {
   const { current, resize } = before.ownership.generations;
   const mayHave = [
     { generation: current, size: before.size, isRead: true },
@@ -28,14 +28,12 @@ export function lostOrigin(before: Ring, after: Ring): RingOrigin | null {
       isRead: resize.phase === "reading",
     }],
   ];
-  for (const { generation, size, isRead } of mayHave) {
+  return mayHave.filter(({ generation, size, isRead }) => {
     const sizeNow = sizeOfGeneration(after, generation);
-    const isLost = sizeNow === undefined ||
+    return sizeNow === undefined ||
       sizeNow !== size && (isRead || sizeNow !== 0) ||
       isRead && !isReadIn(after, generation) && !hasConsistentBuckets(after);
-    if (isLost) return { generation, size };
-  }
-  return null;
+  }).map(({ generation, size }) => ({ generation, size }));
 }
 
 /** Whether `generation` is, or was, that of a ring which was read. */

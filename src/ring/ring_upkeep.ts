@@ -42,7 +42,13 @@ import {
 } from "./consistent_buckets.ts";
 import type { RingOrigin } from "./ring_generations.ts";
 import { mistakenInResize, mistakenMembers } from "./ring_origin.ts";
-import { allReported, hasNoWayBack, resizedOwners } from "./ring_resize.ts";
+import {
+  allReported,
+  goesTo,
+  hasNoWayBack,
+  originOfResize,
+  resizedOwners,
+} from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
 
 /** A ring that was tended, and why it changed. */
@@ -140,6 +146,10 @@ export function tendRing(
       "the resize goes on for which groups of consistent buckets have taken over",
     );
   goOn();
+  go(
+    keepTo(current, self),
+    "groups of consistent buckets take over for the resize that is read",
+  );
   go(...tendResize(current, self, resize));
   if (current.ownership.generations.resize === null) {
     go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
@@ -211,10 +221,7 @@ function read(ring: Ring, self: string): Ring {
   const reading = enterResizePhase(ring, self, "reading");
   return resize === null || !hasConsistentBuckets(ring)
     ? reading
-    : markTakenOver(reading, self, {
-      generation: resize.generation,
-      size: resize.owners.length,
-    });
+    : markTakenOver(reading, self, originOfResize(resize));
 }
 
 /** The ring to come whose groups of consistent buckets have taken over, or may; `null` if there is none. */
@@ -244,6 +251,21 @@ function resume(ring: Ring, self: string, targetN: number): Ring {
       resizedOwners(owners, taken.size, able, targetN),
     )
     : ring;
+}
+
+/**
+ * `ring` with the mark of the resize under way if consistent buckets are read by that,
+ * and another one is marked: a claimant who owned nothing has made a ring be read that
+ * no owner has heard of. The groups of an owner take over for no other ring than the
+ * one it goes by, and none comes to be read before each owner has said that it goes by
+ * it. So this one goes on, and the other one is void.
+ */
+function keepTo(ring: Ring, self: string): Ring {
+  const { resize } = ring.ownership.generations;
+  const taken = takenOverBy(ring);
+  return resize?.phase !== "reading" || taken === null || goesTo(ring, taken)
+    ? ring
+    : markTakenOver(ring, self, originOfResize(resize));
 }
 
 /** Whether each member that counts has reported for itself: any of them may be the next claimant. */

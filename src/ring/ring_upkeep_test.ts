@@ -26,6 +26,7 @@ import {
   markTakenOver,
   takenOverBy,
 } from "./consistent_buckets.ts";
+import type { RingResize } from "./ring_generations.ts";
 import { mergeRings } from "./ring_merge.ts";
 import { ABORT_RESIZE, refuseBeside, refuseResize } from "./ring_resize.ts";
 import { assumeDone, heirs, ownsNothing, tendRing } from "./ring_upkeep.ts";
@@ -413,9 +414,55 @@ Deno.test("tendRing() gives a resize up for the one that another part of the clu
       assertEquals([resize?.owners.length, sizes[1]], [16, 16]);
     }
   }
-  const reading = taken(enterResizePhase(later, "a", "reading"));
-  const kept = tendRing(reading, "a", TARGET_N, () => true, {
-    mayInstall: false,
-  }).ring;
-  assertEquals(kept, reading);
+  for (const other of [later, begun(ring, 32)]) {
+    const reading = enterResizePhase(other, "a", "reading");
+    const kept = tendRing(taken(reading), "a", TARGET_N, () => true, {
+      mayInstall: false,
+    }).ring;
+    assertEquals(kept.ownership, reading.ownership);
+    // The other one is void, and does not go on when this one is done.
+    const { resize } = other.ownership.generations;
+    const { generation } = resize as RingResize;
+    assertEquals(takenOverBy(kept), { generation, size: 32 });
+    const done = tended(kept);
+    assertEquals(
+      [done.size, done.ownership.generations.resize],
+      [32, null],
+    );
+  }
+});
+
+Deno.test("tendRing() comes to one of two resizes that are both read, whichever part hears of the other", () => {
+  const ring = markConsistent(cluster(8, "a", "b"), "a", bucket);
+  const read = (claimed: Ring, claimant: string, size: number) =>
+    markTakenOver(
+      enterResizePhase(
+        beginResize(claimed, claimant, Array<string>(size).fill("b")),
+        claimant,
+        "reading",
+      ),
+      claimant,
+      { generation: 1, size },
+    );
+  const ofA = read(ring, "a", 16);
+  const ofB = read(takeOverClaim(ring, "b"), "b", 32);
+  // The mark that wins is not of the ownership that does.
+  for (
+    const winner of [ofB, markTakenOver(ofB, "b", { generation: 1, size: 32 })]
+  ) {
+    const stale = markTakenOver(ofA, "a", { generation: 1, size: 16 });
+    for (const left of [ofA, stale]) {
+      const heard = mergeRings(left, winner);
+      assertEquals(heard, mergeRings(winner, left));
+      const waits = { mayInstall: false };
+      const { ring: kept } = tendRing(heard, "b", TARGET_N, () => true, waits);
+      assertEquals(takenOverBy(kept), { generation: 1, size: 32 });
+      assertEquals(
+        kept.ownership.generations.resize,
+        ofB.ownership.generations.resize,
+      );
+      const again = tendRing(kept, "b", TARGET_N, () => true, waits).ring;
+      assertEquals(again, kept);
+    }
+  }
 });
