@@ -6,15 +6,20 @@
  *     number = generation mod 64 * 1024 + partition
  *
  * A ring that was never resized is of generation 0, so its vnodes have the numbers
- * of their partitions. A generation that was aborted is never used again, as a
+ * of their partitions. Each further generation has the next number that says its
+ * size, which is modulo 8 its power of two from 8 on: claimants of two parts of a split
+ * cluster, who know nothing of each other, give one number to rings of one size only,
+ * where it stands for the same keys. A generation that was aborted is never used again, as a
  * node that was away may still hold some of it.
  *
  * @module
  */
-import { RING_SIZE_MAX } from "./chash.ts";
+import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
 
 /** Generations of which the sizes are known, and that vnode numbers can tell apart. */
 export const GENERATIONS_KEPT = 64;
+/** Sizes that a ring may have; numbers of generations tell them apart. */
+const RING_SIZES = Math.log2(RING_SIZE_MAX / RING_SIZE_MIN) + 1;
 
 /**
  * How far a resize is, in this order.
@@ -266,26 +271,47 @@ export function resizeBegun(
   version: number,
   origins: readonly RingOrigin[] = [],
 ): RingGenerations {
-  const taken = new Set(
-    origins.map(({ generation }) => firstVnodeOf(generation)),
-  );
-  let generation = before.newest + 1;
-  const sizes = [...before.sizes.length === 0 ? [size] : before.sizes];
-  while (
-    taken.has(firstVnodeOf(generation)) &&
-    generation - before.current < GENERATIONS_KEPT - 1
-  ) {
-    // As if it had been aborted.
-    sizes.push(0);
-    generation++;
-  }
+  const generation = nextGeneration(before, owners.length, origins);
+  const sizes = [
+    ...before.sizes.length === 0 ? [size] : before.sizes,
+    // As if those between had been aborted.
+    ...new Array<number>(generation - before.newest - 1).fill(0),
+    owners.length,
+  ];
   return {
     current: before.current,
     newest: generation,
-    sizes: [...sizes, owners.length].slice(-GENERATIONS_KEPT),
+    sizes: sizes.slice(-GENERATIONS_KEPT),
     staged: null,
     resize: resizeTo(generation, owners, term, version),
   };
+}
+
+/**
+ * The number of a generation of `size` partitions. If so many resizes were given up
+ * that none is left which says the size, it is one that is free; if no such either,
+ * the last one.
+ */
+function nextGeneration(
+  { current, newest }: RingGenerations,
+  size: number,
+  origins: readonly RingOrigin[],
+): number {
+  const taken = new Set(
+    origins.map(({ generation }) => firstVnodeOf(generation)),
+  );
+  const last = Math.max(newest + 1, current + GENERATIONS_KEPT - 1);
+  const free: number[] = [];
+  for (let generation = newest + 1; generation <= last; generation++) {
+    if (!taken.has(firstVnodeOf(generation))) free.push(generation);
+  }
+  return free.find((generation) => saysSize(generation, size)) ??
+    free[0] ?? last;
+}
+
+/** Whether the number of a generation says that its ring has `size` partitions. */
+function saysSize(generation: number, size: number): boolean {
+  return generation % RING_SIZES === Math.log2(size / RING_SIZE_MIN);
 }
 
 /** A resize that begins in the ownership of `term` and `version`. */

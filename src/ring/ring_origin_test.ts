@@ -41,7 +41,7 @@ Deno.test("originText() is about rings of which one was resized", () => {
   // The numbers are the same now, and will not be when the cluster is resized again.
   assertEquals(
     originText(resized(aloneOf("b", 8), 32), resized(never, 32)),
-    "1/32",
+    "2/32",
   );
 });
 
@@ -69,7 +69,7 @@ Deno.test("vnodes that a member came with are former ones, in as many partitions
   const origins = originsOf(ring, "b");
   assertEquals(vnodeSizes(ring).get(0), 16);
   assertEquals(vnodeSizes(ring, origins).get(0), 32);
-  assertEquals(vnodeSizes(ring, origins).get(firstVnodeOf(1)), 32);
+  assertEquals(vnodeSizes(ring, origins).get(firstVnodeOf(2)), 32);
   assertEquals(formerVnodes(ring, origins), [0]);
   assertEquals(ageOfVnode(ring, 20, origins), "former");
 
@@ -78,18 +78,18 @@ Deno.test("vnodes that a member came with are former ones, in as many partitions
   assertEquals(ageOfVnode(ring, theirs), "unknown");
   assertEquals(ageOfVnode(ring, theirs, [unknown]), "former");
 
-  const present = { generation: 1, size: 32 };
-  assertEquals(ageOfVnode(ring, firstVnodeOf(1), [present]), "present");
+  const present = { generation: 2, size: 32 };
+  assertEquals(ageOfVnode(ring, firstVnodeOf(2), [present]), "present");
 });
 
 Deno.test("vnodes that a member came with are as many as its own ring had, also where the ring has others by their numbers", () => {
-  const ring = joined(resized(aloneOf("a", 16), 32), "1/64");
+  const ring = joined(resized(aloneOf("a", 16), 32), "2/64");
   const origins = originsOf(ring, "b");
-  const first = firstVnodeOf(1);
+  const first = firstVnodeOf(2);
   assertEquals(mistakenMembers(ring), ["b"]);
   assertEquals(vnodeSizes(ring, origins).get(first), 64);
   assertEquals(vnodeSizes(ring).get(first), 32);
-  assertEquals(vnodeSizes(ring, [{ generation: 1, size: 8 }]).get(first), 32);
+  assertEquals(vnodeSizes(ring, [{ generation: 2, size: 8 }]).get(first), 32);
   const told = setOrigins(ring, "b", [], 1);
   assertEquals([mistakenMembers(told), originOf(told, "b")], [[], null]);
   assertEquals(setOrigins(told, "b", [], 1), told);
@@ -99,7 +99,7 @@ Deno.test("setOrigins() keeps what else a member may have beside where it comes 
   const all = [
     { generation: 1, size: 64 },
     { generation: 2, size: 16 },
-    { generation: 3, size: 8 },
+    { generation: 8, size: 8 },
   ];
   const came = joined(aloneOf("a", 16), "1/64");
   const ring = setOrigins(came, "b", all, 1);
@@ -115,7 +115,7 @@ Deno.test("setOrigins() keeps what else a member may have beside where it comes 
   assertEquals(originsOf(again, "b"), [{ generation: 4, size: 32 }]);
   // None of their numbers is used for a resize.
   const begun = beginResize(ring, "a", new Array<string>(8).fill("a"));
-  assertEquals(begun.ownership.generations.resize?.generation, 4);
+  assertEquals(begun.ownership.generations.resize?.generation, 16);
 });
 
 Deno.test("setOrigins() names so many that there is one for each number, the latest", () => {
@@ -137,14 +137,14 @@ Deno.test("vnodeSizes() has as many vnodes of a number as the largest ring had t
 });
 
 Deno.test("beginResize() passes over generations that members have come with", () => {
-  const ring = joined(joined(aloneOf("a", 16), "1/16"), "1/16");
+  const ring = joined(joined(aloneOf("a", 16), "8/16"), "8/16");
   const under = beginResize(ring, "a", new Array<string>(8).fill("a"));
   const { generations } = under.ownership;
-  assertEquals(generations.resize?.generation, 2);
-  assertEquals(generations.sizes, [16, 0, 8]);
+  assertEquals(generations.resize?.generation, 16);
+  assertEquals(generations.sizes, [16, ...new Array(15).fill(0), 8]);
   const origins = originsOf(under, "b");
-  assertEquals(ageOfVnode(under, firstVnodeOf(1)), "aborted");
+  assertEquals(ageOfVnode(under, firstVnodeOf(8)), "aborted");
   // For whoever came with it, it is not.
-  assertEquals(ageOfVnode(under, firstVnodeOf(1) + 3, origins), "former");
-  assertEquals(ageOfVnode(under, firstVnodeOf(2), origins), "future");
+  assertEquals(ageOfVnode(under, firstVnodeOf(8) + 3, origins), "former");
+  assertEquals(ageOfVnode(under, firstVnodeOf(16), origins), "future");
 });

@@ -16,6 +16,7 @@ import {
   invite,
   markSeen,
   rejoin,
+  resumeResize,
   setOrigins,
   setOwnership,
   setStatus,
@@ -404,9 +405,11 @@ Deno.test("tendRing() gives a resize up for the one that another part of the clu
     beginResize(before, "a", new Array<string>(size).fill("a"));
   const taken = (other: Ring) =>
     markTakenOver(other, "a", { generation: 1, size: 16 });
-  // A later one, and one by the same number.
+  // A later one, and one by the same number, of an earlier version.
   const later = begun(abortResize(begun(ring, 16), "a"), 32);
-  for (const other of [later, begun(ring, 32)]) {
+  const owners = new Array<string>(32).fill("a");
+  const sameNumber = resumeResize(ring, "a", 1, owners);
+  for (const other of [later, sameNumber]) {
     for (const phase of ["copying", "binding"] as const) {
       const after = tended(taken(enterResizePhase(other, "a", phase)));
       const { resize, sizes } = after.ownership.generations;
@@ -414,7 +417,7 @@ Deno.test("tendRing() gives a resize up for the one that another part of the clu
       assertEquals([resize?.owners.length, sizes[1]], [16, 16]);
     }
   }
-  for (const other of [later, begun(ring, 32)]) {
+  for (const other of [later, sameNumber]) {
     const reading = enterResizePhase(other, "a", "reading");
     const kept = tendRing(taken(reading), "a", TARGET_N, () => true, {
       mayInstall: false,
@@ -442,13 +445,13 @@ Deno.test("tendRing() comes to one of two resizes that are both read, whichever 
         "reading",
       ),
       claimant,
-      { generation: 1, size },
+      { generation: size / 16, size },
     );
   const ofA = read(ring, "a", 16);
   const ofB = read(takeOverClaim(ring, "b"), "b", 32);
   // The mark that wins is not of the ownership that does.
   for (
-    const winner of [ofB, markTakenOver(ofB, "b", { generation: 1, size: 32 })]
+    const winner of [ofB, markTakenOver(ofB, "b", { generation: 2, size: 32 })]
   ) {
     const stale = markTakenOver(ofA, "a", { generation: 1, size: 16 });
     for (const left of [ofA, stale]) {
@@ -456,7 +459,7 @@ Deno.test("tendRing() comes to one of two resizes that are both read, whichever 
       assertEquals(heard, mergeRings(winner, left));
       const waits = { mayInstall: false };
       const { ring: kept } = tendRing(heard, "b", TARGET_N, () => true, waits);
-      assertEquals(takenOverBy(kept), { generation: 1, size: 32 });
+      assertEquals(takenOverBy(kept), { generation: 2, size: 32 });
       assertEquals(
         kept.ownership.generations.resize,
         ofB.ownership.generations.resize,

@@ -87,11 +87,8 @@ const QUIET: Pick<Required<SimulateOptions>, "workload" | "check"> = {
 async function memberOfAnotherPart(story: ScriptContext): Promise<void> {
   const { chance } = story;
   if (chance.chance(0.3)) await marked(story, 0, BUCKETS.known);
-  // Its last vnodes are numbered like those of the ring that comes next.
-  await resize(story, 0, 16);
-  await resized(story);
-  await story.settled();
-  await standAlone(story, GUEST, [32, 16]);
+  // Its last vnodes are numbered like those of a ring to come.
+  await standAlone(story, GUEST, [16, 8]);
   const keys = Array.from({ length: 40 }, (_, i) => `own ${i}`);
   for (const key of keys) {
     await story.ask(GUEST, (node) => node.kv.put("guest", key, { key }));
@@ -108,6 +105,8 @@ async function memberOfAnotherPart(story: ScriptContext): Promise<void> {
       statusOn(story, claimant, GUEST) === "valid",
   );
   await removedByForce(story, asked, claimant);
+  await resize(story, asked, 16);
+  await resized(story, undefined, others);
   await resize(story, asked, 8);
   // They hear of it at some moment, when there is no way back, or afterwards.
   const moment = chance.below(3);
