@@ -40,7 +40,7 @@ import {
   markTakenOver,
   takenOverBy,
 } from "./consistent_buckets.ts";
-import type { RingOrigin } from "./ring_generations.ts";
+import type { RingOrigin, RingResize } from "./ring_generations.ts";
 import { mistakenInResize, mistakenMembers } from "./ring_origin.ts";
 import {
   allReported,
@@ -206,7 +206,8 @@ function tendResize(
       // Who is joining takes requests, too, and would read where nobody writes any more.
       return mayInstall && requestersBehind(ring).length === 0
         ? [
-          installResize(ring, self),
+          // Said again, the mark outweighs one that only its claimant has heard of.
+          marked(installResize(ring, self), self, resize),
           `the ring has ${resize.owners.length} partitions`,
         ]
         : [ring, ""];
@@ -219,9 +220,14 @@ function tendResize(
 function read(ring: Ring, self: string): Ring {
   const { resize } = ring.ownership.generations;
   const reading = enterResizePhase(ring, self, "reading");
-  return resize === null || !hasConsistentBuckets(ring)
-    ? reading
-    : markTakenOver(reading, self, originOfResize(resize));
+  return resize === null ? reading : marked(reading, self, resize);
+}
+
+/** `ring` which says that consistent buckets, if there are any, go by `resize`. */
+function marked(ring: Ring, self: string, resize: RingResize): Ring {
+  return hasConsistentBuckets(ring)
+    ? markTakenOver(ring, self, originOfResize(resize))
+    : ring;
 }
 
 /** The ring to come whose groups of consistent buckets have taken over, or may; `null` if there is none. */
@@ -265,7 +271,7 @@ function keepTo(ring: Ring, self: string): Ring {
   const taken = takenOverBy(ring);
   return resize?.phase !== "reading" || taken === null || goesTo(ring, taken)
     ? ring
-    : markTakenOver(ring, self, originOfResize(resize));
+    : marked(ring, self, resize);
 }
 
 /** Whether each member that counts has reported for itself: any of them may be the next claimant. */

@@ -435,37 +435,42 @@ Deno.test("tendRing() gives a resize up for the one that another part of the clu
   }
 });
 
-Deno.test("tendRing() comes to one of two resizes that are both read, whichever part hears of the other", () => {
-  const ring = markConsistent(cluster(8, "a", "b"), "a", bucket);
-  const read = (claimed: Ring, claimant: string, size: number) =>
-    markTakenOver(
-      enterResizePhase(
-        beginResize(claimed, claimant, Array<string>(size).fill("b")),
-        claimant,
-        "reading",
-      ),
-      claimant,
-      { generation: size / 16, size },
-    );
-  const ofA = read(ring, "a", 16);
-  const ofB = read(takeOverClaim(ring, "b"), "b", 32);
-  // The mark that wins is not of the ownership that does.
-  for (
-    const winner of [ofB, markTakenOver(ofB, "b", { generation: 2, size: 32 })]
-  ) {
-    const stale = markTakenOver(ofA, "a", { generation: 1, size: 16 });
-    for (const left of [ofA, stale]) {
-      const heard = mergeRings(left, winner);
-      assertEquals(heard, mergeRings(winner, left));
-      const waits = { mayInstall: false };
-      const { ring: kept } = tendRing(heard, "b", TARGET_N, () => true, waits);
-      assertEquals(takenOverBy(kept), { generation: 2, size: 32 });
-      assertEquals(
-        kept.ownership.generations.resize,
-        ofB.ownership.generations.resize,
-      );
-      const again = tendRing(kept, "b", TARGET_N, () => true, waits).ring;
-      assertEquals(again, kept);
+/** A ring whose claimant has it read by `size` partitions that `b` owns, and says so `times` times. */
+function readBy(before: Ring, size: number, times: number): Ring {
+  const { claimant } = before.ownership;
+  const begun = beginResize(before, claimant, Array<string>(size).fill("b"));
+  let reading = enterResizePhase(begun, claimant, "reading");
+  const { generation } = begun.ownership.generations.resize as RingResize;
+  for (let time = 0; time < times; time++) {
+    reading = markTakenOver(reading, claimant, { generation, size });
+  }
+  return reading;
+}
+
+Deno.test("tendRing() comes to one of two resizes that are both read, whichever part hears of the other, and when", () => {
+  const ring = markConsistent(cluster(8, "z", "b"), "z", bucket);
+  const took = takeOverClaim(ring, "b");
+  const tend = (ring: Ring, mayInstall: boolean) =>
+    tendRing(reported(ring, []), "b", TARGET_N, () => true, { mayInstall })
+      .ring;
+  for (const [other, size] of [[16, 32], [32, 16]] as const) {
+    const won = readBy(took, size, 1);
+    const generation = won.ownership.generations.newest;
+    // The mark that outweighs the other is of the ownership that does not, or of that.
+    for (const times of [1, 2]) {
+      const lost = readBy(ring, other, times);
+      const heard = mergeRings(lost, won);
+      assertEquals(heard, mergeRings(won, lost));
+      const kept = tend(heard, false);
+      assertEquals(takenOverBy(kept), { generation, size });
+      assertEquals(kept.ownership, won.ownership);
+      assertEquals(tend(kept, false).meta, kept.meta);
+      assertEquals(tend(kept, true).size, size);
     }
+    // It is heard of only once this one is done.
+    const late = mergeRings(tend(won, true), readBy(ring, other, 1));
+    const settled = assumeDone(tend(late, true), "b");
+    const { resize, current } = tend(settled, true).ownership.generations;
+    assertEquals([resize, current], [null, generation]);
   }
 });
