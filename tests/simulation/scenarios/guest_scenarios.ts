@@ -7,12 +7,15 @@
 import type { KvOptions } from "../../../src/kv/kv_client.ts";
 import type { JoinOptions } from "../../../src/cluster/cluster_world.ts";
 import type { WhorlNode } from "../../../src/node/node.ts";
-import type {
-  ScriptContext,
-  SimulateOptions,
-} from "../../../src/simulation/mod.ts";
+import type { ScriptContext } from "../../../src/simulation/mod.ts";
 import { resize, resized, standAlone } from "./resize_scenarios.ts";
-import { nameOf, refusalOf, type Scenario, statusOn } from "./scenario.ts";
+import {
+  nameOf,
+  QUIET,
+  refusalOf,
+  type Scenario,
+  statusOn,
+} from "./scenario.ts";
 
 /** All members of these stories. */
 const MEMBERS = [0, 1, 2];
@@ -75,14 +78,6 @@ export const GUEST_SCENARIOS: readonly Scenario[] = [
     begin: () => ({ ...QUIET, script: memberOfAnotherPart }),
   },
 ];
-
-/** The load of stories whose clients are not what they are about: what a claimant acknowledges that is cut off and then removed is lost. */
-const QUIET: Pick<Required<SimulateOptions>, "workload" | "check"> = {
-  workload: async ({ record }) => {
-    await record("sim/k", { type: "get" }, ({ kv }) => kv.get("sim", "k"));
-  },
-  check: () => Promise.resolve([]),
-};
 
 async function memberOfAnotherPart(story: ScriptContext): Promise<void> {
   const { chance } = story;
