@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { mistakenMembers } from "../../../src/ring/ring_origin.ts";
 import type { ScriptContext } from "../../../src/simulation/mod.ts";
 import {
   killOne,
@@ -157,6 +158,15 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
           standsAlone() ||
           others.every((node) => statusOn(story, node, guest) !== undefined),
         2 * CUT_OFF_MS,
+      );
+      await story.until(
+        "What it holds is taken for parts of no other ring",
+        () =>
+          others.every((node) => {
+            const ring = story.machine(node).node?.parts.cluster?.ring;
+            return ring !== undefined &&
+              !mistakenMembers(ring).includes(nameOf(guest));
+          }),
       );
       if (!isBack) {
         story.machine(claimant).start();
