@@ -77,7 +77,7 @@ export class LinkStreams {
       readVnodeRequestHeader(reader, header);
       asked = readCoverageAction(reader);
     } catch (error) {
-      // Whoever it is for refuses it.
+      // Its receiver refuses it.
       if (isWhorlError(error)) return target;
       throw error;
     }

@@ -84,7 +84,7 @@ async function assertServes(cluster: TestCluster, value: string) {
   assertEquals((await cluster.node(1).kv.get("good", "key")).values, [value]);
 }
 
-Deno.test("a node survives what strangers send", async (t) => {
+Deno.test("a node survives input from strangers", async (t) => {
   await withCluster({ kind: "processes", nodes: 2 }, async (cluster) => {
     await cluster.joinAll();
     const { address } = cluster.node(0);
@@ -381,7 +381,7 @@ Deno.test("a node survives what strangers send", async (t) => {
       );
     }
     await t.step(
-      "answers to questions nobody asked are passed over",
+      "answers to requests that nobody sent are ignored",
       async () => {
         await using peer = await RawPeer.connect(address, "peer");
         for (

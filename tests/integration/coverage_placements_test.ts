@@ -79,7 +79,7 @@ const hostOf = (node: WhorlNode): Child =>
   coordinatorHostOf(node, ["coverage_fsm_sup", COVERAGE_FSM_HOST]);
 
 for (const placement of PLACEMENTS) {
-  Deno.test(`coverage queries coordinated in a ${placement} are answered, and say what went wrong`, async (t) => {
+  Deno.test(`coverage queries coordinated in a ${placement} are answered, and report what went wrong`, async (t) => {
     await using cluster = await PlacedCluster.start(placement);
     const { first, nodes } = cluster;
     await using client = await connect({
@@ -129,7 +129,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("what nobody can answer for is said", async () => {
+    await t.step("key spaces that nobody can report are named", async () => {
       const all = [...Array(RING_SIZE).keys()];
       const broken = (mode: "all" | "allup") =>
         first.module(muteModule).coverage("broken", all, { mode });
@@ -142,7 +142,7 @@ for (const placement of PLACEMENTS) {
     });
 
     await t.step(
-      "a silent vnode is waited for until the deadline",
+      "a request waits for a silent vnode until the deadline",
       async () => {
         const startedAt = performance.now();
         const query = silence(first, { timeoutMs: 200 });
@@ -155,17 +155,20 @@ for (const placement of PLACEMENTS) {
       },
     );
 
-    await t.step("or until it has been silent for too long", async () => {
-      const query = silence(client, { idleMs: 50 });
-      const error = await failureOf(query);
-      assertEquals(error.code, "insufficient_vnodes");
-      const failed = query.report?.asked.filter(({ state }) =>
-        state === "failed"
-      );
-      assertEquals(failed?.[0]?.error?.code, "timeout");
-    });
+    await t.step(
+      "a request gives up on a vnode that has been silent for too long",
+      async () => {
+        const query = silence(client, { idleMs: 50 });
+        const error = await failureOf(query);
+        assertEquals(error.code, "insufficient_vnodes");
+        const failed = query.report?.asked.filter(({ state }) =>
+          state === "failed"
+        );
+        assertEquals(failed?.[0]?.error?.code, "timeout");
+      },
+    );
 
-    await t.step("vnodes go no further ahead than their windows", async () => {
+    await t.step("vnodes send no more than their windows allow", async () => {
       const before = coverageSeen.yielded;
       const chunkBytes = COVERAGE_WINDOW_BYTES / 4;
       const query = client.module(muteModule).coverage("endless", chunkBytes);
@@ -179,25 +182,28 @@ for (const placement of PLACEMENTS) {
       assert(ahead <= ASKED * 10 + 2 * 24, `${ahead} chunks ahead`);
     });
 
-    await t.step("a caller that stops, stops every vnode", async () => {
-      for (const asker of [first, client]) {
-        const left = coverageSeen.stopped + ASKED;
-        for await (
-          const _ of asker.module(muteModule).coverage("endless", 1_000)
-        ) break;
-        await untilSeen(() => coverageSeen.stopped >= left);
-        const begun = coverageSeen.begun + ASKED;
-        const abort = new AbortController();
-        const aborted = failureOf(silence(asker, { signal: abort.signal }));
-        await untilSeen(() => coverageSeen.begun >= begun);
-        const stopped = coverageSeen.stopped + ASKED;
-        abort.abort();
-        assertEquals((await aborted).code, "cancelled");
-        await untilSeen(() => coverageSeen.stopped >= stopped);
-      }
-    });
+    await t.step(
+      "a caller that stops iterating stops every vnode",
+      async () => {
+        for (const asker of [first, client]) {
+          const left = coverageSeen.stopped + ASKED;
+          for await (
+            const _ of asker.module(muteModule).coverage("endless", 1_000)
+          ) break;
+          await untilSeen(() => coverageSeen.stopped >= left);
+          const begun = coverageSeen.begun + ASKED;
+          const abort = new AbortController();
+          const aborted = failureOf(silence(asker, { signal: abort.signal }));
+          await untilSeen(() => coverageSeen.begun >= begun);
+          const stopped = coverageSeen.stopped + ASKED;
+          abort.abort();
+          assertEquals((await aborted).code, "cancelled");
+          await untilSeen(() => coverageSeen.stopped >= stopped);
+        }
+      },
+    );
 
-    await t.step("what cannot be asked is refused", async () => {
+    await t.step("invalid queries are refused", async () => {
       const strange = {
         ...muteModule,
         coverage: { ...muteModule.coverage, unknown: muteModule.commands.hear },

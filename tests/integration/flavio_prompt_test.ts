@@ -20,7 +20,7 @@ function flavioNodes(): Promise<ExampleNodes> {
   return ExampleNodes.make("flavio", ["--http", "0"]);
 }
 
-Deno.test("flavio does what its README tells", async (t) => {
+Deno.test("flavio does what its README shows", async (t) => {
   await using nodes = await flavioNodes();
   let asked = 0;
   for (const section of README.split(/^(?=##+ )/m).slice(1)) {
