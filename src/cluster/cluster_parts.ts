@@ -226,12 +226,12 @@ export class ClusterParts {
     return this.#hasLeft;
   }
 
-  /** Why nobody changes the ring of a node that has left: it would be lost. */
+  /** Refuses a change of the ring after this node has left: it would be lost. */
   get #departed(): WhorlError {
     const { name } = this.#options.node;
     return new WhorlError(
       "ring_not_ready",
-      `Cannot change the cluster of ${name} as that is no member of it any more`,
+      `Cannot change the cluster of ${name} as it is no longer a member`,
     );
   }
 

@@ -68,7 +68,7 @@ async function clusterOfB() {
   return { runtime, parts, stores, supervisor };
 }
 
-Deno.test("clusterSup() keeps that the node has left when the ring it is alone in cannot be stored, though the next part finds the old one", async () => {
+Deno.test("clusterSup() remembers that the node has left if its new ring cannot be stored, although the next part starts with the old one", async () => {
   const { runtime, parts, stores, supervisor } = await clusterOfB();
   const cluster = present(parts.cluster, "cluster");
   assertEquals(parts.hasLeft, false);
@@ -76,7 +76,7 @@ Deno.test("clusterSup() keeps that the node has left when the ring it is alone i
   cluster.handleFrame("a", FrameType.ring, encodeRing(without).bytes);
   await runtime.settle();
   assertEquals([cluster.hasLeft, parts.hasLeft], [true, true]);
-  // It is the claimant of its own ring, which nobody will know.
+  // It is the claimant of its new ring, which nobody else will see.
   await assertRejects(() => cluster.plan(), WhorlError, "cluster of b");
   for (const store of stores.splice(0)) {
     store.reject(new WhorlError("store_full", "No room for the ring"));

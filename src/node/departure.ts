@@ -1,8 +1,8 @@
 /**
- * What a node answers from the moment it knows that its cluster goes on without it.
- * Nobody looks for data there any more, so that it acknowledges nothing: neither what
- * it is asked for then nor what was under way. What was under way may have happened,
- * as other replicas may have it.
+ * What a node answers once it knows that its cluster has removed it. Nobody looks
+ * for data there any more, so it reports no success: neither for new requests nor
+ * for those in progress. A write in progress may still have happened, on other
+ * replicas.
  *
  * @module
  */
@@ -11,25 +11,25 @@ import type { OperationResult } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
 import { FrameType } from "../wire/frame_type.ts";
 
-/** Why the node acknowledges nothing; `undefined` while it is a member. */
+/** Why the node reports no success any more; `undefined` while it is a member. */
 export type Departure = () => WhorlError | undefined;
 
-/** The answer of `node` to whatever it was asked. */
+/** The answer of `node`, which has left its cluster, to any request. */
 export function hasLeftCluster(node: string): WhorlError {
   return new WhorlError(
     "closed",
-    `Cannot answer for ${node} as it is no member of its cluster any more; what it was asked to write may yet have happened elsewhere`,
+    `Cannot answer as ${node} is no longer a member of its cluster; a write may still have happened on other nodes`,
     { details: { node } },
   );
 }
 
-/** Whether a frame of `type` says that something was done. */
+/** Whether a frame of `type` reports success. */
 export function acknowledges(type: number): boolean {
   return type === FrameType.vnodeReply || type === FrameType.vnodeAccepted ||
     type === FrameType.operationReply;
 }
 
-/** Whoever asked for an operation in this process: it hears of no success once the node has left. */
+/** Passes the outcome of an operation on, but no success once the node has left its cluster. */
 export class MemberTarget implements OperationTarget {
   readonly #target: OperationTarget;
   readonly #departure: Departure;

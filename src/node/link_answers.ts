@@ -6,7 +6,8 @@
  * one that cannot be held is replaced by `overload`, which is small. The limits
  * are in `link_budget.ts`.
  *
- * A node that has left its cluster acknowledges nothing, nor what was held back.
+ * Once the node has left its cluster, failures are sent in place of successes,
+ * also of those held back (`departure.ts`).
  *
  *     waiting in the link ≤ window ──► sent
  *     more ──► small: sent · fits: held · else: `overload` is sent

@@ -101,7 +101,7 @@ export class NodeParts {
   /** Worker threads that hang and cannot be ended. */
   zombies = 0;
   #hasLeft = false;
-  /** One for all that is under way then. */
+  /** Made once: many requests may be in progress then. */
   #departed: WhorlError | undefined;
 
   constructor(
@@ -123,7 +123,7 @@ export class NodeParts {
     return this.#hasLeft || this.cluster?.hasLeft === true;
   }
 
-  /** What becomes of all that asks this node for something, once it {@linkcode hasLeft}. */
+  /** The answer to all requests once this node {@linkcode hasLeft}. */
   readonly departure: Departure = () =>
     this.hasLeft
       ? this.#departed ??= hasLeftCluster(this.config.name)

@@ -86,7 +86,7 @@ Deno.test("NodeParts of a node that has left accept no operations, and have no r
   assertEquals(carriers, [requests, undefined, undefined]);
 });
 
-Deno.test("NodeParts acknowledges nothing that was under way when the node has left, and says which node that is", async () => {
+Deno.test("NodeParts reports no success of operations in progress after the node has left, and names the node", async () => {
   const { parts } = partsWithBucket();
   const targets: OperationTarget[] = [];
   parts.requests = {

@@ -11,8 +11,8 @@ import type { Ring } from "./ring.ts";
 import { type RingOrigin, sizeOfGeneration } from "./ring_generations.ts";
 
 /**
- * Which generations a node has gone by in `before` that are other ones in `after`, the
- * ring of its cluster that it goes by now: that of its owners, that of a resize, or both. Where all that is
+ * The generations that a node used in `before` and that are missing or different in `after`, the
+ * ring of its cluster that it uses now: that of the owners, that of a resize, or both. Where all that is
  * left is copies for a resize that was given up, the vnodes they came from have it. If the ring
  * goes back to an earlier phase of a resize that some have read by, the resize is to
  * be given up and begun anew, unless buckets are consistent: their groups have taken

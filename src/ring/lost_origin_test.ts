@@ -48,7 +48,7 @@ Deno.test("lostOrigins() is the generation that the ring does not have, or has o
   assertEquals(lostOrigins(copying, ring), [of16]);
   assertEquals(lostOrigins(done, ring), [of16]);
   assertEquals(lostOrigins(done, resized(ring, 32)), [of16]);
-  // Of an earlier version, whose numbers do not say the size.
+  // From an earlier version, whose numbers do not tell the size.
   const owners = new Array<string>(32).fill("a");
   const sameNumber = resumeResize(ring, "a", 1, owners);
   assertEquals(lostOrigins(copying, sameNumber), [of16]);
@@ -70,7 +70,7 @@ Deno.test("lostOrigins() is the generation that the ring does not have, or has o
   assertEquals(lostOrigins(done, marked), []);
 });
 
-Deno.test("lostOrigins() are both the generation of the owners and that of a resize, where the ring has neither", () => {
+Deno.test("lostOrigins() are the generation of the owners and that of a resize if the ring has neither", () => {
   const ring = aloneOf("a", 8);
   const done = resized(ring, 16);
   for (const phase of ["copying", "reading"] as const) {

@@ -6,10 +6,10 @@
  *     number = generation mod 64 * 1024 + partition
  *
  * A ring that was never resized is of generation 0, so its vnodes have the numbers
- * of their partitions. Each further generation has the next number that says its
- * size, which is modulo 8 its power of two from 8 on: claimants of two parts of a split
- * cluster, who know nothing of each other, give one number to rings of one size only,
- * where it stands for the same keys. A generation that was aborted is never used again, as a
+ * of their partitions. Each further generation gets the next number that tells its
+ * size: modulo 8 it is log2 of the size, less 3. So even claimants in two parts of a
+ * split cluster, which do not know of each other, give the same number only to rings of
+ * the same size, where it means the same keys. A generation that was aborted is never used again, as a
  * node that was away may still hold some of it.
  *
  * @module
@@ -18,7 +18,7 @@ import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
 
 /** Generations of which the sizes are known, and that vnode numbers can tell apart. */
 export const GENERATIONS_KEPT = 64;
-/** Sizes that a ring may have; numbers of generations tell them apart. */
+/** Number of possible ring sizes, which numbers of generations tell apart. */
 const RING_SIZES = Math.log2(RING_SIZE_MAX / RING_SIZE_MIN) + 1;
 
 /**
@@ -274,7 +274,7 @@ export function resizeBegun(
   const generation = nextGeneration(before, owners.length, origins);
   const sizes = [
     ...before.sizes.length === 0 ? [size] : before.sizes,
-    // As if those between had been aborted.
+    // Skipped numbers count as aborted.
     ...new Array<number>(generation - before.newest - 1).fill(0),
     owners.length,
   ];
@@ -288,8 +288,8 @@ export function resizeBegun(
 }
 
 /**
- * The number of a generation of `size` partitions. If so many resizes were given up
- * that none is left which says the size, it is one that is free; if no such either,
+ * The number of the next generation, which has `size` partitions. If too many resizes
+ * were aborted for a number that tells the size, it is any free one; if there is none,
  * the last one.
  */
 function nextGeneration(
@@ -305,12 +305,12 @@ function nextGeneration(
   for (let generation = newest + 1; generation <= last; generation++) {
     if (!taken.has(firstVnodeOf(generation))) free.push(generation);
   }
-  return free.find((generation) => saysSize(generation, size)) ??
+  return free.find((generation) => tellsSize(generation, size)) ??
     free[0] ?? last;
 }
 
-/** Whether the number of a generation says that its ring has `size` partitions. */
-function saysSize(generation: number, size: number): boolean {
+/** Whether the number of a generation tells that its ring has `size` partitions. */
+function tellsSize(generation: number, size: number): boolean {
   return generation % RING_SIZES === Math.log2(size / RING_SIZE_MIN);
 }
 

@@ -88,7 +88,7 @@ Deno.test("abortResize() burns the generation of a resize that was resumed, and 
   assertEquals(ageOfVnode(ring, firstVnodeOf(1)), "aborted");
 });
 
-Deno.test("beginResize() gives one number to rings of one size only, of claimants that know nothing of each other", () => {
+Deno.test("beginResize() gives a number to rings of one size only, even by claimants that do not know of each other", () => {
   const sizes = [8, 16, 32, 64, 128, 256, 512, 1024];
   const begun = (ring: Ring, size: number) =>
     beginResize(ring, "a", new Array<string>(size).fill("a"));
@@ -113,7 +113,7 @@ Deno.test("beginResize() gives one number to rings of one size only, of claimant
   assertEquals([...numbers.values()].every(({ size }) => size === 1), true);
 });
 
-Deno.test("beginResize() goes on with numbers that do not say the size when those that do are given up, and refuseResize() ends it", () => {
+Deno.test("beginResize() uses other numbers once those that tell the size are used up, until refuseResize() refuses", () => {
   let ring = twoMembers();
   const generations: number[] = [];
   while (refuseResize(ring, 16) === null) {

@@ -206,7 +206,7 @@ function tendResize(
       // Who is joining takes requests, too, and would read where nobody writes any more.
       return mayInstall && requestersBehind(ring).length === 0
         ? [
-          // Said again, the mark outweighs one that only its claimant has heard of.
+          // Written again, the note wins over one that only its claimant knew.
           marked(installResize(ring, self), self, resize),
           `the ring has ${resize.owners.length} partitions`,
         ]
@@ -223,7 +223,7 @@ function read(ring: Ring, self: string): Ring {
   return resize === null ? reading : marked(reading, self, resize);
 }
 
-/** `ring` which says that consistent buckets, if there are any, go by `resize`. */
+/** `ring` with the note that groups take over for `resize`, if there are consistent buckets. */
 function marked(ring: Ring, self: string, resize: RingResize): Ring {
   return hasConsistentBuckets(ring)
     ? markTakenOver(ring, self, originOfResize(resize))
@@ -260,11 +260,11 @@ function resume(ring: Ring, self: string, targetN: number): Ring {
 }
 
 /**
- * `ring` with the mark of the resize under way if consistent buckets are read by that,
- * and another one is marked: a claimant who owned nothing has made a ring be read that
- * no owner has heard of. The groups of an owner take over for no other ring than the
- * one it goes by, and none comes to be read before each owner has said that it goes by
- * it. So this one goes on, and the other one is void.
+ * `ring`, in which groups take over for the resize that is in phase `reading`, if the
+ * ring names another one. A claimant that owned nothing had brought that into
+ * `reading` when no owner knew of it. An owner seals its groups only for the resize in
+ * its own ring, and a resize enters `reading` only after each owner has reported for
+ * it. So this one continues, and the other is void.
  */
 function keepTo(ring: Ring, self: string): Ring {
   const { resize } = ring.ownership.generations;

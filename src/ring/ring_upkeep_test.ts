@@ -447,7 +447,7 @@ function readBy(before: Ring, size: number, times: number): Ring {
   return reading;
 }
 
-Deno.test("tendRing() comes to one of two resizes that are both read, whichever part hears of the other, and when", () => {
+Deno.test("tendRing() continues the same one of two resizes in phase reading, however and whenever the parts meet", () => {
   const ring = markConsistent(cluster(8, "z", "b"), "z", bucket);
   const took = takeOverClaim(ring, "b");
   const tend = (ring: Ring, mayInstall: boolean) =>

@@ -41,7 +41,7 @@ function expectOwners(
 }
 
 const REMOVED = 2;
-/** Writes at a time, and how much longer the disk of the member takes: some are under way whenever it hears something. */
+/** Writes at a time, and the extra delay of the member's disk: some are in progress whenever the member hears of the removal. */
 const WRITERS = 8;
 const DISK_DELAY_MS = 40;
 
@@ -59,7 +59,7 @@ async function removedAmidWrites(story: ScriptContext): Promise<void> {
           ({ kv }) => kv.put("removed", `k${writer} ${i}`, i, { w: 1, dw: 1 }),
         ),
       );
-      // What is told in the moment in which it comes to know may have come before.
+      // An answer at the very moment may have been given before.
       const isAfter = story.now() > knownAtMs;
       if (refusal === undefined) acknowledged[isAfter ? "after" : "before"]++;
       else if (isAfter) refused.add(refusal);
@@ -272,7 +272,7 @@ export const MEMBERSHIP_SCENARIOS: readonly Scenario[] = [
   {
     name: "removed_amid_writes",
     what:
-      "a member is removed by force while clients write to it alone, and from the moment it knows it acknowledges nothing",
+      "a member is removed by force while clients write to it, and acknowledges nothing once it knows",
     nodes: 3,
     lossMax: 0.1,
     begin: () => ({ ...QUIET, script: removedAmidWrites }),
