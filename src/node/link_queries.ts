@@ -46,7 +46,7 @@ interface OpenQuery {
 /** A target that observes the outcomes passing through it. */
 type PassingTarget = Required<OperationTarget>;
 
-/** The coverage queries of one link; see the module's text. */
+/** The coverage queries of one link; see the module comment. */
 export class LinkQueries {
   readonly #coordinators: () => OperationCarrier | undefined;
   readonly #now: () => number;

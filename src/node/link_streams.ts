@@ -43,7 +43,7 @@ interface StreamPlace {
   readonly query: number;
 }
 
-/** The streams of one link; see the module's text. */
+/** The streams of one link; see the module comment. */
 export class LinkStreams {
   readonly #relay: RelayRequest;
   readonly #open = new Map<number, StreamPlace>();

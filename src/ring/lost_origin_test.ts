@@ -16,13 +16,13 @@ function resized(ring: Ring, size: number): Ring {
   return installResize(onItsWay(ring, size, "copying"), "a");
 }
 
-/** `ring` on its way to `size` partitions, as far as `phase`. */
+/** `ring` on its way to `size` partitions, in `phase`. */
 function onItsWay(ring: Ring, size: number, phase: RingResizePhase): Ring {
   const begun = beginResize(ring, "a", new Array<string>(size).fill("a"));
   return phase === "copying" ? begun : enterResizePhase(begun, "a", phase);
 }
 
-Deno.test("lostOrigins() has none while a ring goes from phase to phase, and when a resize was given up", () => {
+Deno.test("lostOrigins() are none while a ring goes from phase to phase, and when a resize was aborted", () => {
   const ring = aloneOf("a", 8);
   const copying = onItsWay(ring, 16, "copying");
   const binding = enterResizePhase(copying, "a", "binding");
@@ -39,7 +39,7 @@ Deno.test("lostOrigins() has none while a ring goes from phase to phase, and whe
   }
 });
 
-Deno.test("lostOrigins() is the generation that the ring does not have, or has otherwise, as another claimant has won", () => {
+Deno.test("lostOrigins() are the generation that the ring of the winning claimant lacks, or has with another size", () => {
   const ring = aloneOf("a", 8);
   const copying = onItsWay(ring, 16, "copying");
   const reading = onItsWay(ring, 16, "reading");

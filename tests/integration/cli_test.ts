@@ -183,7 +183,7 @@ Deno.test("a node that has left ends with its parent, says so, and is alone when
     assertEquals(await members(two), ["t2@127.0.0.1"]);
   }));
 
-Deno.test("a node that is killed is started again by its parent, with its data", () =>
+Deno.test("a killed node is restarted by its parent, with its data", () =>
   inDirectory(async (directory) => {
     const data = `${directory}/t1`;
     assertEquals((await started(data)).code, 0);
@@ -202,7 +202,7 @@ Deno.test("a node that is killed is started again by its parent, with its data",
     );
   }));
 
-Deno.test("stop --force ends a node that does not answer", () =>
+Deno.test("stop --force ends an unresponsive node", () =>
   inDirectory(async (directory) => {
     const data = `${directory}/t1`;
     assertEquals((await started(data)).code, 0);

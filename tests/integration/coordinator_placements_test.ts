@@ -94,7 +94,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("a write goes to a node that has the key", async () => {
+    await t.step("a write goes to a node with the key", async () => {
       const one = { n: 1, w: 1, r: 1 };
       for (let i = 0; i < 16; i++) await first.kv.put("one", `${i}`, i, one);
       for (let i = 0; i < 16; i++) {
@@ -104,7 +104,7 @@ for (const placement of PLACEMENTS) {
       assert(forwarded > 0 && forwarded < 16, `${forwarded}`);
     });
 
-    await t.step("a client far away gets the same answers", async () => {
+    await t.step("a remote client gets the same answers", async () => {
       await using client = await connect({
         nodes: [first.address],
         cookie: PLACED_COOKIE,
@@ -299,7 +299,7 @@ Deno.test("a worker of coordinators that is ended from outside has its requests 
   assertEquals(restartsOf(cluster.first), 1);
 });
 
-Deno.test("a subprocess of coordinators that gets SIGKILL is answered for and replaced", async () => {
+Deno.test("requests of a killed subprocess of coordinators are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const requests = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -309,7 +309,7 @@ Deno.test("a subprocess of coordinators that gets SIGKILL is answered for and re
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a subprocess of coordinators that hangs is found, answered for and replaced", async () => {
+Deno.test("a hanging subprocess of coordinators is detected, its requests are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const requests = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;

@@ -188,7 +188,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
       const first = cluster.node(0);
       await first.kv.put("good", "key", 1);
 
-      await t.step("operations cut short, at every byte", async () => {
+      await t.step("operations truncated at every byte", async () => {
         for (
           const whole of [
             begin(),
@@ -271,7 +271,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
         await assertServes(cluster);
       });
 
-      await t.step("follow-ups to nothing, and twice at once", async () => {
+      await t.step("unknown and concurrent follow-ups", async () => {
         await using peer = await RawPeer.connect(first.address);
         await peer.send(operation, 1, followUp(OperationKind.coverageMore, 7));
         assertEquals((await peer.refusal()).code, "coordinator_lost");
@@ -390,7 +390,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
       });
 
       await t.step(
-        "a peer that opens all streams of a vnode and is gone",
+        "a peer that opens all streams of a vnode and disconnects",
         async () => {
           for (let round = 0; round < 3; round++) {
             await using peer = await RawPeer.connect(first.address, "peer");

@@ -88,7 +88,7 @@ for (const placement of PLACEMENTS) {
       environment: cluster.environment("elsewhere"),
     });
 
-    await t.step("through every node, and for a client far away", async () => {
+    await t.step("through every node, and for a remote client", async () => {
       for (const asker of [...nodes, client]) {
         const { asked, answered, missing } = await assertServes(asker);
         assertEquals(asked.length, ASKED);
@@ -108,7 +108,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("others answer for vnodes that fail", async () => {
+    await t.step("other vnodes answer for those that fail", async () => {
       const broken = [0, 3, 6, 9, 12, 15];
       const query = client.module(muteModule).coverage("broken", broken, {
         n: 4,
@@ -289,7 +289,7 @@ for (const placement of PLACEMENTS) {
   });
 }
 
-Deno.test("a subprocess of coverage queries that gets SIGKILL is answered for and replaced", async () => {
+Deno.test("queries of a killed subprocess are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const queries = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -299,7 +299,7 @@ Deno.test("a subprocess of coverage queries that gets SIGKILL is answered for an
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a subprocess of coverage queries that hangs is found, answered for and replaced", async () => {
+Deno.test("a hanging subprocess of coverage queries is detected, its queries are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const queries = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -310,7 +310,7 @@ Deno.test("a subprocess of coverage queries that hangs is found, answered for an
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a coordinator of a coverage query that is killed alone tells its caller and every vnode", async () => {
+Deno.test("a single killed coordinator of a coverage query notifies its caller and every vnode", async () => {
   await using cluster = await PlacedCluster.start("task");
   const { first } = cluster;
   const stoppedBefore = coverageSeen.stopped;

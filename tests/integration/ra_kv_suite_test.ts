@@ -271,7 +271,7 @@ Deno.test("a snapshot whose live entries take several messages arrives completel
     );
   }));
 
-Deno.test("a member that is killed while it receives a snapshot gets one when it is back", () =>
+Deno.test("a member killed while it receives a snapshot gets one when it is back", () =>
   onNodes(2, async (cluster) => {
     const [a, b] = cluster.nodes as [TestNode, TestNode];
     const values = await fillForSnapshot(a, 400);

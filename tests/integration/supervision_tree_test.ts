@@ -28,7 +28,7 @@ const PARTS = [
 /** What starts last: when it runs, all do. */
 const LAST = "raft_sup";
 
-Deno.test("WhorlNode.tree() shows every part in the order in which they start", () =>
+Deno.test("WhorlNode.tree() shows every part in start order", () =>
   withCluster({ kind: "in_process", nodes: 1 }, async (cluster) => {
     const tree = await cluster.node(0).control.tree();
     assertEquals(tree.id, "node");

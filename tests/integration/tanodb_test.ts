@@ -116,7 +116,7 @@ Deno.test("tanodb does what its README shows", async (t) => {
   assertEquals(await nodes.running.get("dev1")?.end(), 0);
 });
 
-Deno.test("tanodb has each key of a bucket on three partitions of the ring, those of riak_core", async () => {
+Deno.test("tanodb stores each key of a bucket on the same three partitions as riak_core", async () => {
   await using nodes = await startNodes();
   await nodes.start("dev1");
   const dev1 = nodes.node("dev1");
@@ -174,7 +174,7 @@ Deno.test("tanodb's rows move to where they belong when the ring is resized", as
   assertEquals(value, "meanwhile");
 });
 
-Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both", async () => {
+Deno.test("tanodb answers the same over HTTP and at its prompt, and counts both", async () => {
   await using nodes = await startNodes();
   await nodes.start("dev1");
   const dev1 = nodes.node("dev1");
