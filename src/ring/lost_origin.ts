@@ -14,9 +14,8 @@ import { type RingOrigin, sizeOfGeneration } from "./ring_generations.ts";
 /**
  * The generations that a node has used in `before` and that are different ones
  * in `after`, the current ring of its cluster: that of the owners, that of a
- * resize, or both. Copies
- * left from an aborted resize do not count, since the vnodes they came from
- * have the data. If the ring goes back to an earlier phase of a resize that
+ * resize, or both. Copies left from an aborted resize do not count, since the
+ * vnodes they came from have the data. If the ring goes back to an earlier phase of a resize that
  * some have read by, the resize is to be aborted and restarted, unless buckets
  * are consistent: their groups have taken over, and it continues to its end.
  */
