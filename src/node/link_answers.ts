@@ -43,7 +43,7 @@ interface HeldAnswer {
   next: HeldAnswer | undefined;
 }
 
-/** Answers over one link; see the module's text. */
+/** Answers over one link; see the module comment. */
 export class LinkAnswers {
   readonly #link: Link;
   readonly #clock: TurnClock;

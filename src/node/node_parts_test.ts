@@ -14,7 +14,10 @@ import type { Coordinators } from "../request/coordinators.ts";
 import { moduleIdOf, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
 import { NodeParts } from "./node_parts.ts";
 
-/** Parts of a node that knows of a consistent bucket, and who takes in what its client asks for. */
+/**
+ * Parts of a node that knows a consistent bucket, and which part accepts its
+ * client's operations.
+ */
 function partsWithBucket() {
   const parts = new NodeParts({} as never, {} as never, []);
   const requests = {} as Coordinators;
@@ -33,7 +36,7 @@ function partsWithBucket() {
   return { parts, requests, carriers, ask };
 }
 
-Deno.test("NodeParts has nobody take in what is on a consistent bucket while what serves those has yet to start", async () => {
+Deno.test("NodeParts accepts no operation on a consistent bucket before the part that serves it has started", async () => {
   const { parts, requests, carriers, ask } = partsWithBucket();
   for (const bucket of ["accounts", "carts"]) await ask(bucket);
   const consistentKv = {
@@ -44,7 +47,7 @@ Deno.test("NodeParts has nobody take in what is on a consistent bucket while wha
   assertEquals(carriers, [undefined, requests, consistentKv, requests]);
 });
 
-Deno.test("NodeParts has vnodes refuse what is on a consistent bucket while what serves those has yet to start", () => {
+Deno.test("NodeParts has vnodes refuse requests for a consistent bucket before the part that serves it has started", () => {
   const { parts } = partsWithBucket();
   const codeOf = (bucket: string): string | undefined => {
     const into = new ByteWriter(64);
@@ -59,7 +62,7 @@ Deno.test("NodeParts has vnodes refuse what is on a consistent bucket while what
   ]);
 });
 
-Deno.test("NodeParts of a node that has left has nobody take in operations, and no ring to move data by, also when its cluster part is made anew", async () => {
+Deno.test("NodeParts of a node that has left accept no operations, and have no ring to move data by, even after a restart of the cluster part", async () => {
   const { parts, requests, carriers, ask } = partsWithBucket();
   await ask("carts");
   const ring = {};

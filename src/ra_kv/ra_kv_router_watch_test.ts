@@ -1,14 +1,19 @@
 import { assert, assertEquals } from "@std/assert";
 import { ByteReader } from "../base/byte_reader.ts";
+import { LONELY_MS } from "./next_hop.ts";
 import {
+  GetFlag,
   RaKvOperation,
   readWatchAnswer,
   WATCH_BYTES_MAX,
   WatchFlag,
 } from "./ra_kv_codec.ts";
 import { writePutChange } from "./ra_kv_command_codec.ts";
+import { RETRY_INTERVAL_MS } from "./ra_kv_router.ts";
 import { readValue } from "./ra_kv_value.ts";
 import {
+  found,
+  get,
   onCluster,
   operation,
   put,
@@ -20,7 +25,7 @@ import {
 } from "./testing/routed_operations.ts";
 
 onCluster(
-  "a watch is told what has happened since its index",
+  "a watch reports what has happened since its index",
   async (cluster) => {
     await written(cluster, "a", put("k1", "v"));
     await written(cluster, "a", put("k2", "w"));
@@ -48,7 +53,7 @@ onCluster(
 );
 
 onCluster(
-  "a watch waits for what it asks for, on any member",
+  "a watch waits for the keys it wants, at any member",
   async (cluster, group) => {
     for (const onDisk of [false, true]) {
       group.onDisk = onDisk;
@@ -71,7 +76,7 @@ onCluster(
 );
 
 onCluster(
-  "a watch that waits in vain says up to where it has seen everything",
+  "a watch without events reports up to where it has seen everything",
   async (cluster) => {
     const waiting = watched(cluster, "b", watch("k", 0, 0));
     await written(cluster, "a", put("other", "x"));
@@ -81,7 +86,25 @@ onCluster(
 );
 
 onCluster(
-  "a watch is told that it has missed something",
+  "watches that come and go wait for a member's next entry once, and let go of the member then",
+  async (cluster, group) => {
+    const { watches } = cluster.node("c").router;
+    const member = group.members.get("c")!;
+    for (let turn = 0; turn < 3; turn++) {
+      const waiting = watched(cluster, "c", watch("k", 0, 0));
+      await cluster.runtime.advance(1_100);
+      await waiting;
+      assertEquals([watches.size, member.waiterCount], [0, 1]);
+    }
+    const told = watched(cluster, "c", watch("k", 0, 0));
+    await written(cluster, "a", put("k", "v"));
+    assertEquals((await told).events.length, 1);
+    assertEquals([watches.memberCount, member.waiterCount], [0, 0]);
+  },
+);
+
+onCluster(
+  "a watch reports that it has missed something",
   async (cluster, group) => {
     const waiting = watched(cluster, "c", watch("k", 0, 0));
     const member = group.members.get("c")!;
@@ -116,7 +139,51 @@ onCluster("a watch goes elsewhere when its member stops", async (cluster) => {
 });
 
 onCluster(
-  "a watch is answered with whole entries, however many changes they bring",
+  "a watch goes to the leader when its member has had none for long",
+  async (cluster) => {
+    // It may have been removed while it was unreachable.
+    const member = cluster.node("b").member("store")!;
+    member.paused = true;
+    member.lonelySinceMs = cluster.runtime.now();
+    await cluster.runtime.advance(LONELY_MS);
+    const waiting = watched(cluster, "b", watch("k", 0, 0));
+    await cluster.runtime.advance(RETRY_INTERVAL_MS);
+    await written(cluster, "a", put("k", "v"));
+    assertEquals((await waiting).events.map(({ index }) => index), [1]);
+    assertEquals(cluster.sent, ["b > a"]);
+  },
+);
+
+onCluster(
+  "a node does not ask its member that has heard nothing from its group yet",
+  async (cluster, group) => {
+    await written(cluster, "a", put("k", "v"));
+    for (const [name, member] of group.members) {
+      if (name === "a") continue;
+      member.paused = member.isNew = true;
+    }
+    for (const [at, node] of ["b", "d"].entries()) {
+      cluster.sent.length = 0;
+      const seen = await watched(cluster, node, watch("k", 0, 0));
+      const stale = await found(cluster, node, get("k", GetFlag.stale));
+      assertEquals([seen.events.length, stale.found], [at + 1, true]);
+      assertEquals((await written(cluster, node, put("k", "w"))).leader, "a");
+      assertEquals(cluster.sent, Array(3).fill(`${node} > a`));
+    }
+    // Nor does it answer others that take it for a member.
+    cluster.node("d").router.remember("store", {
+      leader: undefined,
+      members: ["b", "a"],
+    });
+    const stale = found(cluster, "d", get("k", GetFlag.stale));
+    await cluster.runtime.advance(RETRY_INTERVAL_MS);
+    assertEquals((await stale).found, true);
+    assertEquals(cluster.sent.slice(3), ["d > b", "d > a"]);
+  },
+);
+
+onCluster(
+  "a watch answers with whole entries, however many changes they have",
   async (cluster, group) => {
     const batch = (n: number) =>
       operation(RaKvOperation.batch, (into) => {
@@ -147,7 +214,7 @@ onCluster(
 );
 
 onCluster(
-  "a watch is answered with a bounded size, and goes on from there",
+  "a watch answers with a bounded size, and continues from there",
   async (cluster) => {
     const value = "x".repeat(WATCH_BYTES_MAX / 4);
     for (let n = 0; n < 10; n++) await written(cluster, "a", put("k", value));

@@ -15,13 +15,13 @@ function resized(ring: Ring, size: number): Ring {
   return installResize(onItsWay(ring, size, "copying"), "a");
 }
 
-/** `ring` on its way to `size` partitions, as far as `phase`. */
+/** `ring` on its way to `size` partitions, in `phase`. */
 function onItsWay(ring: Ring, size: number, phase: RingResizePhase): Ring {
   const begun = beginResize(ring, "a", new Array<string>(size).fill("a"));
   return phase === "copying" ? begun : enterResizePhase(begun, "a", phase);
 }
 
-Deno.test("lostOrigin() has none while a ring goes from phase to phase, and when a resize was given up", () => {
+Deno.test("lostOrigin() is null while a ring goes from phase to phase, and when a resize was aborted", () => {
   const ring = aloneOf("a", 8);
   const copying = onItsWay(ring, 16, "copying");
   const binding = enterResizePhase(copying, "a", "binding");
@@ -38,7 +38,7 @@ Deno.test("lostOrigin() has none while a ring goes from phase to phase, and when
   }
 });
 
-Deno.test("lostOrigin() is the generation that the ring does not have, or has otherwise, as another claimant has won", () => {
+Deno.test("lostOrigin() is the generation that the ring of the winning claimant lacks, or has with another size", () => {
   const ring = aloneOf("a", 8);
   const copying = onItsWay(ring, 16, "copying");
   const reading = onItsWay(ring, 16, "reading");

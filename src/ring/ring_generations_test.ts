@@ -46,7 +46,7 @@ Deno.test("firstVnodeOf() keeps the vnodes of 64 generations apart", () => {
   assertEquals(firstVnodeOf(64), 0);
 });
 
-Deno.test("ageOfVnode() says what a vnode is while the ring is resized, and after", () => {
+Deno.test("ageOfVnode() relates vnodes to the ring during a resize and after it", () => {
   let ring = twoMembers();
   assertEquals(ageOfVnode(ring, 7), "present");
   assertEquals(ageOfVnode(ring, 1024), "unknown");
@@ -61,7 +61,7 @@ Deno.test("ageOfVnode() says what a vnode is while the ring is resized, and afte
   assertEquals([...vnodeSizes(ring)], [[0, 8], [1024, 16]]);
 });
 
-Deno.test("abortResize() burns the generation, so that what a node held of it is never taken for another", () => {
+Deno.test("abortResize() uses up the generation, so that its data is never taken for another's", () => {
   let ring = beginResize(twoMembers(), "a", sixteen);
   ring = abortResize(ring, "a");
   assertEquals(ring.size, 8);
@@ -72,7 +72,7 @@ Deno.test("abortResize() burns the generation, so that what a node held of it is
   assertEquals([...vnodeSizes(ring)], [[0, 8], [2048, 16]]);
 });
 
-Deno.test("abortResize() burns the generation of a resize that was resumed, and no later one", () => {
+Deno.test("abortResize() uses up the generation of a resumed resize, and no later one", () => {
   const thirtyTwo = new Array<string>(32).fill("a");
   let ring = beginResize(twoMembers(), "a", sixteen);
   ring = beginResize(abortResize(ring, "a"), "a", thirtyTwo);
@@ -87,7 +87,7 @@ Deno.test("abortResize() burns the generation of a resize that was resumed, and 
   assertEquals(ageOfVnode(ring, firstVnodeOf(1)), "aborted");
 });
 
-Deno.test("beginResize() forgets a generation when its numbers are used again", () => {
+Deno.test("beginResize() forgets a generation when its numbers are reused", () => {
   let ring = twoMembers();
   for (let i = 0; i < GENERATIONS_KEPT; i++) {
     const owners = new Array<string>(ring.size === 8 ? 16 : 8).fill("a");
@@ -100,7 +100,7 @@ Deno.test("beginResize() forgets a generation when its numbers are used again", 
   assertEquals(ageOfVnode(ring, 1024), "former");
 });
 
-Deno.test("resizeSteps() counts what owners say of this resize and of no other", () => {
+Deno.test("resizeSteps() counts reports about this resize and no other", () => {
   let ring = beginResize(twoMembers(), "a", sixteen);
   ring = completeTransfers(ring, "a", [3], "kv", ["kv"]);
   assertEquals(resizeSteps(ring).map(({ status }) => status), [
@@ -118,7 +118,7 @@ Deno.test("resizeSteps() counts what owners say of this resize and of no other",
   );
 });
 
-Deno.test("enterResizePhase() begins a phase for which nobody has reported, and holds writes of the present owners", () => {
+Deno.test("enterResizePhase() begins a phase without reports, and holds writes of the current owners", () => {
   let ring = beginResize(twoMembers(), "a", sixteen);
   const partitions = [0, 1, 2, 3, 4, 5, 6, 7];
   const vnodes = (node: string): number[] => boundVnodes(ring, node);
@@ -134,7 +134,7 @@ Deno.test("enterResizePhase() begins a phase for which nobody has reported, and 
   assertEquals(vnodes("a"), []);
 });
 
-Deno.test("enterResizePhase() forgets that a resize was to be given up once some read by it", () => {
+Deno.test("enterResizePhase() drops a staged abort once reads may use the resized ring", () => {
   const begun = beginResize(twoMembers(), "a", sixteen);
   const staged = stageSize(begun, "a", 0);
   const stagedIn = (phase: RingResizePhase): number | null =>

@@ -299,4 +299,9 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "a member that was removed while the groups of its node were opened again was not told, and its node waited for a leader there instead of asking others (next_hop_test.ts, member_changes_test.ts)",
   },
+  {
+    seed: 300_392,
+    found:
+      "a watch waited for two minutes at a member that was made, never told of its group and removed while its node was down (ra_kv_router_watch_test.ts)",
+  },
 ];
