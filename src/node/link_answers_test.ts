@@ -1,10 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
 import { TurnClock } from "../environment/turn_clock.ts";
 import type { Link } from "../transport/link.ts";
-import { readFailure } from "../wire/failure.ts";
+import { readFailure, writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { hasLeftCluster } from "./departure.ts";
 import { HeldByNode, LinkAnswers } from "./link_answers.ts";
 import {
   ANSWERS_HELD_BYTES_MAX,
@@ -79,6 +81,7 @@ class Bench {
   readonly clock = new TurnClock(this.runtime);
   readonly heldByNode = new HeldByNode();
   readonly link = new SlowLink();
+  hasLeft = false;
   readonly answers = this.answersOver(this.link);
 
   answersOver(link: SlowLink): LinkAnswers {
@@ -86,6 +89,7 @@ class Bench {
       link as unknown as Link,
       this.clock,
       this.heldByNode,
+      () => this.hasLeft ? hasLeftCluster("a@host") : undefined,
     );
   }
 
@@ -222,6 +226,32 @@ Deno.test("LinkAnswers holds no more for all links of a node together than the b
   bench.answer(5, 5 * MIB, 1_000, others);
   other.leave(5 * MIB);
   assertEquals(other.sent.at(-1), "5");
+});
+
+Deno.test("LinkAnswers sends no success after the node has left, not even one held back, and still sends failures", () => {
+  const bench = new Bench();
+  for (let id = 1; id <= 2; id++) bench.answer(id, 5 * MIB);
+  bench.hasLeft = true;
+  bench.link.leave(5 * MIB);
+  bench.answer(3, 10);
+  const failure = new ByteWriter();
+  writeFailure(failure, new WhorlError("timeout", "It took too long"));
+  bench.answers.send(
+    FrameType.operationError,
+    4,
+    failure.copy(),
+    0,
+    failure.length,
+    bench.answers.deadlineIn(1_000),
+  );
+  const error = FrameType.operationError;
+  assertEquals(bench.link.sent, [
+    "1",
+    `2 ${error} closed`,
+    `3 ${error} closed`,
+    `4 ${error} timeout`,
+  ]);
+  bench.assertIdle();
 });
 
 Deno.test("LinkAnswers drops everything when the link ends", () => {

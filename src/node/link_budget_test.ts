@@ -60,6 +60,7 @@ class Bench implements AsyncDisposable {
       bench.link,
       new TurnClock(bench.runtime),
       bench.heldByNode,
+      () => undefined,
     );
     bench.routes = new NodeRoutes(
       "a@near",

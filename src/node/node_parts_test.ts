@@ -8,9 +8,12 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { ClusterProcess } from "../cluster/cluster_process.ts";
 import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
-import { kvClient } from "../kv/kv_client.ts";
+import { kvClient, kvOutcomeUnknown } from "../kv/kv_client.ts";
 import { writeGetBody } from "../kv/kv_command_codec.ts";
 import type { Coordinators } from "../request/coordinators.ts";
+import { submitOperation } from "../request/operation_carrier.ts";
+import type { OperationResult } from "../request/operation_codec.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
 import { moduleIdOf, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
 import { NodeParts } from "./node_parts.ts";
 
@@ -19,7 +22,7 @@ import { NodeParts } from "./node_parts.ts";
  * client's operations.
  */
 function partsWithBucket() {
-  const parts = new NodeParts({} as never, {} as never, []);
+  const parts = new NodeParts({ name: "a@host" } as never, {} as never, []);
   const requests = {} as Coordinators;
   parts.requests = requests;
   parts.buckets.set(["accounts"]);
@@ -81,4 +84,34 @@ Deno.test("NodeParts of a node that has left accept no operations, and have no r
   assertEquals(parts.ring, undefined);
   await ask("carts");
   assertEquals(carriers, [requests, undefined, undefined]);
+});
+
+Deno.test("NodeParts reports no success of operations in progress after the node has left, and names the node", async () => {
+  const { parts } = partsWithBucket();
+  const targets: OperationTarget[] = [];
+  parts.requests = {
+    submit: (_bytes, _start, _end, target) => void targets.push(target),
+  } as Coordinators;
+  const carried = (): Promise<OperationResult> =>
+    submitOperation(
+      parts.operations,
+      new ByteWriter(),
+      undefined,
+      (result) => result,
+    );
+  const done: OperationResult = {
+    object: undefined,
+    replies: [],
+    replicas: [],
+  };
+  const [soon, late, failed] = [carried(), carried(), carried()];
+  targets[0]?.operationDone(done);
+  assertStrictEquals(await soon, done);
+  parts.cluster = { hasLeft: true } as ClusterProcess;
+  targets[1]?.operationDone(done);
+  const error = await assertRejects(() => late, WhorlError, "a@host");
+  assertEquals([error.code, kvOutcomeUnknown(error)], ["closed", true]);
+  targets[2]?.operationFailed(new WhorlError("timeout", "it took too long"));
+  await assertRejects(() => failed, WhorlError, "it took too long");
+  assertThrows(() => carried(), WhorlError, "a@host");
 });

@@ -54,6 +54,7 @@ function answersOver(link: Link): LinkAnswers {
     link,
     new TurnClock(new ManualRuntime()),
     new HeldByNode(),
+    () => undefined,
   );
 }
 

@@ -17,10 +17,12 @@ import {
   RequestFlag,
   writeVnodeRequestHeader,
 } from "../vnode/vnode_wire.ts";
+import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { hasLeftCluster } from "./departure.ts";
 import { HeldByNode, LinkAnswers } from "./link_answers.ts";
-import type { NodeParts } from "./node_parts.ts";
+import { type NodeParts, present } from "./node_parts.ts";
 import { fetchJoinOffer, frameHandler } from "./transport_sup.ts";
 
 /** A node's end of links: what reaches its vnodes, and how they are answered. */
@@ -30,6 +32,8 @@ class Bench {
   relayed = 0;
   /** Transfers whose frames were checked: number, module, partition. */
   readonly required: number[][] = [];
+  /** The last of them. */
+  asked: { target: AnswerTarget; correlation: number } | undefined;
   letIn = true;
   /** Whether the peer has not heard of a change. */
   isLate = false;
@@ -64,17 +68,20 @@ class Bench {
       this.link,
       new TurnClock(this.runtime),
       new HeldByNode(),
+      () => this.departure(),
     );
     const unused = (): never => {
       throw new Error("nobody asks for that");
     };
-    const hasLeft = (): boolean => this.hasLeft;
     this.#handle = frameHandler(
       {
-        get hasLeft() {
-          return hasLeft();
+        departure: () => this.departure(),
+        vnodes: {
+          relay: (target: AnswerTarget, correlation: number) => {
+            this.relayed++;
+            this.asked = { target, correlation };
+          },
         },
-        vnodes: { relay: () => void this.relayed++ },
         door: {
           refuse: () =>
             this.isLate
@@ -83,6 +90,7 @@ class Bench {
         },
         transfers: {
           inbound: {
+            took: () => {},
             require: (_connection: object, ...of: number[]) => {
               this.required.push(of);
               if (this.letIn) return;
@@ -100,6 +108,10 @@ class Bench {
         }) as never,
       unused,
     );
+  }
+
+  departure(): WhorlError | undefined {
+    return this.hasLeft ? hasLeftCluster("a@host") : undefined;
   }
 
   send(flags: number, write: (into: ByteWriter) => void): void {
@@ -178,6 +190,25 @@ Deno.test("frameHandler() passes nothing to the vnodes of a node that has left",
     bench.hasLeft = true;
     bench.send(kind === "bulk" ? RequestFlag.handoff : 0, batch);
     assertEquals([bench.answers, bench.relayed], [["closed"], 0]);
+  }
+});
+
+Deno.test("frameHandler() passes on no success of a vnode after the node has left, neither to peers nor in handoffs", () => {
+  for (const kind of ["peer", "bulk"] as const) {
+    for (const type of [FrameType.vnodeReply, FrameType.vnodeAccepted]) {
+      const answersOf = (hasLeft: boolean): string[] => {
+        const bench = new Bench(kind);
+        bench.send(kind === "bulk" ? RequestFlag.handoff : 0, batch);
+        bench.hasLeft = hasLeft;
+        const { target, correlation } = present(bench.asked, "request");
+        target.vnodeAnswer(type, correlation, new Uint8Array(8), 0, 8);
+        return bench.answers;
+      };
+      assertEquals([answersOf(false), answersOf(true)], [
+        [`${type}`],
+        ["closed"],
+      ]);
+    }
   }
 });
 

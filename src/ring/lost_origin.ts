@@ -12,14 +12,14 @@ import type { Ring } from "./ring.ts";
 import { type RingOrigin, sizeOfGeneration } from "./ring_generations.ts";
 
 /**
- * The generation that a node has used in `before` and that is a different one
- * in `after`, the current ring of its cluster; `null` if there is none. Copies
- * left from an aborted resize do not count, since the vnodes they came from
- * have the data. If the ring goes back to an earlier phase of a resize that
+ * The generations that a node has used in `before` and that are different ones
+ * in `after`, the current ring of its cluster: that of the owners, that of a
+ * resize, or both. Copies left from an aborted resize do not count, since the
+ * vnodes they came from have the data. If the ring goes back to an earlier phase of a resize that
  * some have read by, the resize is to be aborted and restarted, unless buckets
  * are consistent: their groups have taken over, and it continues to its end.
  */
-export function lostOrigin(before: Ring, after: Ring): RingOrigin | null {
+export function lostOrigins(before: Ring, after: Ring): RingOrigin[] {
   const { current, resize } = before.ownership.generations;
   const mayHave = [
     { generation: current, size: before.size, isRead: true },
@@ -29,14 +29,12 @@ export function lostOrigin(before: Ring, after: Ring): RingOrigin | null {
       isRead: resize.phase === "reading",
     }],
   ];
-  for (const { generation, size, isRead } of mayHave) {
+  return mayHave.filter(({ generation, size, isRead }) => {
     const sizeNow = sizeOfGeneration(after, generation);
-    const isLost = sizeNow === undefined ||
+    return sizeNow === undefined ||
       sizeNow !== size && (isRead || sizeNow !== 0) ||
       isRead && !isReadIn(after, generation) && !hasConsistentBuckets(after);
-    if (isLost) return { generation, size };
-  }
-  return null;
+  }).map(({ generation, size }) => ({ generation, size }));
 }
 
 /** Whether `generation` is, or was, that of a ring which was read. */

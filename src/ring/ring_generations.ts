@@ -6,18 +6,24 @@
  *     number = generation mod 64 * 1024 + partition
  *
  * A ring that was never resized has generation 0, so its vnodes have the
- * numbers of their partitions. An aborted generation is never used again, since
- * a node that was away may still hold data of it.
+ * numbers of their partitions. Each further generation gets the next number that
+ * tells its size: modulo 8 it is log2 of the size, less 3. So even claimants in
+ * two parts of a split cluster, which do not know of each other, give the same
+ * number only to rings of the same size, where it means the same keys. An
+ * aborted generation is never used again, since a node that was away may still
+ * hold data of it.
  *
  * @module
  */
-import { RING_SIZE_MAX } from "./chash.ts";
+import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
 
 /**
  * Number of generations whose sizes are known, and that vnode numbers can
  * distinguish.
  */
 export const GENERATIONS_KEPT = 64;
+/** Number of possible ring sizes, which numbers of generations tell apart. */
+const RING_SIZES = Math.log2(RING_SIZE_MAX / RING_SIZE_MIN) + 1;
 
 /**
  * The phases of a resize, in order.
@@ -305,26 +311,47 @@ export function resizeBegun(
   version: number,
   origins: readonly RingOrigin[] = [],
 ): RingGenerations {
-  const taken = new Set(
-    origins.map(({ generation }) => firstVnodeOf(generation)),
-  );
-  let generation = before.newest + 1;
-  const sizes = [...before.sizes.length === 0 ? [size] : before.sizes];
-  while (
-    taken.has(firstVnodeOf(generation)) &&
-    generation - before.current < GENERATIONS_KEPT - 1
-  ) {
-    // Treated as aborted.
-    sizes.push(0);
-    generation++;
-  }
+  const generation = nextGeneration(before, owners.length, origins);
+  const sizes = [
+    ...before.sizes.length === 0 ? [size] : before.sizes,
+    // Skipped numbers count as aborted.
+    ...new Array<number>(generation - before.newest - 1).fill(0),
+    owners.length,
+  ];
   return {
     current: before.current,
     newest: generation,
-    sizes: [...sizes, owners.length].slice(-GENERATIONS_KEPT),
+    sizes: sizes.slice(-GENERATIONS_KEPT),
     staged: null,
     resize: resizeTo(generation, owners, term, version),
   };
+}
+
+/**
+ * The number of the next generation, which has `size` partitions. If too many resizes
+ * were aborted for a number that tells the size, it is any free one; if there is none,
+ * the last one.
+ */
+function nextGeneration(
+  { current, newest }: RingGenerations,
+  size: number,
+  origins: readonly RingOrigin[],
+): number {
+  const taken = new Set(
+    origins.map(({ generation }) => firstVnodeOf(generation)),
+  );
+  const last = Math.max(newest + 1, current + GENERATIONS_KEPT - 1);
+  const free: number[] = [];
+  for (let generation = newest + 1; generation <= last; generation++) {
+    if (!taken.has(firstVnodeOf(generation))) free.push(generation);
+  }
+  return free.find((generation) => tellsSize(generation, size)) ??
+    free[0] ?? last;
+}
+
+/** Whether the number of a generation tells that its ring has `size` partitions. */
+function tellsSize(generation: number, size: number): boolean {
+  return generation % RING_SIZES === Math.log2(size / RING_SIZE_MIN);
 }
 
 /** A resize that begins in the ownership of `term` and `version`. */

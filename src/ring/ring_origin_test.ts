@@ -42,7 +42,7 @@ Deno.test("originText() is non-null only if one of the rings was resized", () =>
   // again.
   assertEquals(
     originText(resized(aloneOf("b", 8), 32), resized(never, 32)),
-    "1/32",
+    "2/32",
   );
 });
 
@@ -70,7 +70,7 @@ Deno.test("vnodes that a member brought along are former ones, as many as its ri
   const origins = originsOf(ring, "b");
   assertEquals(vnodeSizes(ring).get(0), 16);
   assertEquals(vnodeSizes(ring, origins).get(0), 32);
-  assertEquals(vnodeSizes(ring, origins).get(firstVnodeOf(1)), 32);
+  assertEquals(vnodeSizes(ring, origins).get(firstVnodeOf(2)), 32);
   assertEquals(formerVnodes(ring, origins), [0]);
   assertEquals(ageOfVnode(ring, 20, origins), "former");
 
@@ -79,18 +79,18 @@ Deno.test("vnodes that a member brought along are former ones, as many as its ri
   assertEquals(ageOfVnode(ring, theirs), "unknown");
   assertEquals(ageOfVnode(ring, theirs, [unknown]), "former");
 
-  const present = { generation: 1, size: 32 };
-  assertEquals(ageOfVnode(ring, firstVnodeOf(1), [present]), "present");
+  const present = { generation: 2, size: 32 };
+  assertEquals(ageOfVnode(ring, firstVnodeOf(2), [present]), "present");
 });
 
 Deno.test("vnodes that a member brought along are as many as its own ring had, even if the ring has others with their numbers", () => {
-  const ring = joined(resized(aloneOf("a", 16), 32), "1/64");
+  const ring = joined(resized(aloneOf("a", 16), 32), "2/64");
   const origins = originsOf(ring, "b");
-  const first = firstVnodeOf(1);
+  const first = firstVnodeOf(2);
   assertEquals(mistakenMembers(ring), ["b"]);
   assertEquals(vnodeSizes(ring, origins).get(first), 64);
   assertEquals(vnodeSizes(ring).get(first), 32);
-  assertEquals(vnodeSizes(ring, [{ generation: 1, size: 8 }]).get(first), 32);
+  assertEquals(vnodeSizes(ring, [{ generation: 2, size: 8 }]).get(first), 32);
   const told = setOrigins(ring, "b", [], 1);
   assertEquals([mistakenMembers(told), originOf(told, "b")], [[], null]);
   assertEquals(setOrigins(told, "b", [], 1), told);
@@ -100,7 +100,7 @@ Deno.test("setOrigins() keeps further origins of a member until it joins again",
   const all = [
     { generation: 1, size: 64 },
     { generation: 2, size: 16 },
-    { generation: 3, size: 8 },
+    { generation: 8, size: 8 },
   ];
   const came = joined(aloneOf("a", 16), "1/64");
   const ring = setOrigins(came, "b", all, 1);
@@ -116,7 +116,7 @@ Deno.test("setOrigins() keeps further origins of a member until it joins again",
   assertEquals(originsOf(again, "b"), [{ generation: 4, size: 32 }]);
   // None of their numbers is used for a resize.
   const begun = beginResize(ring, "a", new Array<string>(8).fill("a"));
-  assertEquals(begun.ownership.generations.resize?.generation, 4);
+  assertEquals(begun.ownership.generations.resize?.generation, 16);
 });
 
 Deno.test("setOrigins() keeps the latest origins, one for each number", () => {
@@ -138,14 +138,14 @@ Deno.test("vnodeSizes() has as many vnodes of a generation as the largest ring a
 });
 
 Deno.test("beginResize() skips generations that members have brought along", () => {
-  const ring = joined(joined(aloneOf("a", 16), "1/16"), "1/16");
+  const ring = joined(joined(aloneOf("a", 16), "8/16"), "8/16");
   const under = beginResize(ring, "a", new Array<string>(8).fill("a"));
   const { generations } = under.ownership;
-  assertEquals(generations.resize?.generation, 2);
-  assertEquals(generations.sizes, [16, 0, 8]);
+  assertEquals(generations.resize?.generation, 16);
+  assertEquals(generations.sizes, [16, ...new Array(15).fill(0), 8]);
   const origins = originsOf(under, "b");
-  assertEquals(ageOfVnode(under, firstVnodeOf(1)), "aborted");
+  assertEquals(ageOfVnode(under, firstVnodeOf(8)), "aborted");
   // To the node that came with it, it is not.
-  assertEquals(ageOfVnode(under, firstVnodeOf(1) + 3, origins), "former");
-  assertEquals(ageOfVnode(under, firstVnodeOf(2), origins), "future");
+  assertEquals(ageOfVnode(under, firstVnodeOf(8) + 3, origins), "former");
+  assertEquals(ageOfVnode(under, firstVnodeOf(16), origins), "future");
 });

@@ -37,7 +37,11 @@ import { claim } from "./claim.ts";
 import { currentMembers, resizeSteps, type Ring } from "./ring.ts";
 import { checkRingSize, isInvited } from "./ring_change.ts";
 import { hasConsistentBuckets, takenOverBy } from "./consistent_buckets.ts";
-import { GENERATIONS_KEPT } from "./ring_generations.ts";
+import {
+  GENERATIONS_KEPT,
+  type RingOrigin,
+  type RingResize,
+} from "./ring_generations.ts";
 import { stagedJoins } from "./staged_changes.ts";
 
 /**
@@ -187,9 +191,22 @@ export function hasNoWayBack(ring: Ring): boolean {
   const { resize } = ring.ownership.generations;
   if (resize === null) return false;
   const taken = takenOverBy(ring);
-  return resize.phase === "reading" ||
-    taken?.generation === resize.generation &&
-      taken.size === resize.owners.length;
+  return resize.phase === "reading" || taken !== null && goesTo(ring, taken);
+}
+
+/** The ring that a resize goes to. */
+export function originOfResize(
+  { generation, owners }: RingResize,
+): RingOrigin {
+  return { generation, size: owners.length };
+}
+
+/** Whether the resize under way goes to this ring. */
+export function goesTo(
+  { ownership: { generations: { resize } } }: Ring,
+  { generation, size }: RingOrigin,
+): boolean {
+  return resize?.generation === generation && resize.owners.length === size;
 }
 
 /**

@@ -40,9 +40,15 @@ import {
   markTakenOver,
   takenOverBy,
 } from "./consistent_buckets.ts";
-import type { RingOrigin } from "./ring_generations.ts";
+import type { RingOrigin, RingResize } from "./ring_generations.ts";
 import { mistakenInResize, mistakenMembers } from "./ring_origin.ts";
-import { allReported, hasNoWayBack, resizedOwners } from "./ring_resize.ts";
+import {
+  allReported,
+  goesTo,
+  hasNoWayBack,
+  originOfResize,
+  resizedOwners,
+} from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
 
 /** A tended ring, and why it changed. */
@@ -148,6 +154,10 @@ export function tendRing(
       "the resize goes on for which groups of consistent buckets have taken over",
     );
   goOn();
+  go(
+    keepTo(current, self),
+    "groups of consistent buckets take over for the resize that is read",
+  );
   go(...tendResize(current, self, resize));
   if (current.ownership.generations.resize === null) {
     go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
@@ -205,7 +215,8 @@ function tendResize(
       // any more.
       return mayInstall && requestersBehind(ring).length === 0
         ? [
-          installResize(ring, self),
+          // Written again, the note wins over one that only its claimant knew.
+          marked(installResize(ring, self), self, resize),
           `the ring has ${resize.owners.length} partitions`,
         ]
         : [ring, ""];
@@ -218,12 +229,14 @@ function tendResize(
 function read(ring: Ring, self: string): Ring {
   const { resize } = ring.ownership.generations;
   const reading = enterResizePhase(ring, self, "reading");
-  return resize === null || !hasConsistentBuckets(ring)
-    ? reading
-    : markTakenOver(reading, self, {
-      generation: resize.generation,
-      size: resize.owners.length,
-    });
+  return resize === null ? reading : marked(reading, self, resize);
+}
+
+/** `ring` with the note that groups take over for `resize`, if there are consistent buckets. */
+function marked(ring: Ring, self: string, resize: RingResize): Ring {
+  return hasConsistentBuckets(ring)
+    ? markTakenOver(ring, self, originOfResize(resize))
+    : ring;
 }
 
 /**
@@ -257,6 +270,21 @@ function resume(ring: Ring, self: string, targetN: number): Ring {
       resizedOwners(owners, taken.size, able, targetN),
     )
     : ring;
+}
+
+/**
+ * `ring`, in which groups take over for the resize that is in phase `reading`, if the
+ * ring names another one. A claimant that owned nothing had brought that into
+ * `reading` when no owner knew of it. An owner seals its groups only for the resize in
+ * its own ring, and a resize enters `reading` only after each owner has reported for
+ * it. So this one continues, and the other is void.
+ */
+function keepTo(ring: Ring, self: string): Ring {
+  const { resize } = ring.ownership.generations;
+  const taken = takenOverBy(ring);
+  return resize?.phase !== "reading" || taken === null || goesTo(ring, taken)
+    ? ring
+    : marked(ring, self, resize);
 }
 
 /**

@@ -16,6 +16,7 @@ import {
   invite,
   markSeen,
   rejoin,
+  resumeResize,
   setOrigins,
   setOwnership,
   setStatus,
@@ -26,6 +27,7 @@ import {
   markTakenOver,
   takenOverBy,
 } from "./consistent_buckets.ts";
+import type { RingResize } from "./ring_generations.ts";
 import { mergeRings } from "./ring_merge.ts";
 import { ABORT_RESIZE, refuseBeside, refuseResize } from "./ring_resize.ts";
 import { assumeDone, heirs, ownsNothing, tendRing } from "./ring_upkeep.ts";
@@ -409,9 +411,11 @@ Deno.test("tendRing() aborts a resize in favour of one that another part of the 
     beginResize(before, "a", new Array<string>(size).fill("a"));
   const taken = (other: Ring) =>
     markTakenOver(other, "a", { generation: 1, size: 16 });
-  // A later one, and one with the same number.
+  // A later one, and one with the same number, of an earlier version.
   const later = begun(abortResize(begun(ring, 16), "a"), 32);
-  for (const other of [later, begun(ring, 32)]) {
+  const owners = new Array<string>(32).fill("a");
+  const sameNumber = resumeResize(ring, "a", 1, owners);
+  for (const other of [later, sameNumber]) {
     for (const phase of ["copying", "binding"] as const) {
       const after = tended(taken(enterResizePhase(other, "a", phase)));
       const { resize, sizes } = after.ownership.generations;
@@ -419,9 +423,60 @@ Deno.test("tendRing() aborts a resize in favour of one that another part of the 
       assertEquals([resize?.owners.length, sizes[1]], [16, 16]);
     }
   }
-  const reading = taken(enterResizePhase(later, "a", "reading"));
-  const kept = tendRing(reading, "a", TARGET_N, () => true, {
-    mayInstall: false,
-  }).ring;
-  assertEquals(kept, reading);
+  for (const other of [later, sameNumber]) {
+    const reading = enterResizePhase(other, "a", "reading");
+    const kept = tendRing(taken(reading), "a", TARGET_N, () => true, {
+      mayInstall: false,
+    }).ring;
+    assertEquals(kept.ownership, reading.ownership);
+    // The other one is void, and does not go on when this one is done.
+    const { resize } = other.ownership.generations;
+    const { generation } = resize as RingResize;
+    assertEquals(takenOverBy(kept), { generation, size: 32 });
+    const done = tended(kept);
+    assertEquals(
+      [done.size, done.ownership.generations.resize],
+      [32, null],
+    );
+  }
+});
+
+/** A ring whose claimant has it read by `size` partitions that `b` owns, and says so `times` times. */
+function readBy(before: Ring, size: number, times: number): Ring {
+  const { claimant } = before.ownership;
+  const begun = beginResize(before, claimant, Array<string>(size).fill("b"));
+  let reading = enterResizePhase(begun, claimant, "reading");
+  const { generation } = begun.ownership.generations.resize as RingResize;
+  for (let time = 0; time < times; time++) {
+    reading = markTakenOver(reading, claimant, { generation, size });
+  }
+  return reading;
+}
+
+Deno.test("tendRing() continues the same one of two resizes in phase reading, however and whenever the parts meet", () => {
+  const ring = markConsistent(cluster(8, "z", "b"), "z", bucket);
+  const took = takeOverClaim(ring, "b");
+  const tend = (ring: Ring, mayInstall: boolean) =>
+    tendRing(reported(ring, []), "b", TARGET_N, () => true, { mayInstall })
+      .ring;
+  for (const [other, size] of [[16, 32], [32, 16]] as const) {
+    const won = readBy(took, size, 1);
+    const generation = won.ownership.generations.newest;
+    // The mark that outweighs the other is of the ownership that does not, or of that.
+    for (const times of [1, 2]) {
+      const lost = readBy(ring, other, times);
+      const heard = mergeRings(lost, won);
+      assertEquals(heard, mergeRings(won, lost));
+      const kept = tend(heard, false);
+      assertEquals(takenOverBy(kept), { generation, size });
+      assertEquals(kept.ownership, won.ownership);
+      assertEquals(tend(kept, false).meta, kept.meta);
+      assertEquals(tend(kept, true).size, size);
+    }
+    // It is heard of only once this one is done.
+    const late = mergeRings(tend(won, true), readBy(ring, other, 1));
+    const settled = assumeDone(tend(late, true), "b");
+    const { resize, current } = tend(settled, true).ownership.generations;
+    assertEquals([resize, current], [null, generation]);
+  }
 });

@@ -296,7 +296,7 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
       await resized(cluster, 8);
       await assertAll(first.kv, "v2");
       await third.kv.put(BUCKET, "ann", 3, { context: next });
-      await following(first, 2);
+      await following(first, 8);
       const groups = await first.control.groups();
       // Those of the rings before are gone.
       assertEquals(groups.length, 1 + 8);
