@@ -254,6 +254,11 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     this.#departed.release(process, owner);
   }
 
+  /** All of the data of `process` is back: its sender names this node as the owner from now on. */
+  dataReturned(process: VnodeProcess): void {
+    this.#departed.dataReturned(process.number);
+  }
+
   /** The data of `process` is elsewhere and was removed here. */
   removed(process: VnodeProcess, stays: boolean): void {
     if (stays) {
@@ -428,9 +433,6 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     const action = header.flags & RequestFlag.handoff
       ? bytes[this.#reader.offset]
       : undefined;
-    // All of its data comes back: the sender names this node as the owner from
-    // now on.
-    if (action === HandoffAction.final) this.#departed.returned(number);
     // A former owner is as good a fallback as any other node.
     const owner = header.flags & (RequestFlag.asFallback | RequestFlag.handoff)
       ? undefined
