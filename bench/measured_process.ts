@@ -10,7 +10,7 @@ import type { NodeOptions } from "../mod.ts";
 /** How long a node may take to end in order, in milliseconds. */
 const STOP_MS_MAX = 10_000;
 
-/** See the module's text. Disposing ends it. */
+/** See the module comment. Disposing ends it. */
 export class MeasuredProcess implements AsyncDisposable {
   readonly pid: number;
   address = "";

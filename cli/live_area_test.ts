@@ -3,7 +3,7 @@ import { LiveArea } from "./live_area.ts";
 import { capturedOutput } from "./output.ts";
 import { ScreenModel } from "./testing/screen_model.ts";
 
-Deno.test("LiveArea writes over its lines, and over more and fewer of them", () => {
+Deno.test("LiveArea overwrites its lines, even if their number changes", () => {
   const output = capturedOutput({ isTerminal: true, columns: 12, rows: 5 });
   const area = new LiveArea(output);
   output.write("before\n");
@@ -36,7 +36,7 @@ Deno.test("LiveArea shows what fits, in width and in height", () => {
   ]);
 });
 
-Deno.test("LiveArea finds its first line again when the terminal has become narrower", () => {
+Deno.test("LiveArea finds its first line when the terminal has become narrower", () => {
   const size = { columns: 20 };
   const written = capturedOutput({ isTerminal: true });
   const output = { ...written, columns: () => size.columns };

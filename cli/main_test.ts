@@ -8,7 +8,7 @@ import { run } from "./testing/fake_world.ts";
 
 const shownCommands = COMMANDS.filter(({ hidden }) => !hidden);
 
-Deno.test("whorl without a command teaches, and so do --help and help", async () => {
+Deno.test("whorl without a command prints help, and so do --help and help", async () => {
   const bare = await run("");
   assertEquals([bare.code, bare.remarks], [0, ""]);
   for (const command of shownCommands) {
@@ -19,7 +19,7 @@ Deno.test("whorl without a command teaches, and so do --help and help", async ()
   assert(!bare.out.includes("run-node"), "what is not for people is not shown");
 });
 
-Deno.test("help of every command says how, has an example that parses, and fits 100 columns", async () => {
+Deno.test("help of every command has usage, an example that parses, and fits 100 columns", async () => {
   for (const command of shownCommands) {
     const help = await run(["help", ...command.name.split(" ")]);
     assertEquals(help.code, 0);
@@ -41,7 +41,7 @@ Deno.test("help of every command says how, has an example that parses, and fits 
   }
 });
 
-Deno.test("help keeps to 100 columns with colour, and has none when it is not welcome", async () => {
+Deno.test("help fits 100 columns with colour, and has no colour if that is disabled", async () => {
   const colored = await run("help import", {
     output: capturedOutput({ color: true, isTerminal: true }),
   });
@@ -49,7 +49,7 @@ Deno.test("help keeps to 100 columns with colour, and has none when it is not we
   assert(!(await run("help import")).out.includes("\x1b"));
 });
 
-Deno.test("a group without a command lists its commands and is a mistake; with --help it is not", async () => {
+Deno.test("a group without a command lists its commands and fails; with --help it succeeds", async () => {
   const bare = await run("cluster");
   assertEquals([bare.code, bare.out], [2, ""]);
   assertMatch(bare.remarks, /cluster commit/);
@@ -61,7 +61,7 @@ Deno.test("--version prints the version", async () => {
   assertEquals((await run("--version")).out, "whorl 1.2.3\n");
 });
 
-Deno.test("mistakes end with code 2, a suggestion where one is near, and nothing tried", async () => {
+Deno.test("usage errors end with code 2, suggest similar names, and do nothing", async () => {
   const cases: [string, RegExp][] = [
     ["pign", /no command "pign". Did you mean "ping"\?/],
     ["frobnicate", /no command "frobnicate"\n/],
@@ -122,7 +122,7 @@ Deno.test("mistakes end with code 2, a suggestion where one is near, and nothing
   }
 });
 
-Deno.test("with --json a mistake is told in JSON as well", async () => {
+Deno.test("with --json a usage error is reported in JSON as well", async () => {
   const { code, out } = await run("get users --json");
   assertEquals(code, 2);
   assertEquals(JSON.parse(out).error.code, "usage");
@@ -203,7 +203,7 @@ Deno.test("the node is found by flag, by environment, and else in the default di
   );
 });
 
-Deno.test("a cookie file gives its first line, and a bad one is named", async () => {
+Deno.test("the cookie is the first line of its file, and errors name the file", async () => {
   const path = await Deno.makeTempFile();
   try {
     await Deno.writeTextFile(path, "sesame\n# not this\n");
@@ -221,7 +221,7 @@ Deno.test("a cookie file gives its first line, and a bad one is named", async ()
   assert(missing.remarks.includes(path));
 });
 
-Deno.test("a failure of the node is told with its code, and the session is closed", async () => {
+Deno.test("a failure of the node is reported with its code, and the session is closed", async () => {
   const session = fakeSession();
   session.answers.ping = new WhorlError("timeout", "Cannot hear the node");
   const ran = await run("ping", { session });
@@ -230,7 +230,7 @@ Deno.test("a failure of the node is told with its code, and the session is close
   assertEquals(session.closed, 1);
 });
 
-Deno.test("words after -- are taken as they are", async () => {
+Deno.test("words after -- are taken literally", async () => {
   const session = fakeSession();
   await run("put b -- -key- -1", { session });
   assertEquals(session.kv.stored.get("b/-key-"), [-1]);

@@ -6,7 +6,7 @@ import { LogFile } from "./log_file.ts";
 import { makeNodeDirectory } from "./node_directory.ts";
 import { pidOfParent, takePidFile } from "./pid_file.ts";
 
-Deno.test("readOrCreateCookie() makes one secret, however many ask at once, that only the owner reads", () =>
+Deno.test("readOrCreateCookie() creates one secret for concurrent callers, readable only by the owner", () =>
   inTempDirectory(async (directory) => {
     const path = `${directory}/cookie`;
     const cookies = await Promise.all(
@@ -23,7 +23,7 @@ Deno.test("readOrCreateCookie() makes one secret, however many ask at once, that
     assertEquals(names, ["cookie"], "nothing is left behind");
   }));
 
-Deno.test("readOrCreateCookie() names the file when it can be neither read nor made", () =>
+Deno.test("readOrCreateCookie() names a file that can be neither read nor created", () =>
   inTempDirectory(async (directory) => {
     for (const path of [directory, `${directory}/no/where`]) {
       const error = await assertRejects(
@@ -35,7 +35,7 @@ Deno.test("readOrCreateCookie() names the file when it can be neither read nor m
     }
   }));
 
-Deno.test("takePidFile() lets one process at a time have it, and forgets who is gone", () =>
+Deno.test("takePidFile() admits one process at a time, and ignores dead ones", () =>
   inTempDirectory(async (directory) => {
     assertEquals(await pidOfParent(directory), undefined);
     {
@@ -56,7 +56,7 @@ Deno.test("takePidFile() lets one process at a time have it, and forgets who is 
     assertEquals(await pidOfParent(directory), Deno.pid);
   }));
 
-Deno.test("LogFile puts the file aside when it is full and keeps one before it", () =>
+Deno.test("LogFile rotates a full file and keeps one older file", () =>
   inTempDirectory(async (directory) => {
     const path = `${directory}/node.log`;
     {
@@ -72,7 +72,7 @@ Deno.test("LogFile puts the file aside when it is full and keeps one before it",
     assertEquals(await Deno.readTextFile(path), "line 5\nline 6\n");
   }));
 
-Deno.test("makeNodeDirectory() takes an empty or known folder and refuses a strange one", () =>
+Deno.test("makeNodeDirectory() accepts an empty or known folder and refuses any other", () =>
   inTempDirectory(async (directory) => {
     await makeNodeDirectory(`${directory}/a/b`);
     await Deno.writeTextFile(`${directory}/a/b/cookie`, "x");

@@ -97,7 +97,7 @@ Deno.test("nodeSetup() turns flags into node options and leaves defaults to the 
     }
   }));
 
-Deno.test("nodeSetup() goes on with the node that is in the directory, unless flags say otherwise", () =>
+Deno.test("nodeSetup() continues the node in the directory, unless flags say otherwise", () =>
   inTempDirectory(async (directory) => {
     const identity = {
       nodeId: "0".repeat(32),
@@ -140,7 +140,7 @@ Deno.test("nodeSetup() goes on with the node that is in the directory, unless fl
     ]);
   }));
 
-Deno.test("nodeSetup() runs a module with the deno.json of its own", () =>
+Deno.test("nodeSetup() runs a module with its own deno.json", () =>
   inTempDirectory(async (directory) => {
     await Deno.writeTextFile(`${directory}/deno.json`, "{}");
     const { moduleFlags } = await nodeSetup(
@@ -157,7 +157,7 @@ Deno.test("nodeSetup() runs a module with the deno.json of its own", () =>
     ]);
   }));
 
-Deno.test("nodeCommand() passes the flags on, but a secret only by the environment", () =>
+Deno.test("nodeCommand() passes flags on, but secrets only through the environment", () =>
   inTempDirectory(async (directory) => {
     const invocation = parse([
       `--data=${directory}`,

@@ -74,7 +74,7 @@ const deaf =
   `Deno.addSignalListener("SIGTERM", () => {}); ${UP} ${UNTIL_PARENT_ENDS}`;
 
 Deno.test({
-  name: "NodeParent ends with 0 when its node ends in order",
+  name: "NodeParent ends with 0 when its node ends normally",
   async fn() {
     const { code, told } = parentOf([`${UP} console.error("warm");`]);
     assertEquals(await code, 0);
@@ -109,7 +109,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "NodeParent does not try again what does not come up the first time",
+  name: "NodeParent does not retry a node that fails its first start",
   async fn() {
     const { code, told } = parentOf([
       `console.error("port in use"); Deno.exit(3);`,
@@ -122,7 +122,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "NodeParent gives up on a node that falls too often",
+  name: "NodeParent gives up on a node that fails too often",
   async fn() {
     const { code, told, pids } = parentOf([`${UP} Deno.exit(1);`]);
     assertEquals(await code, 1);
@@ -146,7 +146,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "NodeParent kills a node that does not stop in its time",
+  name: "NodeParent kills a node that does not stop in time",
   async fn() {
     const { code, signal, booted } = parentOf([deaf], {
       ...quick,
@@ -170,7 +170,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "NodeParent can be stopped while a node has not come up yet",
+  name: "NodeParent can be stopped while a node is starting",
   async fn() {
     const { code, signal, until } = parentOf([
       `console.error("starting"); ${UNTIL_PARENT_ENDS}`,

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { capturedOutput } from "./output.ts";
 import { ProgressLine } from "./progress_line.ts";
 
-Deno.test("ProgressLine keeps remarks above itself and leaves nothing behind", () => {
+Deno.test("ProgressLine prints messages above itself and leaves nothing behind", () => {
   const output = capturedOutput({ isTerminal: true, columns: 11 });
   const line = new ProgressLine(output);
   line.show("0123456789abc");
@@ -15,7 +15,7 @@ Deno.test("ProgressLine keeps remarks above itself and leaves nothing behind", (
   );
 });
 
-Deno.test("ProgressLine says nothing where no person looks, but for remarks", () => {
+Deno.test("ProgressLine prints only messages if the output is not a terminal", () => {
   const output = capturedOutput();
   const line = new ProgressLine(output);
   line.show("10%");

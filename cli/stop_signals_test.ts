@@ -12,7 +12,7 @@ function listening() {
   return { heard, hear, clock };
 }
 
-Deno.test("oncePerKeystroke() hears a Ctrl-C once that arrives twice, as under deno task", () => {
+Deno.test("oncePerKeystroke() reports a Ctrl-C that arrives twice once, as under deno task", () => {
   const { heard, hear, clock } = listening();
   hear("SIGINT");
   clock.nowMs += 2;
@@ -20,7 +20,7 @@ Deno.test("oncePerKeystroke() hears a Ctrl-C once that arrives twice, as under d
   assertEquals(heard, ["SIGINT"]);
 });
 
-Deno.test("oncePerKeystroke() hears a second Ctrl-C", () => {
+Deno.test("oncePerKeystroke() reports a second Ctrl-C", () => {
   const { heard, hear, clock } = listening();
   hear("SIGINT");
   clock.nowMs += SAME_KEYSTROKE_MS;
@@ -28,7 +28,7 @@ Deno.test("oncePerKeystroke() hears a second Ctrl-C", () => {
   assertEquals(heard, ["SIGINT", "SIGINT"]);
 });
 
-Deno.test("oncePerKeystroke() hears another signal at once", () => {
+Deno.test("oncePerKeystroke() reports a different signal at once", () => {
   const { heard, hear } = listening();
   hear("SIGINT");
   hear("SIGTERM");

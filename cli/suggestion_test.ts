@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { nearest } from "./suggestion.ts";
 
-Deno.test("nearest() suggests what is near, and nothing far-fetched", () => {
+Deno.test("nearest() suggests similar names only", () => {
   const known = ["ping", "member-status", "get", "put"];
   assertEquals(nearest("pnig", known), "ping");
   assertEquals(nearest("member", known), "member-status");

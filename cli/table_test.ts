@@ -11,7 +11,7 @@ function table(looks: Parameters<typeof capturedOutput>[0]): string[] {
   return output.written.trimEnd().split("\n");
 }
 
-Deno.test("renderTable() aligns columns for a person and parts them by tabs for a pipe", () => {
+Deno.test("renderTable() aligns columns on a terminal and separates them by tabs in a pipe", () => {
   assertEquals(table({ isTerminal: true }), [
     "Name  Count  Remark",
     "one       1  short",
@@ -20,7 +20,7 @@ Deno.test("renderTable() aligns columns for a person and parts them by tabs for 
   assertEquals(table({}), ["one\t1\tshort", "two\t22\trather a long remark"]);
 });
 
-Deno.test("renderTable() leaves out and cuts what a narrow terminal has no room for, if it may", () => {
+Deno.test("renderTable() drops and truncates optional columns on a narrow terminal", () => {
   assertEquals(table({ isTerminal: true, columns: 26 }), [
     "Name  Remark",
     "one   short",

@@ -46,7 +46,7 @@ function assertNone(violations: readonly string[]): void {
   assert(violations.length === 0, `\n${violations.join("\n")}`);
 }
 
-Deno.test("readTree() finds the code, so that no rule passes for want of files", () => {
+Deno.test("readTree() finds the code, so that no rule passes for lack of files", () => {
   const paths = new Set(files.map(({ path }) => path));
   for (
     const path of [
@@ -64,29 +64,29 @@ Deno.test("readTree() finds the code, so that no rule passes for want of files",
 Deno.test("imports point down the layers", () =>
   assertNone(layerViolations(modules)));
 
-Deno.test("no file imports itself by way of others", () =>
+Deno.test("no file imports itself through others", () =>
   assertNone(cycleViolations(modules)));
 
 Deno.test("only the node, the command, tests and benchmarks choose implementations", () =>
   assertNone(choiceViolations(modules)));
 
-Deno.test("what decides neither waits nor reads a clock nor rolls dice nor does I/O", () =>
+Deno.test("files that decide never wait, read a clock, draw random numbers or do I/O", () =>
   assertNone(purityViolations(modules)));
 
-Deno.test("only implementations reach the world, all others by Environment and Runtime", () =>
+Deno.test("only implementations reach the outside, all others use Environment and Runtime", () =>
   assertNone(seamViolations(modules)));
 
 Deno.test("published modules depend on pinned npm packages, each in one version", () =>
   assertNone(dependencyViolations(modules)));
 
-Deno.test("every file named by URL is there", () =>
+Deno.test("every file named by URL exists", () =>
   assertNone(missingFileViolations(modules)));
 
-Deno.test("no file is named for being left over", () =>
+Deno.test("no file name says that it is left over", () =>
   assertNone(nameViolations(files)));
 
-Deno.test("every module of the library says at its top what it is", () =>
+Deno.test("every module of the library begins with a comment that says what it is", () =>
   assertNone(headerViolations(modules)));
 
-Deno.test("nothing is left for later and no test is switched off", () =>
+Deno.test("no work is left for later and no test is switched off", () =>
   assertNone(leftoverViolations(files)));

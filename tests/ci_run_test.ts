@@ -26,7 +26,7 @@ async function ciRun(script: string): Promise<Outcome> {
   return { code, output, lastLine: output.trimEnd().split("\n").at(-1) };
 }
 
-Deno.test(".ci/run adds up the summaries of all runs, and passes on what they print", async () => {
+Deno.test(".ci/run adds up the summaries of all runs, and passes on their output", async () => {
   const { code, lastLine, output } = await ciRun(`
     echo 'a test ... ok (1ms)'
     echo 'ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)'
@@ -37,7 +37,7 @@ Deno.test(".ci/run adds up the summaries of all runs, and passes on what they pr
   assertStringIncludes(output, "about errors\n");
 });
 
-Deno.test(".ci/run counts what failed and keeps the status", async () => {
+Deno.test(".ci/run counts failed tests and keeps the exit status", async () => {
   const { code, lastLine } = await ciRun(`
     echo 'FAILED | 7 passed (2 steps) | 3 failed (1 step) (9s)'; exit 3`);
   assertEquals([code, lastLine], [3, "7 passed, 3 failed"]);
@@ -50,14 +50,14 @@ Deno.test(".ci/run fails when a test failed, whatever the command says", async (
   assertEquals([code, lastLine], [1, "7 passed, 1 failed"]);
 });
 
-Deno.test(".ci/run reads through colours", async () => {
+Deno.test(".ci/run ignores colours", async () => {
   const { code, lastLine } = await ciRun(
     "printf '\\033[0m\\033[32mok\\033[0m | 8 passed | 0 failed \\033[38;5;245m(10ms)\\033[0m\\n'",
   );
   assertEquals([code, lastLine], [0, "8 passed, 0 failed"]);
 });
 
-Deno.test(".ci/run takes a run without a summary for a failure", async () => {
+Deno.test(".ci/run counts a run without a summary as a failure", async () => {
   const silent = await ciRun("echo 'error: Type checking failed.'; exit 1");
   assertEquals([silent.code, silent.lastLine], [1, "0 passed, 1 failed"]);
   const quiet = await ciRun("true");
@@ -75,14 +75,14 @@ Deno.test(".ci/run does not hide a crash behind a good summary", async () => {
   assertEquals([code, lastLine], [139, "5 passed, 1 failed"]);
 });
 
-Deno.test(".ci/run takes a run without tests for a failure", async () => {
+Deno.test(".ci/run counts a run without tests as a failure", async () => {
   const { code, lastLine } = await ciRun(
     "echo 'ok | 0 passed | 0 failed (0ms)'",
   );
   assertEquals([code, lastLine], [1, "0 passed, 1 failed"]);
 });
 
-Deno.test(".ci/run takes what tests leave in the temporary directory for a failure, and removes it", async () => {
+Deno.test(".ci/run fails if tests leave files in the temporary directory, and removes them", async () => {
   const script = `
     echo 'ok | 5 passed | 0 failed (1s)'
     mkdir "$TMPDIR/whorl-left" "$TMPDIR/465e78cba6ad17ad" "$TMPDIR/node-cache"
@@ -99,14 +99,14 @@ Deno.test(".ci/run takes what tests leave in the temporary directory for a failu
   assertEquals([tidy.code, tidy.lastLine], [0, "5 passed, 0 failed"]);
 });
 
-Deno.test(".ci/run takes a test's own words for no summary", async () => {
+Deno.test(".ci/run does not take a test's own output for a summary", async () => {
   const { lastLine } = await ciRun(`
     echo '  ok | 99 passed | 0 failed (1s)'
     echo 'ok | 2 passed | 0 failed (1s)'`);
   assertEquals(lastLine, "2 passed, 0 failed");
 });
 
-Deno.test("deno task test leaves no test out: what its first run does not run, its second one does", async () => {
+Deno.test("deno task test runs every test, in its first run or its second", async () => {
   const { tasks } = JSON.parse(
     await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
   );

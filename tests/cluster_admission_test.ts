@@ -64,7 +64,7 @@ async function joinAndCommit(bus: ClusterBus, guest: BusNode, host: BusNode) {
   await bus.until(() => isAtRest([guest, host]), 10_000);
 }
 
-Deno.test("a node joins another, that one a third, and the third the first: nobody is left in a ring of one who has gone", async () => {
+Deno.test("three nodes that join each other in a circle never stay in the ring of a node that has gone", async () => {
   const bus = new ClusterBus(2147221475, {
     loss: 0.1,
     repeat: 0.1,
@@ -91,7 +91,7 @@ Deno.test("a node joins another, that one a third, and the third the first: nobo
 
 for (const count of [2, 3, 4, 5, 6]) {
   for (const gapMs of [0, 1, 4, 20]) {
-    Deno.test(`a round of ${count} joins, one every ${gapMs} ms, leaves nobody behind, and those who were refused may join again`, async () => {
+    Deno.test(`a round of ${count} joins, one every ${gapMs} ms, leaves no node behind, and refused nodes may join again`, async () => {
       const bus = new ClusterBus(count, { delayMsMax: 10 });
       const nodes = await startAll(bus, count);
       const joins: Promise<string>[] = [];
@@ -130,7 +130,7 @@ for (const count of [2, 3, 4, 5, 6]) {
   }
 }
 
-Deno.test("a host that has invited somebody does not join elsewhere before that is over, whatever becomes of the guest", async () => {
+Deno.test("a host that has invited a guest does not join elsewhere before that is over, whatever happens to the guest", async () => {
   const bus = new ClusterBus(31);
   const nodes = await startAll(bus, 3);
   const [host, guest, other] = nodes as [BusNode, BusNode, BusNode];
@@ -163,7 +163,7 @@ Deno.test("a host that has invited somebody does not join elsewhere before that 
   bus.stop();
 });
 
-Deno.test("a guest that was killed before it stored its invitation is let go as soon as it says so", async () => {
+Deno.test("a guest that was killed before it stored its invitation is released as soon as it says so", async () => {
   const bus = new ClusterBus(32);
   const [host] = await startAll(bus, 2) as [BusNode, BusNode];
   const guest = await bus.start("n3", OPTIONS);
@@ -194,7 +194,7 @@ Deno.test("a guest that was killed after it stored its invitation is a guest whe
   bus.stop();
 });
 
-Deno.test("a guest that comes when its host has taken the invitation back and gone elsewhere stands alone again", async () => {
+Deno.test("a guest that arrives when its host has withdrawn the invitation and joined elsewhere is alone again", async () => {
   const bus = new ClusterBus(34);
   const nodes = await startAll(bus, 3);
   const [host, guest, other] = nodes as [BusNode, BusNode, BusNode];
@@ -254,7 +254,7 @@ Deno.test("two members that have declared each other down agree again when they 
   bus.stop();
 });
 
-Deno.test("a guest whose join was cleared behind its back may not declare its host down, and stands alone again", async () => {
+Deno.test("a guest whose join was cleared without its knowledge may not declare its host down, and is alone again", async () => {
   const bus = new ClusterBus(37);
   const [host, guest] = await startAll(bus, 2) as [BusNode, BusNode];
   await bus.during(guest.cluster.join("n1:1"));
@@ -283,7 +283,7 @@ Deno.test("a start during which the cluster removes the node ends when its new r
   bus.stop();
 });
 
-Deno.test("a change that a node has not stored when it leaves the cluster is refused, not called made", async () => {
+Deno.test("a change that a node has not stored when it leaves the cluster is refused, not acknowledged", async () => {
   const bus = new ClusterBus(39);
   const [host, guest] = await startAll(bus, 2) as [BusNode, BusNode];
   await bus.during(guest.cluster.join("n1:1"));
@@ -296,7 +296,7 @@ Deno.test("a change that a node has not stored when it leaves the cluster is ref
   bus.stop();
 });
 
-Deno.test("a guest whose only host is gone for good stands alone again when it is told to leave, and is forgotten if that one comes back", async () => {
+Deno.test("a guest whose only host is gone for good is alone again when told to leave, and is forgotten if the host comes back", async () => {
   const bus = new ClusterBus(40);
   const [host, guest] = await startAll(bus, 2) as [BusNode, BusNode];
   await bus.during(guest.cluster.join("n1:1"));
@@ -320,7 +320,7 @@ Deno.test("a guest whose only host is gone for good stands alone again when it i
   bus.stop();
 });
 
-Deno.test("a guest whose only host was there a moment ago, or does not answer, does not leave by itself", async () => {
+Deno.test("a guest whose only host was just reachable, or does not answer, does not leave on its own", async () => {
   const bus = new ClusterBus(43);
   const [host, guest] = await startAll(bus, 2) as [BusNode, BusNode];
   await bus.during(guest.cluster.join("n1:1"));
@@ -371,7 +371,7 @@ Deno.test("a node that has left its cluster shows its ring to nobody", async () 
   bus.stop();
 });
 
-Deno.test("a guest that can be let go by others does not leave by itself", async () => {
+Deno.test("a guest that others can release does not leave on its own", async () => {
   const bus = new ClusterBus(41);
   const [n1, n2, guest] = await startAll(bus, 3) as [BusNode, BusNode, BusNode];
   await joinAndCommit(bus, n2, n1);

@@ -99,7 +99,7 @@ Deno.test("a leaving member waits until its node is ready to exit", async () => 
   bus.stop();
 });
 
-Deno.test("a leaving member keeps the partitions that hold data until that has moved", async () => {
+Deno.test("a leaving member keeps its partitions with data until the data has moved", async () => {
   const bus = new ClusterBus(42);
   const [a, b, c] = await cluster(bus, "n1", "n2", "n3") as [
     BusNode,
@@ -129,7 +129,7 @@ Deno.test("a leaving member keeps the partitions that hold data until that has m
   bus.stop();
 });
 
-Deno.test("a dead member is removed without waiting for it, and hears so when it is back", async () => {
+Deno.test("a dead member is removed without waiting for it, and learns so when it is back", async () => {
   const bus = new ClusterBus(43);
   const [a, b, c] = await cluster(bus, "n1", "n2", "n3") as [
     BusNode,
@@ -148,7 +148,7 @@ Deno.test("a dead member is removed without waiting for it, and hears so when it
   bus.stop();
 });
 
-Deno.test("what was staged is committed by the next claimant", async () => {
+Deno.test("staged changes are committed by the next claimant", async () => {
   const bus = new ClusterBus(44);
   const [, b, c] = await cluster(bus, "n1", "n2", "n3", "n4") as BusNode[];
   await bus.during((c as BusNode).cluster.leave());

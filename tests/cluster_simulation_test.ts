@@ -46,7 +46,7 @@ async function rejectsWith(
   return error;
 }
 
-Deno.test("three nodes joined by plan and commit settle on events alone, in well under a second", async () => {
+Deno.test("three nodes joined by plan and commit settle by events alone, in well under a second", async () => {
   const bus = new ClusterBus(1);
   // Without the backstops: only events may carry this.
   const options = { gossipIntervalMs: 1e9, servicesIntervalMs: 1e9 };
@@ -252,7 +252,7 @@ Deno.test("ClusterProcess.commit() refuses by name and is idempotent by plan id"
   bus.stop();
 });
 
-Deno.test("a partition that holds data stays where it is until its data has moved, and holds up nothing else", async () => {
+Deno.test("a partition with data stays where it is until the data has moved, and delays nothing else", async () => {
   const bus = new ClusterBus(7);
   const a = await bus.start("n1");
   const b = await bus.start("n2");
@@ -279,7 +279,7 @@ Deno.test("a partition that holds data stays where it is until its data has move
   bus.stop();
 });
 
-Deno.test("ClusterProcess.clear() lets joining nodes stand alone again, and they can join once more", async () => {
+Deno.test("ClusterProcess.clear() makes joining nodes single again, and they can join once more", async () => {
   const bus = new ClusterBus(8);
   const a = await bus.start("n1");
   const b = await bus.start("n2");
@@ -322,7 +322,7 @@ Deno.test("a killed node comes back from its disk without joining again", async 
   bus.stop();
 });
 
-Deno.test("a node killed between storing and announcing tells its ring when it is back", async () => {
+Deno.test("a node killed between storing and announcing a ring announces it when it is back", async () => {
   const bus = new ClusterBus(10);
   const a = await bus.start("n1");
   const b = await bus.start("n2");
@@ -383,7 +383,7 @@ Deno.test("a commit is answered once its ring is stored, not before", async () =
   bus.stop();
 });
 
-Deno.test("the claimant stays when it stops and is followed when it is declared down", async () => {
+Deno.test("the claimant stays claimant when it stops, and is succeeded when it is declared down", async () => {
   const bus = new ClusterBus(21);
   const a = await bus.start("n1");
   const b = await bus.start("n2", { waitMs: 500 });
@@ -418,7 +418,7 @@ Deno.test("the claimant stays when it stops and is followed when it is declared 
   bus.stop();
 });
 
-Deno.test("a join staged before the claimant went is in the plan of the next claimant", async () => {
+Deno.test("a join staged before the claimant left is in the plan of the next claimant", async () => {
   const bus = new ClusterBus(22);
   const a = await bus.start("n1");
   const b = await bus.start("n2");
@@ -504,7 +504,7 @@ Deno.test("two halves that both change the ring agree when they meet again", asy
   bus.stop();
 });
 
-Deno.test("services reach every node, go with a node that is doubted and come back with it", async () => {
+Deno.test("services reach every node, disappear with a suspected node and come back with it", async () => {
   const bus = new ClusterBus(25);
   const a = await bus.start("n1");
   const b = await bus.start("n2");

@@ -17,7 +17,7 @@ const modules = [{
 }];
 
 for (const masterPlacement of ["task", "worker"] satisfies ProcessPlacement[]) {
-  Deno.test(`counter counts in vnodes of its own, masters as ${masterPlacement}`, async () => {
+  Deno.test(`counter counts in its own vnodes, masters as ${masterPlacement}`, async () => {
     await using node = await startNode({
       name: "one@127.0.0.1",
       cookie,
@@ -63,7 +63,7 @@ Deno.test("counter answers with a failure it declares instead of going below zer
   assertEquals(counters.failures("add", error), ["below_zero"]);
 });
 
-Deno.test("counter hands its items over in order, and taking one in twice changes nothing", async () => {
+Deno.test("counter hands its items over in order, and receiving one twice changes nothing", async () => {
   await using from = openMemoryStore("0".repeat(16));
   await using to = openMemoryStore("1".repeat(16));
   const sender = await vnodeOn(from);

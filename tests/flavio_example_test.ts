@@ -78,7 +78,7 @@ Deno.test("flavio does the same for a client that is elsewhere", async () => {
   assertEquals(await counts(flavio), [[17, 1], [18, 1], [19, 1], [42, 1]]);
 });
 
-Deno.test("flavio refuses what cannot be added, posted or read", async () => {
+Deno.test("flavio refuses invalid additions, messages and reads", async () => {
   await using node = await startFlavioNode();
   const flavio = flavioOf(node);
   await assertRejects(() => flavio.add(NaN, 1), TypeError);
@@ -206,7 +206,7 @@ Deno.test("flavio gives messages that are posted at once different numbers, with
   }
 });
 
-Deno.test("flavio's vnodes answer an error to what they do not know, and go on", async () => {
+Deno.test("flavio's vnodes answer unknown commands with an error, and continue", async () => {
   await using node = await startFlavioNode();
   const vnodes = node.module(flavioModule);
   await flavioOf(node).add(2, 5);

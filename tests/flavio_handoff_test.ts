@@ -60,7 +60,7 @@ Deno.test("flavio keeps every message once on every replica when half of the rin
   }
 });
 
-Deno.test("flavio goes on numbering where it was when the first replica of a stream has moved", async () => {
+Deno.test("flavio continues its numbers when the first replica of a stream has moved", async () => {
   await using one = await startFlavioNode("flavio1@127.0.0.1");
   await flavioOf(one).postMsg("u", "s", "before");
   await using two = await startFlavioNode("flavio2@127.0.0.1");
@@ -103,7 +103,7 @@ Deno.test("flavio goes on numbering where it was when the first replica of a str
   );
 });
 
-Deno.test("flavio goes on numbering while a replica of a stream is away, which has everything when it is back", async () => {
+Deno.test("flavio continues its numbers while a replica of a stream is away, which has everything when it is back", async () => {
   const folder = await Deno.makeTempDir();
   const onDisk = (name: string): Partial<NodeOptions> => ({
     dataDirectory: `${folder}/${name}`,
@@ -171,7 +171,7 @@ Deno.test("flavio goes on numbering while a replica of a stream is away, which h
   }
 });
 
-Deno.test("flavio's messages follow a resize of the ring, and so do those posted meanwhile", async () => {
+Deno.test("flavio's messages follow a resize of the ring, including those posted during it", async () => {
   await using node = await startFlavioNode("one@127.0.0.1", { ringSize: 16 });
   const flavio = flavioOf(node);
   const streams = Array.from({ length: 6 }, (_, i) => `stream-${i}`);
@@ -221,7 +221,7 @@ for (
     176,
   ]]] as const
 ) {
-  Deno.test(`flavio keeps in simulations what it has acknowledged: ${profile}`, async () => {
+  Deno.test(`flavio keeps what it has acknowledged in simulations: ${profile}`, async () => {
     for (const seed of seeds) {
       const { violations } = await simulate({
         seed,

@@ -20,7 +20,7 @@ import { openMemoryStore } from "../src/storage/memory_store.ts";
 import { WatchedPartition } from "../src/vnode/watched_partition.ts";
 import { NOW } from "./harness/flavio_node.ts";
 
-Deno.test("mergedMessages() has each message once, in order, those that share a number as well", () => {
+Deno.test("mergedMessages() has each message once, in order, including those that share a number", () => {
   const message = (id: number, origin: string): Message => ({
     id,
     origin,
@@ -85,7 +85,7 @@ async function startVnode(id = "0") {
   };
 }
 
-Deno.test("flavio's vnode hands messages over, and taking them in twice or beside others changes nothing", async () => {
+Deno.test("flavio's vnode hands messages over, and receiving them twice or beside others changes nothing", async () => {
   const { vnode: from } = await startVnode("0");
   const { vnode: to, context } = await startVnode("1");
   const put = async (

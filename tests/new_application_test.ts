@@ -50,7 +50,7 @@ async function withApplication(
   }
 }
 
-Deno.test("new makes an application whose types and tests are right, with Whorl by path", async () => {
+Deno.test("new creates an application whose types and tests pass, with Whorl by path", async () => {
   const beganMs = performance.now();
   await withApplication(
     new URL(CLI, ROOT).href,
@@ -72,7 +72,7 @@ Deno.test("new makes an application whose types and tests are right, with Whorl 
   );
 });
 
-Deno.test("new makes an application with the Whorl its command came from, whose node answers at its prompt", async () => {
+Deno.test("new creates an application with the Whorl of its command, whose node answers at its prompt", async () => {
   await using tree = new ServedTree();
   await withApplication(
     tree.url + CLI,

@@ -35,7 +35,7 @@ async function first<Event>(
   }
 }
 
-Deno.test("WhorlNode.events() tells of ring, members, services and transfers while a node joins and goes", async () => {
+Deno.test("WhorlNode.events() reports ring, members, services and transfers while a node joins and leaves", async () => {
   await using one = await node("one");
   const two = await node("two");
   const rings = one.events("ring_changed");

@@ -42,7 +42,7 @@ Deno.test("rc_example hashes keys as the tutorial does", () => {
   assertEquals(partitions, [50, 59, 31, 39, 43]);
 });
 
-Deno.test("rc_example hands over values and what was deleted, and the sender's stand", async () => {
+Deno.test("rc_example hands over values and deletions, and the sender's state", async () => {
   await using from = openMemoryStore("0".repeat(16));
   await using to = openMemoryStore("1".repeat(16));
   const [sender, receiver] = [await vnodeOn(from), await vnodeOn(to)];
@@ -69,7 +69,7 @@ Deno.test("rc_example hands over values and what was deleted, and the sender's s
   assertEquals(await receiver.isEmpty(), true);
 });
 
-Deno.test("rc_example lists many keys in chunks, each key once, and those it is asked for", async () => {
+Deno.test("rc_example lists many keys in chunks, each key once, and only those it is asked for", async () => {
   await using store = openMemoryStore("0".repeat(16));
   const vnode = await vnodeOn(store);
   const all = Array.from({ length: 300 }, (_, n) => `key${1000 + n}`);
@@ -91,7 +91,7 @@ Deno.test("rc_example lists many keys in chunks, each key once, and those it is 
   assert(some.flat().length > 0);
 });
 
-Deno.test("rc_example answers reads where it is while it moves, and makes changes at both ends", async () => {
+Deno.test("rc_example answers reads at its old place while it moves, and makes changes at both ends", async () => {
   await using store = openMemoryStore("0".repeat(16));
   const vnode = await vnodeOn(store);
   const decisions = (["ping", "put", "get", "delete"] as const).map((command) =>

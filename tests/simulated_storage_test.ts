@@ -63,7 +63,7 @@ async function stoppedAnywhere(
   }
 }
 
-Deno.test("DenoKvStore is opened after a creation that was cut short anywhere", () =>
+Deno.test("DenoKvStore can be opened after a creation that was cut short anywhere", () =>
   stoppedAnywhere(async (environment) => {
     const store = await openStore(environment);
     assertEquals(await put(store, "a"), undefined);
@@ -124,7 +124,7 @@ Deno.test("DenoKvStore commits nothing after a commit that failed", async () => 
   }
 });
 
-Deno.test("DenoKvStore says store_full on a full disk, reads on, and works again once there is space", async () => {
+Deno.test("DenoKvStore reports store_full on a full disk, still reads, and works again once there is space", async () => {
   const bench = new DiskBench("full");
   const store = await bench.run(openStore(bench.live()));
   assertEquals(await bench.run(put(store, "kept")), undefined);
@@ -179,7 +179,7 @@ function openDirectory({ disk }: StorageEnvironment): Promise<DataDirectory> {
   return DataDirectory.open({ path: "/data", identity, disk });
 }
 
-Deno.test("DataDirectory is opened after an opening that was cut short anywhere, and counts each once", () =>
+Deno.test("DataDirectory can be opened after an opening that was cut short anywhere, and counts each once", () =>
   stoppedAnywhere(async (environment) => {
     const directory = await openDirectory(environment);
     await directory.writeRecord("ring", { incarnation: directory.incarnation });
@@ -195,7 +195,7 @@ Deno.test("DataDirectory is opened after an opening that was cut short anywhere,
     await bench.run(directory.close());
   }));
 
-Deno.test("DataDirectory is held by one life of a process, until that ends", async () => {
+Deno.test("DataDirectory is held by one process until that ends", async () => {
   const bench = new DiskBench("locks");
   const first = bench.live();
   const held = await bench.run(openDirectory(first));

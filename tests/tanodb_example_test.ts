@@ -99,7 +99,7 @@ async function keysOf(
   return keys;
 }
 
-Deno.test("tanodb's vnode obeys in the order of arrival, though a clock is behind", async () => {
+Deno.test("tanodb's vnode applies commands in order of arrival, even if a clock is behind", async () => {
   const vnode = await startVnode();
   await put(vnode, "k1", 2_000, "first");
   await put(vnode, "k1", 1_000, "second");
@@ -111,7 +111,7 @@ Deno.test("tanodb's vnode obeys in the order of arrival, though a clock is behin
   assertEquals(await get(vnode, "k1"), { at: 2_002, json: null });
 });
 
-Deno.test("tanodb's vnode keeps of two copies of a row the one written later, whichever comes first", async () => {
+Deno.test("tanodb's vnode keeps the later of two copies of a row, whichever comes first", async () => {
   const owner = await startVnode();
   const fallback = await startVnode();
   await put(owner, "old here", 1_000, 1);
@@ -146,7 +146,7 @@ Deno.test("tanodb's vnode keeps of two copies of a row the one written later, wh
   assertEquals(await forth.isEmpty(), true);
 });
 
-Deno.test("tanodb's vnode lists the keys of one bucket, and of the key spaces that are wanted", async () => {
+Deno.test("tanodb's vnode lists the keys of one bucket, in the requested key spaces", async () => {
   const vnode = await startVnode();
   const longest = "b".repeat(255);
   for (const bucket of ["a", "b", "bb", "c", longest]) {
@@ -187,7 +187,7 @@ Deno.test("Tanodb refuses what it cannot store", async () => {
   assertEquals((await tanodb.get("b", "k")).status, "not_found");
 });
 
-Deno.test("Tanodb takes of replicas that differ what was done last", async () => {
+Deno.test("Tanodb takes the latest change when replicas differ", async () => {
   await using node = await startTanodbNode();
   const vnodes = node.module(tanodbModule);
   const tanodb = new Tanodb(vnodes);
@@ -325,7 +325,7 @@ Deno.test("tanodb's HTTP interface stores, lists and deletes", async () => {
   ]);
 });
 
-Deno.test("tanodb's HTTP interface says what is wrong with a request", async () => {
+Deno.test("tanodb's HTTP interface tells what is wrong with a request", async () => {
   await using http = await startHttp();
   const json = (body: BodyInit): RequestInit => ({
     method: "POST",
@@ -412,7 +412,7 @@ Deno.test("tanodb's HTTP interface answers 503 while its node does not run", asy
   }
 });
 
-Deno.test("httpErrorOf() tells what may go well in a moment from what the caller must change", () => {
+Deno.test("httpErrorOf() distinguishes passing errors from those of the caller", () => {
   const statusOf = (code: ErrorCode) =>
     httpErrorOf(new WhorlError(code, "Cannot"), REFUSALS).status;
   assertEquals(statusOf("timeout"), 503);
@@ -424,7 +424,7 @@ Deno.test("httpErrorOf() tells what may go well in a moment from what the caller
   assertEquals(type, "quorum-unavailable");
 });
 
-Deno.test("RecentCount forgets in its window what is older than a minute", () => {
+Deno.test("RecentCount forgets what is older than a minute", () => {
   const count = new RecentCount();
   for (const ms of [5_000, 5_999, 6_000, 64_999]) count.add(ms);
   assertEquals(count.at(64_999), { count: 4, one: 4 });
@@ -433,7 +433,7 @@ Deno.test("RecentCount forgets in its window what is older than a minute", () =>
   assertEquals(count.at(10_000_000), { count: 4, one: 0 });
 });
 
-Deno.test("Times gives the distribution of the last ones", () => {
+Deno.test("Times reports the distribution of the latest times", () => {
   const times = new Times();
   assertEquals(times.histogram(), { n: 0 });
   for (let i = 0; i < TIMES_KEPT; i++) times.add(1_000);

@@ -87,7 +87,7 @@ Deno.test("startNode() runs from a URL, with masters and coordinators as subproc
     });
   }));
 
-Deno.test("startNode() finds the names in an application's import map, also where masters are subprocesses", () =>
+Deno.test("startNode() resolves names by an application's import map, even if masters are subprocesses", () =>
   withProgram(async ({ run, tree, directory }) => {
     await Deno.writeTextFile(
       `${directory}/deno.json`,
@@ -108,7 +108,7 @@ Deno.test("startNode() finds the names in an application's import map, also wher
   }));
 
 for (const masters of ["task", "worker", "subprocess"]) {
-  Deno.test(`startNode() says how to switch Deno KV on if there is to be a data directory, masters as ${masters}`, () =>
+  Deno.test(`startNode() tells how to enable Deno KV if a data directory needs it, masters as ${masters}`, () =>
     withProgram(async ({ run, tree, directory }) => {
       const said = await run(
         [...FLAGS, "--allow-write", `--allow-run=${Deno.execPath()}`],

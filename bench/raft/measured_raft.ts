@@ -11,7 +11,7 @@ const NODE = new URL("./node_process.ts", import.meta.url);
 /** Name of the group that most figures are of. */
 export const GROUP = "bench";
 
-/** See the module's text. */
+/** See the module comment. */
 export class MeasuredRaft implements AsyncDisposable {
   readonly nodes: MeasuredProcess[] = [];
   readonly #scratch: string;

@@ -194,7 +194,7 @@ Deno.test("cluster join passes name and address on and says what was staged", as
   ]);
 });
 
-Deno.test("cluster join says in riak_core's words why not", async () => {
+Deno.test("cluster join reports failures in riak_core's words", async () => {
   const cases: [ErrorCode, string][] = [
     ["not_reachable", "Node dev9@127.0.0.1 is not reachable!"],
     ["self_join", "Failed: This node cannot join itself in a cluster"],
@@ -378,7 +378,7 @@ Deno.test("cluster resize-ring says what was staged and why not", async () => {
   assertEquals(wrong.code, 2);
 });
 
-Deno.test("cluster plan and ring-status tell of a resize", async () => {
+Deno.test("cluster plan and ring-status show a resize", async () => {
   const session = fakeSession();
   session.answers.cluster_plan = {
     planId: "ff",
@@ -432,7 +432,7 @@ Deno.test("down says that a member was marked, or why it was not", async () => {
   assertEquals(JSON.parse(json.out).error.code, "is_up");
 });
 
-Deno.test("bucket consistent and bucket list say which buckets are, and whether they can be used", async () => {
+Deno.test("bucket consistent and bucket list show which buckets are consistent, and whether they can be used", async () => {
   const session = fakeSession();
   const marked = await run("bucket consistent accounts", { session });
   assertEquals(marked.out, "Success: bucket 'accounts' is consistent\n");
@@ -469,7 +469,7 @@ Deno.test("ringready answers TRUE with code 0 and FALSE with code 1", async () =
   assertMatch(down.out, /^FALSE \[dev2@h\] down/);
 });
 
-Deno.test("capabilities are rows with the mode, why, and who lacks the best one", async () => {
+Deno.test("capabilities shows the mode, the reason, and which members lack the best one", async () => {
   const session = fakeSession();
   assertEquals(
     (await run("capabilities", { session })).out,
@@ -537,7 +537,7 @@ Deno.test("tree draws the supervision tree", async () => {
   );
 });
 
-Deno.test("put, get and delete take a value there and back", async () => {
+Deno.test("put, get and delete round-trip a value", async () => {
   const session = fakeSession();
   const at = (line: string | string[], input = "") =>
     run(line, { session, input });
@@ -557,7 +557,7 @@ Deno.test("put, get and delete take a value there and back", async () => {
   assertEquals((await at("delete b k")).code, 1);
 });
 
-Deno.test("put replaces what is there, unless it is told to write blindly", async () => {
+Deno.test("put replaces the current value, unless it is told to write blindly", async () => {
   const session = fakeSession();
   await run("put b k 1", { session });
   await run("put b k 2", { session });
@@ -568,7 +568,7 @@ Deno.test("put replaces what is there, unless it is told to write blindly", asyn
   assertMatch(siblings.remarks, /2 siblings/);
 });
 
-Deno.test("put with the context of a read leaves what was written since", async () => {
+Deno.test("put with the context of a read keeps what was written since", async () => {
   const session = fakeSession();
   await run("put b k 1", { session });
   const { context } = JSON.parse(
@@ -579,7 +579,7 @@ Deno.test("put with the context of a read leaves what was written since", async 
   assertEquals(session.kv.stored.get("b/k"), [2, 3]);
 });
 
-Deno.test("put stores a file's bytes, and get gives them back as they are", async () => {
+Deno.test("put stores a file's bytes, and get returns them unchanged", async () => {
   const path = await Deno.makeTempFile();
   try {
     await Deno.writeFile(path, new TextEncoder().encode("raw\nbytes"));

@@ -33,7 +33,7 @@ function threeMembers(): {
 const DEV3_REMARK =
   "'dev3@127.0.0.1' did not answer: Cannot ask: no link (not_reachable)\n";
 
-Deno.test("transfers in a pipe is one report, and says who did not answer", async () => {
+Deno.test("transfers in a pipe prints one report, and says which members did not answer", async () => {
   const { session, dev1 } = threeMembers();
   const none = await run("transfers", { session });
   assertEquals([none.code, none.out, none.remarks], [
@@ -128,7 +128,7 @@ function stopper() {
   };
 }
 
-Deno.test("transfers --watch goes on until Ctrl-C and leaves what was seen last", async () => {
+Deno.test("transfers --watch continues until Ctrl-C and leaves the last view", async () => {
   const { session } = threeMembers();
   const { stop, onStopSignal } = stopper();
   let looks = 0;
@@ -158,7 +158,7 @@ Deno.test("transfers --watch goes on until Ctrl-C and leaves what was seen last"
   for (const line of lines) assertEquals(JSON.parse(line).active, []);
 });
 
-Deno.test("transfers fails with what the session fails with, and clears its lines", async () => {
+Deno.test("transfers fails with the session's error, and clears its lines", async () => {
   const { session, dev1 } = threeMembers();
   dev1.transfers = [fakeTransfer()];
   let looks = 0;
@@ -215,7 +215,7 @@ dev2@127.0.0.1      0 (0)   0 (0)   0 (0)   0 (0)  0 (0)      2  both
   assertEquals(json.unanswered[0].node, DEV3);
 });
 
-Deno.test("handoff details lists each transfer with what it waits for", async () => {
+Deno.test("handoff details lists each transfer and what it waits for", async () => {
   const { session, dev1 } = threeMembers();
   const none = await run("handoff details", { session });
   assertEquals([none.code, none.out], [0, ""]);
@@ -243,7 +243,7 @@ Deno.test("handoff details lists each transfer with what it waits for", async ()
   assertEquals(json.transfers.length, 2);
 });
 
-Deno.test("handoff enable and disable tell one member or all, and fail if one cannot be told", async () => {
+Deno.test("handoff enable and disable apply to one member or all, and fail if one cannot be reached", async () => {
   const { session, dev1, dev2 } = threeMembers();
   const own = await run("handoff disable inbound", { session });
   assertEquals([own.code, own.out], [
@@ -283,7 +283,7 @@ Deno.test("handoff enable and disable tell one member or all, and fail if one ca
   );
 });
 
-Deno.test("handoff config and transfer-limit show and set, at one member or at all", async () => {
+Deno.test("handoff config and transfer-limit show and set, for one member or all", async () => {
   const { session, dev1, dev2 } = threeMembers();
   const shown =
     "dev1@127.0.0.1\t2\tenabled\tenabled\ndev2@127.0.0.1\t2\tenabled\tenabled\n";
@@ -398,7 +398,7 @@ Deno.test("repair --wait ends at Ctrl-C and leaves the repair alone, and fails i
   assertMatch(forgotten.out, /failed, .*restarted/);
 });
 
-Deno.test("repair and cluster partition refuse what is no partition of the ring", async () => {
+Deno.test("repair and cluster partition refuse invalid partitions", async () => {
   const { session } = threeMembers();
   for (const word of ["64", "x", "12345", String(1n << 160n), "1.5"]) {
     const ran = await run(`repair ${word}`, { session });
@@ -410,7 +410,7 @@ Deno.test("repair and cluster partition refuse what is no partition of the ring"
   }
 });
 
-Deno.test("cluster partitions lists primaries, secondaries and what is stopped", async () => {
+Deno.test("cluster partitions lists primary, secondary and stopped vnodes", async () => {
   const { session, dev2 } = threeMembers();
   assert(!(session.answers.ring_status instanceof Error));
   session.answers.ring_status = {
@@ -520,7 +520,7 @@ Deno.test("wait-for-service returns when the service is up, and fails when it ne
   assertMatch(never.remarks, /Cannot find nosuch up on dev1.*20ms \(timeout\)/);
 });
 
-Deno.test("ring-status says of each pending transfer how far it is and what it waits for", async () => {
+Deno.test("ring-status shows the progress of each pending transfer and what it waits for", async () => {
   const { session, dev1 } = threeMembers();
   assert(!(session.answers.ring_status instanceof Error));
   const pending = (partition: number, owner: string) => ({

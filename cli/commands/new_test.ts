@@ -9,7 +9,7 @@ async function namesIn(directory: string): Promise<string[]> {
   return names.map(({ name }) => name).sort();
 }
 
-Deno.test("new makes an application of that name and says what to do next", () =>
+Deno.test("new creates an application of that name and says what to do next", () =>
   inTempDirectory(async (directory) => {
     const target = `${directory}/below/shop`;
     const { code, out } = await run(["new", "shop", `--directory=${target}`]);
@@ -28,7 +28,7 @@ Deno.test("new makes an application of that name and says what to do next", () =
     ]);
   }));
 
-Deno.test("new answers a script with what it made", () =>
+Deno.test("new tells a script what it created", () =>
   inTempDirectory(async (directory) => {
     const { code, out } = await run([
       "new",
@@ -64,7 +64,7 @@ Deno.test("new refuses a directory that is not empty, and leaves it as it is", (
     }
   }));
 
-Deno.test("new refuses names that cannot be code, and says which would do", async () => {
+Deno.test("new refuses names that are invalid in code, and suggests a valid one", async () => {
   const refused = {
     "my-shop": /must be small letters.* "my_shop" would do/,
     "Shop": /"shop" would do/,
@@ -87,7 +87,7 @@ Deno.test("new refuses names that cannot be code, and says which would do", asyn
   assertEquals(nameProblem("a".repeat(32)), undefined);
 });
 
-Deno.test("new refuses a Whorl that is no mod.ts", async () => {
+Deno.test("new refuses a Whorl URL that is not a mod.ts", async () => {
   for (const whorl of ["https://example.org/", "ftp://x/mod.ts", "main.ts"]) {
     const { code, remarks } = await run(["new", "shop", `--whorl=${whorl}`]);
     assertEquals(code, 2);
@@ -95,7 +95,7 @@ Deno.test("new refuses a Whorl that is no mod.ts", async () => {
   }
 });
 
-Deno.test("applicationFiles() leaves nothing of the template's name or of where it says Whorl is", () => {
+Deno.test("applicationFiles() replaces every occurrence of the template's name and of its Whorl URL", () => {
   const whorls = ["https://example.org:8080/w/", "file:///w/"];
   for (const whorl of whorls.map((text) => new URL(text))) {
     const files = applicationFiles("shopping_list", whorl);

@@ -61,7 +61,7 @@ async function inDirectory(
   }
 }
 
-Deno.test("simulate --seed says what a seed that passes came to, the same each time", async () => {
+Deno.test("simulate --seed reports the result of a passing seed, the same each time", async () => {
   const { code, out } = await run("--seed 1");
   assertEquals(code, 0);
   assertMatch(out, /^Seed 1 passed\n/);
@@ -122,7 +122,7 @@ Deno.test("simulate --shrink saves the smallest failing schedule, which fails ag
   });
 });
 
-Deno.test("simulate --seeds runs all on several threads and adds them up", async () => {
+Deno.test("simulate --seeds runs all on several threads and sums the results", async () => {
   const { code, out, remarks } = await run(
     "--seeds 50 --jobs 3 --json --setup honest",
   );
@@ -154,7 +154,7 @@ Deno.test("simulate --seeds stops at failures, explains the first and says how t
   assertMatch(out, /\d+ seeds in .* \d+ passed, 1 failed, 0 undecided/);
 });
 
-Deno.test("simulate --seeds tells of a failure as soon as it is found", async () => {
+Deno.test("simulate --seeds reports a failure as soon as it is found", async () => {
   const { code, remarks } = await run(
     "--seeds 1000 --from 300 --failures 1000 --jobs 1",
   );
@@ -162,7 +162,7 @@ Deno.test("simulate --seeds tells of a failure as soon as it is found", async ()
   assertMatch(remarks, /^FAIL seed=358 check=lost_write: .*$/m);
 });
 
-Deno.test("simulate --seeds goes on behind a seed that throws, and fails", async () => {
+Deno.test("simulate --seeds continues after a seed that throws, and fails", async () => {
   const { code, out } = await run("--seeds 20 --jobs 2 --setup crash --json");
   const { seeds, failures } = JSON.parse(out);
   assertEquals([code, seeds, failures.length], [1, 20, 1]);
@@ -171,7 +171,7 @@ Deno.test("simulate --seeds goes on behind a seed that throws, and fails", async
   assertMatch(failures[0].replay, /--seed 5 --setup crash --trace$/);
 });
 
-Deno.test("simulate ends with 1 if something was not decided, of one seed and of many", async () => {
+Deno.test("simulate ends with 1 if something is undecided, for one seed and for many", async () => {
   const one = await run(`--seed ${TOY_BAD_SEED} --setup undecided`);
   assertEquals(one.code, 1);
   assertMatch(one.out, /^FAIL seed=5( git=\w+)? check=undecided /);
@@ -199,7 +199,7 @@ function runWorkers(
   });
 }
 
-Deno.test("runSeedWorkers() ends a worker that hangs and goes on behind its seed", async () => {
+Deno.test("runSeedWorkers() ends a worker that hangs and continues after its seed", async () => {
   const { tally, ended } = await runWorkers("hang", 20, { seedMsMax: 1_500 });
   assertEquals([ended, tally.seeds], ["all_done", 20]);
   assertEquals(
@@ -210,20 +210,20 @@ Deno.test("runSeedWorkers() ends a worker that hangs and goes on behind its seed
   );
 });
 
-Deno.test("runSeedWorkers() says why nobody can work", async () => {
+Deno.test("runSeedWorkers() says why no worker can run", async () => {
   const { tally, ended, brokenBy } = await runWorkers("broken", 20);
   assertEquals([ended, tally.seeds], ["broken", 0]);
   assertMatch(brokenBy ?? "", /No toy/);
 });
 
-Deno.test("runSeedWorkers() that is stopped before it begins runs nothing", async () => {
+Deno.test("runSeedWorkers() runs nothing if it is stopped before it starts", async () => {
   const { tally, ended } = await runWorkers("honest", 20, {
     signal: AbortSignal.abort(),
   });
   assertEquals([ended, tally.seeds], ["stopped", 0]);
 });
 
-Deno.test("simulate --seeds ends at Ctrl-C with what is known, and draws a bar on a terminal", async () => {
+Deno.test("simulate --seeds ends at Ctrl-C with the results so far, and draws a bar on a terminal", async () => {
   let interrupt = (_signal: StopSignal): void => {};
   const output = capturedOutput({ isTerminal: true, columns: 60 });
   const watched = {
@@ -253,7 +253,7 @@ Deno.test("simulate --seeds ends at Ctrl-C with what is known, and draws a bar o
   assertMatch(output.written, /^\d+ seeds in .* 0 failed, 0 undecided\n/);
 });
 
-Deno.test("simulate refuses what does not go together, and says what does", async () => {
+Deno.test("simulate refuses flags that do not go together, and says which do", async () => {
   const cases: [string, RegExp][] = [
     ["--trace", /needs --seed S, --seeds N or --schedule FILE/],
     ["--seeds 5 --seed 1", /--seeds and --seed do not go together/],

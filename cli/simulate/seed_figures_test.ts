@@ -49,7 +49,7 @@ Deno.test("ratesOf() counts by second, by worker and by virtual time", () => {
   });
 });
 
-Deno.test("renderSeedProgress() tells how far, how fast and how long still", () => {
+Deno.test("renderSeedProgress() shows progress, rate and remaining time", () => {
   const size = { count: 1_000, jobs: 2 };
   const text =
     "2.5s left · 200 seeds/s (100 a worker) · 1.60M events/s · 2000x real time · 20000 operations ok";

@@ -38,7 +38,7 @@ Deno.test("transfersView() shows objects, bytes, rate and time left on 80 column
   ]);
 });
 
-Deno.test("transfersView() keeps to the terminal, however small, and says what it leaves out", () => {
+Deno.test("transfersView() fits the terminal, however small, and says what it leaves out", () => {
   const transfers = gathered({
     [dev1]: {
       transfers: Array.from({ length: 9 }, (_, partition) =>

@@ -1,6 +1,6 @@
 /**
- * From what a node answers to the rows the cluster tables are drawn from:
- * counts of partitions become percentages.
+ * Turns a node's answers into the rows of the cluster tables: counts of
+ * partitions become percentages.
  *
  * @module
  */
@@ -44,13 +44,16 @@ export function clusterStatusRows(status: ClusterStatus): ClusterStatusRow[] {
   }));
 }
 
-/** A partition that changes hands, and the transfers that carry it. */
+/** A partition that changes its owner, and the transfers that carry it. */
 export interface CarriedTransfer extends PendingTransfer {
-  /** As its owner tells them; `null` if it does not answer, absent if nobody asked. */
+  /**
+   * The transfers as their source reports them; `null` if it does not answer,
+   * absent if nobody asked.
+   */
   readonly underWay?: readonly TransferStatus[] | null;
 }
 
-/** What the ring status report is drawn from. */
+/** The data of the ring status report. */
 export function ringStatusRows(
   status: RingStatus & { readonly transfers: readonly CarriedTransfer[] },
 ): RingStatusRows {
@@ -78,7 +81,7 @@ function resizeRow(
   };
 }
 
-/** Transfers gathered by who hands over to whom. */
+/** Groups transfers by source and target. */
 function handoffRows(transfers: readonly CarriedTransfer[]): HandoffRow[] {
   const pairs = Map.groupBy(
     transfers,
@@ -96,7 +99,7 @@ function handoffRows(transfers: readonly CarriedTransfer[]): HandoffRow[] {
   }));
 }
 
-/** What the plan's tables are drawn from. */
+/** The data of the plan's tables. */
 export function planRows(plan: StagedPlan): Plan {
   return {
     changes: plan.changes.map(changeRow),

@@ -1,6 +1,6 @@
 /**
- * All transfers of a cluster, put together from what each member says of its
- * own and from what the ring has promised.
+ * All transfers of a cluster, combined from what each member reports about its
+ * own and from the transfers that the ring requires.
  *
  * @module
  */
@@ -19,17 +19,17 @@ import { askMembers } from "./member_calls.ts";
 export interface WaitingNode {
   readonly node: string;
   readonly partitions: number;
-  /** What they wait for, each reason once; left out if only for their turn. */
+  /** What they wait for, without duplicates; left out if they only wait for their turn. */
   readonly reasons?: readonly string[];
 }
 
 /** The transfers of a cluster. */
 export interface ClusterTransfers {
-  /** Nodes with partitions that wait, and how many, sorted by name. */
+  /** Nodes with waiting partitions, and how many, sorted by name. */
   readonly waiting: readonly WaitingNode[];
-  /** Transfers under way, each once, the oldest first. */
+  /** Transfers in progress, without duplicates, oldest first. */
   readonly active: readonly TransferStatus[];
-  /** What each member said. */
+  /** The answer of each member. */
   readonly nodes: readonly HandoffStatus[];
   /** Members that did not answer. */
   readonly unanswered: readonly MemberFailure[];
@@ -61,7 +61,7 @@ export async function fetchTransfers(
   return clusterTransfers(answers, ring);
 }
 
-/** Puts together what members said. */
+/** Combines the answers of members. */
 export function clusterTransfers(
   { answers, failures }: MemberAnswers<HandoffStatus>,
   ring: Pick<RingStatus, "transfers" | "ringSize">,
@@ -80,12 +80,12 @@ export function clusterTransfers(
   };
 }
 
-/** Whether a transfer is more than a wish. */
+/** Whether a transfer has begun. */
 export function isActive({ state }: TransferStatus): boolean {
   return state !== "waiting";
 }
 
-/** How much of it is done, 0 to 1; `undefined` if nobody could say how much there is. */
+/** How much of it is done, 0 to 1; `undefined` if the total is unknown. */
 export function shareOf(transfer: TransferStatus): number | undefined {
   const { items, itemsTotal } = transfer;
   if (itemsTotal === null) return undefined;
@@ -100,7 +100,10 @@ export function partitionText(transfer: TransferStatus): string {
     : `${sourcePartition} → ${targetPartition}`;
 }
 
-/** All transfers members tell of, each once: the source knows better, the target is heard when it is silent. */
+/**
+ * All transfers that members report, without duplicates: the source's report is
+ * preferred, the target's is used if the source is silent.
+ */
 export function knownTransfers(
   nodes: readonly HandoffStatus[],
 ): TransferStatus[] {
@@ -121,7 +124,10 @@ export function knownTransfers(
   return [...byName.values()];
 }
 
-/** Partitions that wait at each node: those it says wait, and those the ring will take from it that do not move yet. */
+/**
+ * Partitions that wait at each node: those it reports as waiting, and those the
+ * ring will take from it that do not move yet.
+ */
 function waitingNodes(
   known: readonly TransferStatus[],
   active: readonly TransferStatus[],
@@ -137,7 +143,7 @@ function waitingNodes(
     if (isActive(transfer)) continue;
     const { source, reason, failures } = transfer;
     wait(source, transfer.sourcePartition);
-    // One that has failed waits for the end of a pause.
+    // A transfer that has failed only waits for a pause to end.
     if (reason === null || failures > 0) continue;
     reasons.set(source, (reasons.get(source) ?? new Set()).add(reason));
   }

@@ -1,12 +1,12 @@
 /**
- * Figures as people read them: spans of time, sizes, shares of a whole.
+ * Formats figures for people: durations, sizes, shares of a whole.
  *
  * @module
  */
 
 const BAR_CELLS = 24;
 
-/** A span as two largest units: `850ms`, `4.2s`, `3m 05s`, `2h 07m`, `5d 03h`. */
+/** A duration in its two largest units: `850ms`, `4.2s`, `3m 05s`, `2h 07m`, `5d 03h`. */
 export function formatDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)}ms`;
   const seconds = ms / 1_000;
@@ -22,7 +22,7 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(hours / 24)}d ${two(hours % 24)}h`;
 }
 
-/** A size as people say it, in units of 1,000: `980 B`, `1.2 MB`. */
+/** A size in units of 1,000: `980 B`, `1.2 MB`. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`;
   const units = ["kB", "MB", "GB", "TB"];

@@ -26,7 +26,7 @@ Deno.test("formatBytes() changes the unit before four digits", () => {
   for (const [bytes, text] of cases) assertEquals(formatBytes(bytes), text);
 });
 
-Deno.test("renderBar() is as long for every share", () => {
+Deno.test("renderBar() has the same length for every share", () => {
   assertEquals(renderBar(0), `${"░".repeat(24)}   0%`);
   assertEquals(renderBar(0.5), `${"█".repeat(12)}${"░".repeat(12)}  50%`);
   assertEquals(renderBar(1), `${"█".repeat(24)} 100%`);

@@ -1,5 +1,5 @@
 /**
- * Asking members through the one node a session talks to.
+ * Asks members through the one node a session talks to.
  *
  * @module
  */
@@ -10,20 +10,23 @@ import type {
   MemberMethods,
 } from "../node/admin_protocol.ts";
 
-/** Time each member has at most, in milliseconds; a command with less gives them half of it. */
+/**
+ * Most time for each member, in milliseconds; a command with a shorter timeout
+ * gives them half of it.
+ */
 const MEMBER_TIMEOUT_MS = 3_000;
 
-/** Who is asked, and for how long. */
+/** Which members to ask, and for how long. */
 export interface MemberCallOptions {
   /** `null` asks all members. */
   readonly nodes: readonly string[] | null;
-  /** Time the command has, in milliseconds. */
+  /** Timeout of the command, in milliseconds. */
   readonly timeoutMs: number;
-  /** Gives the question up; it fails with `cancelled`. */
+  /** Cancels the call; it fails with `cancelled`. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Asks members by way of the node at the other end of `session`. */
+/** Asks members through the node at the other end of `session`. */
 export async function askMembers<Method extends keyof MemberMethods>(
   session: AdminSession,
   method: Method,
@@ -34,7 +37,7 @@ export async function askMembers<Method extends keyof MemberMethods>(
     method,
     args,
     nodes,
-    // What the others said must still get here.
+    // Leaves time for the answers of the others to arrive.
     timeoutMs: Math.max(
       1,
       Math.min(MEMBER_TIMEOUT_MS, Math.floor(timeoutMs / 2)),
@@ -43,7 +46,7 @@ export async function askMembers<Method extends keyof MemberMethods>(
   return answers as MemberAnswers<MemberMethods[Method]["result"]>;
 }
 
-/** Asks one member. @throws {WhorlError} What it fails with, or why it cannot be asked. */
+/** Asks one member. @throws {WhorlError} The member's error, or why it cannot be asked. */
 export async function askMember<Method extends keyof MemberMethods>(
   session: AdminSession,
   node: string,

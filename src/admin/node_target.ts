@@ -1,5 +1,5 @@
 /**
- * A node and where it listens, as people write it: `dev1@127.0.0.1:10101`.
+ * A node and its address in one text: `dev1@127.0.0.1:10101`.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export interface NodeTarget {
 
 /** Splits `name@host:port`; `undefined` if `text` is something else. */
 export function nodeTargetOf(text: string): NodeTarget | undefined {
-  // The last colon parts the port off; an IPv6 host stands in brackets.
+  // The last colon separates the port; an IPv6 host is in brackets.
   const match = /^([^@\s]+@(\[[0-9a-fA-F:.%]+\]|[^@:\s]+)):(\d{1,5})$/.exec(
     text,
   );
@@ -23,7 +23,7 @@ export function nodeTargetOf(text: string): NodeTarget | undefined {
   return { node: match[1]!, address: `${match[2]}:${port}` };
 }
 
-/** Says how a node is written, to whoever wrote `text`. */
+/** Explains how to write a node, quoting the wrong `text`. */
 export function nodeTargetRule(text: string): string {
   return `A node is written NAME@HOST:PORT, such as dev1@127.0.0.1:10101: not ${
     JSON.stringify(text)

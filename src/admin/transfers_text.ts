@@ -1,6 +1,6 @@
 /**
  * Transfers as `riak-admin transfers` shows them: what waits at each node, and
- * a block for each transfer that is under way.
+ * a block for each transfer in progress.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import {
   type WaitingNode,
 } from "./cluster_transfers.ts";
 
-/** Said when nothing is under way. */
+/** Shown when no transfer is in progress. */
 export const NO_TRANSFERS_TEXT = "No transfers active\n";
 
 /** Columns of a block. */
 const BLOCK_COLUMNS = 79;
-/** Reasons why a node's partitions wait that are told. */
+/** Most reasons shown for a node's waiting partitions. */
 const REASONS_MAX = 2;
 
 /** The report. `nowMs` is the wall clock, in milliseconds since 1970. */
@@ -33,7 +33,7 @@ export function transfersText(
     active.map((transfer) => block(transfer, nowMs)).join("\n");
 }
 
-/** What waits at a node. */
+/** One line on the partitions that wait at a node. */
 export function waitingLine(
   { node, partitions, reasons = [] }: WaitingNode,
 ): string {
@@ -45,7 +45,7 @@ export function waitingLine(
   return `${quotedName(node)} waiting to handoff ${what}${why}`;
 }
 
-/** A transfer on one line: how far it is, and what it waits for. */
+/** A transfer on one line: its progress, and what it waits for. */
 export function transferLine(transfer: TransferStatus): string {
   const { module, state, items, itemsTotal, itemsPerSecond } = transfer;
   const share = shareOf(transfer);
@@ -101,7 +101,7 @@ function block(transfer: TransferStatus, nowMs: number): string {
     centred(`${formatBytes(Math.round(transfer.bytesPerSecond))}/s`);
 }
 
-/** A resize spreads what a partition has over all nodes. */
+/** A resize spreads the data of a partition over all nodes. */
 function targetText({ target }: TransferStatus): string {
   return target === "*" ? "all nodes" : target;
 }

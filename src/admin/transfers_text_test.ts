@@ -6,7 +6,7 @@ import { NO_TRANSFERS_TEXT, transfersText } from "./transfers_text.ts";
 
 const [dev1, dev4] = ["dev1@127.0.0.1", "dev4@127.0.0.1"];
 
-Deno.test("clusterTransfers() shows a transfer once though both ends tell of it, as the source sees it", () => {
+Deno.test("clusterTransfers() shows a transfer once although both ends report it, as the source sees it", () => {
   const out = fakeTransfer({ items: 10 });
   const into = fakeTransfer({ items: 9, direction: "inbound" });
   for (const order of [[dev1!, dev4!], [dev4!, dev1!]]) {
@@ -19,7 +19,7 @@ Deno.test("clusterTransfers() shows a transfer once though both ends tell of it,
   assertEquals(gathered({ [dev4!]: { transfers: [into] } }).active, [into]);
 });
 
-Deno.test("clusterTransfers() counts partitions that wait once, also those only the ring knows of", () => {
+Deno.test("clusterTransfers() counts each waiting partition once, including those only the ring knows", () => {
   const waiting = (sourcePartition: number, module: string) =>
     fakeTransfer({ state: "waiting", sourcePartition, module });
   const pending = (partition: number, waitingOn = ["kv"]) => ({
@@ -35,14 +35,14 @@ Deno.test("clusterTransfers() counts partitions that wait once, also those only 
     },
   }, {
     ringSize: 64,
-    // It waits as said, moves, is handed over, and is not spoken of.
+    // One waits as reported, one moves, one is complete, one is not reported.
     transfers: [pending(1), pending(42), pending(2, []), pending(3)],
   });
   assertEquals(nodes, [{ node: dev1, partitions: 2 }]);
   assertEquals(active.length, 1);
 });
 
-Deno.test("transfersText() is what riak-admin transfers shows, in its order", () => {
+Deno.test("transfersText() shows what riak-admin transfers shows, in the same order", () => {
   assertEquals(transfersText(gathered({}), 0), NO_TRANSFERS_TEXT);
   const transfers = gathered({
     [dev1!]: {
@@ -78,7 +78,7 @@ remark: closed
   );
 });
 
-Deno.test("transfersText() says what partitions wait for, each reason once", () => {
+Deno.test("transfersText() shows what partitions wait for, each reason once", () => {
   const reason = "dev4@127.0.0.1 runs a version that takes no transfers";
   const waiting = (sourcePartition: number, failures = 0) =>
     fakeTransfer({ state: "waiting", sourcePartition, failures, reason });

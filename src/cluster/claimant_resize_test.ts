@@ -269,7 +269,7 @@ Deno.test("stepClaimant() begins no resize while a node is invited that has not 
   hears(claimant, agreed(addJoining(invited, from, 0)));
   find(ask(claimant, 3, { ...commit, planId: planIdOf(claimant) }), "reply");
   const { generations } = claimant.ring.ownership;
-  assertEquals(generations.resize?.generation, 2);
+  assertEquals(generations.resize?.generation, 9);
 });
 
 Deno.test("stepClaimant() stages no resize beside a join, and a plan of one says whom it leaves out", () => {

@@ -13,7 +13,7 @@ import {
   TRANSITIONS_MAX,
 } from "../ring/staged_plan.ts";
 import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
-import { RING_SIZE_MAX } from "../ring/ring_change.ts";
+import { RING_SIZE_MAX } from "../ring/chash.ts";
 import {
   expectBoolean,
   expectInteger,

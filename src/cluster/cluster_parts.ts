@@ -5,6 +5,7 @@
  * @module
  */
 import type { TimerHandle } from "../../supervisors/runtime.ts";
+import { WhorlError } from "../base/errors.ts";
 import { TARGET_N_DEFAULT } from "../ring/claim.ts";
 import {
   currentMembers,
@@ -225,6 +226,15 @@ export class ClusterParts {
     return this.#hasLeft;
   }
 
+  /** Refuses a change of the ring after this node has left: it would be lost. */
+  get #departed(): WhorlError {
+    const { name } = this.#options.node;
+    return new WhorlError(
+      "ring_not_ready",
+      `Cannot change the cluster of ${name} as it is no longer a member`,
+    );
+  }
+
   /** A peer does not know the call that asks what it supports; until its link ends, it counts as an older version. */
   supportsNothing(node: string): void {
     this.#silent.add(node);
@@ -313,6 +323,7 @@ export class ClusterParts {
       case "commit":
       case "clear":
       case "mark":
+        if (this.#hasLeft) return answer({ ok: false, error: this.#departed });
         return this.#claimant.request(from, request, request.waitMs, answer);
       default:
         return request satisfies never;

@@ -22,7 +22,7 @@
  */
 import type { Chance } from "../base/chance.ts";
 import { sameVersion } from "../causality/version_vector.ts";
-import { lostOrigin } from "../ring/lost_origin.ts";
+import { lostOrigins } from "../ring/lost_origin.ts";
 import {
   activeMembers,
   currentMembers,
@@ -513,16 +513,18 @@ function ownUp(
   return isOnlyJoining(ring, self) ? ring : withLost(before, ring, self);
 }
 
-/** Names the generation of which this node may hold data although `ring` no longer has it, as a claimant of another part of the cluster has won. */
+/** Names the generations of which this node may hold data although `ring` no longer has them, as a claimant of another part of the cluster has won. */
 function withLost(before: Ring, ring: Ring, self: string): Ring {
-  const lost = lostOrigin(before, ring);
-  if (lost === null) return ring;
+  const lost = lostOrigins(before, ring);
+  if (lost.length === 0) return ring;
   // It may not have handed on yet what it came with.
-  const others = originsOf(ring, self).filter(({ generation, size }) =>
-    generation !== lost.generation || size !== lost.size
+  const others = originsOf(ring, self).filter((other) =>
+    !lost.some(({ generation, size }) =>
+      generation === other.generation && size === other.size
+    )
   );
   // Hybrid stamps need no clock: these values replace the previous ones.
-  return setOrigins(ring, self, [...others, lost], 0);
+  return setOrigins(ring, self, [...others, ...lost], 0);
 }
 
 function sendRing(

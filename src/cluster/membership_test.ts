@@ -6,6 +6,7 @@ import {
   installResize,
   invite,
   markSeen,
+  resumeResize,
   setOwnership,
   setStatus,
 } from "../ring/ring_change.ts";
@@ -51,7 +52,7 @@ Deno.test("refuseJoin() names what speaks against a join", () => {
   // Its vnodes would be taken for those of the ring to come, of which they are not.
   const resizing = beginResize(remote, "other", new Array(16).fill("other"));
   const grown = installResize(
-    beginResize(fresh("me", 16), "me", new Array(8).fill("me")),
+    resumeResize(fresh("me", 16), "me", 1, new Array(8).fill("me")),
     "me",
   );
   assertEquals(code("other", resizing, grown), "pending_changes");

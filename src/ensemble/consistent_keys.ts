@@ -1,14 +1,14 @@
 /**
- * Lists the keys of a consistent bucket, to whoever asks as one asks for those
- * of any other bucket (`coverage_page_codec.ts`): some ensembles at a time, each
- * by a member that has first made sure that it knows all that was written. The
- * list is complete, or there is a failure: a partition that nobody can answer
- * for is not left out.
+ * Lists the keys of a consistent bucket, through the same interface as for any
+ * other bucket (`coverage_page_codec.ts`): some ensembles at a time, each
+ * through a member that has first made sure that it knows everything written.
+ * The list is either complete or fails: a partition that nobody can answer for
+ * is not left out.
  *
  *     coverage ──► page of up to eight partitions ──► more ──► page … last page
  *
- * When the ring is resized meanwhile, the list goes on with the groups that have
- * the keys by then, after the last key that was listed of each partition.
+ * If the ring is resized meanwhile, the list continues with the groups that
+ * then have the keys, after the last key listed of each partition.
  *
  * @module
  */
@@ -38,43 +38,43 @@ import { firstVnodeOf } from "../ring/ring_generations.ts";
 import { FirstKeys } from "./first_keys.ts";
 import { sourcePartitions } from "./group_sources.ts";
 
-/** Listings at once on one node; one more is answered `overload`. */
+/** Most concurrent listings on one node; another one is answered `overload`. */
 export const LISTINGS_MAX = 100;
-/** Partitions asked at once for one listing. */
+/** Partitions asked concurrently for one listing. */
 export const LISTING_FAN_OUT = 8;
 /** Bytes of keys of one partition in one page: 64 KiB. */
 export const LISTING_CHUNK_BYTES: number = 64 * 1024;
 
 /** Some keys of a partition. */
 export interface KeyChunk {
-  /** Name of the node whose member has said them. */
+  /** Name of the node whose member answered. */
   readonly node: string;
-  /** Ascending, packed as vnodes pack them. */
+  /** Ascending, packed as by vnodes. */
   readonly keys: Uint8Array;
-  /** The last of them; undefined if there are no more. */
+  /** The last key; undefined if there are no more. */
   readonly last: Uint8Array | undefined;
 }
 
 /** A ring whose groups have keys. */
 export interface KeyRing {
   readonly generation: number;
-  /** Partitions it has. */
+  /** Number of partitions. */
   readonly size: number;
 }
 
-/** What listings stand on. */
+/** Dependencies of listings. */
 export interface ConsistentKeysOptions {
   readonly runtime: Runtime;
-  /** The ring by which keys are looked for. */
+  /** The ring used to find keys. */
   readonly ring: () => KeyRing;
-  /** A number that cannot be guessed. */
+  /** An unguessable number. */
   readonly newNumber: () => number;
   /**
-   * Keys of `bucket` in the group of `vnode` beyond `after`, from a member that
-   * knows all that was written before this call.
+   * Keys of `bucket` in the group of `vnode` after `after`, from a member that
+   * knows everything written before this call.
    *
-   * @throws {WhorlError} `moved` if another ring's groups have them; what else
-   * fails if there is none by `deadlineMs`, on the clock of `runtime`.
+   * @throws {WhorlError} `moved` if groups of another ring have them; the last
+   * failure if there is no answer by `deadlineMs`, on the clock of `runtime`.
    */
   readonly keysOf: (
     vnode: number,
@@ -84,21 +84,27 @@ export interface ConsistentKeysOptions {
   ) => Promise<KeyChunk>;
 }
 
-/** A group that has keys of a partition of the ring as it was when the listing began. */
+/**
+ * A group with keys of a partition of the ring as it was when the listing
+ * began.
+ */
 interface Unlisted {
-  /** Number of its part of the list, in which keys ascend. */
+  /** Number of its part of the list, within which keys ascend. */
   readonly part: number;
   /** The partition of that ring. */
   readonly partition: number;
-  /** The group's ring, and its partition of that. */
+  /** The group's ring, and its partition in that. */
   readonly ring: KeyRing;
   readonly place: number;
-  /** Only keys that were of these partitions are meant, as groups of former rings had them. */
+  /**
+   * Limits the keys to these partitions, which groups of former rings were
+   * responsible for.
+   */
   readonly within: readonly RingPlace[];
   readonly after: Uint8Array;
 }
 
-/** A partition of a ring of some size. */
+/** A partition in a ring of some size. */
 interface RingPlace {
   readonly size: number;
   readonly partition: number;
@@ -109,9 +115,9 @@ interface Listing {
   readonly bucket: Uint8Array;
   readonly ringSize: number;
   readonly deadlineMs: number;
-  /** Groups that have not said everything, and their last keys said. */
+  /** Groups that have not answered completely, with their last keys. */
   left: Unlisted[];
-  /** Parts of the list so far. */
+  /** Number of parts of the list so far. */
   parts: number;
   readonly asked: Map<number, string>;
   usedMs: number;
@@ -120,7 +126,7 @@ interface Listing {
 
 const NOTHING = new Uint8Array(0);
 
-/** The listings that this node serves; see the module's text. */
+/** The listings that this node serves; see the module comment. */
 export class ConsistentKeys {
   readonly #options: ConsistentKeysOptions;
   readonly #listings = new Map<number, Listing>();
@@ -129,12 +135,12 @@ export class ConsistentKeys {
     this.#options = options;
   }
 
-  /** Whether the listing called `query` is under way here. */
+  /** Whether the listing `query` is in progress here. */
   has(query: number): boolean {
     return this.#listings.has(query);
   }
 
-  /** Takes in an operation: a listing begins, goes on or is given up. */
+  /** Handles an operation: starts, continues or abandons a listing. */
   submit(
     bytes: Uint8Array,
     start: number,
@@ -260,14 +266,14 @@ export class ConsistentKeys {
     target.operationDone({ object: into.copy(), replies: [], replicas: [] });
   }
 
-  /** Asks the first groups that are left, which are others once the ring is resized. */
+  /** Asks the first remaining groups, which change once the ring is resized. */
   async #ask(
     listing: Listing,
   ): Promise<{ readonly asked: Unlisted; readonly chunk: KeyChunk }[]> {
     const { bucket, deadlineMs } = listing;
     const { keysOf, ring } = this.#options;
     for (;;) {
-      // What a former ring's groups would say may be gone with them.
+      // What a former ring's groups would answer may be gone with them.
       const now = ring();
       listing.left = listing.left.flatMap((one) =>
         one.ring.generation < now.generation
@@ -326,7 +332,10 @@ function followed(
     }));
 }
 
-/** The ring whose groups have the keys of one that says so; undefined for another failure. */
+/**
+ * The ring that has the keys, from a failure that says so; undefined for any
+ * other failure.
+ */
 function movedTo(error: unknown): KeyRing | undefined {
   if (!isWhorlError(error, "moved")) return undefined;
   const { generation, size } = error.details;
@@ -335,7 +344,10 @@ function movedTo(error: unknown): KeyRing | undefined {
     : undefined;
 }
 
-/** The keys of `chunk` that are meant: a group of a smaller ring than before has others as well. */
+/**
+ * The keys of `chunk` that belong to the listing: a group of a smaller ring has
+ * others as well.
+ */
 function keysWithin(
   chunk: KeyChunk,
   bucket: Uint8Array,
@@ -360,10 +372,10 @@ function vnodeReport(partition: number, node: string): CoverageVnodeReport {
 }
 
 /**
- * The first keys of `bucket` in `table` beyond `after`, ascending: as many as one
- * page takes of a partition.
+ * The first keys of `bucket` in `table` after `after`, ascending: as many as a
+ * page has room for.
  *
- * @param isThere Whether a record counts: one may have expired.
+ * @param isThere Whether a record counts: it may have expired.
  */
 export function keysInTable(
   table: KeyTable,
@@ -383,7 +395,7 @@ export function keysInTable(
   }
   const { keys, bytes, isCut } = first.page();
   const into = new ByteWriter(bytes + 64);
-  // As a vnode says them, for clients that need not know who did.
+  // In the form used by vnodes, since clients need not know who answered.
   for (const key of keys) packKey(into, key, 0, key.length);
   return { keys: into.copy(), last: isCut ? keys.at(-1) : undefined };
 }

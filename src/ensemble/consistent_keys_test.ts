@@ -38,7 +38,7 @@ function textsOf(keys: Uint8Array): string[] {
   return texts;
 }
 
-Deno.test("keysInTable() has the keys of the bucket in order, and those that are there", () => {
+Deno.test("keysInTable() lists the existing keys of the bucket in order", () => {
   const table = tableOf(["c", "a", "ä", "b"]);
   const all = keysInTable(table, BUCKET, NOTHING);
   assertEquals([textsOf(all.keys), all.last], [
@@ -55,7 +55,7 @@ Deno.test("keysInTable() has the keys of the bucket in order, and those that are
   );
 });
 
-Deno.test("keysInTable() cuts a long list, and goes on beyond its last key", () => {
+Deno.test("keysInTable() cuts a long list, and continues after its last key", () => {
   const names = Array.from(
     { length: 4_000 },
     (_, i) => `${"x".repeat(90)}${String(i * 7919 % 4_000).padStart(4, "0")}`,
@@ -75,7 +75,9 @@ Deno.test("keysInTable() cuts a long list, and goes on beyond its last key", () 
   assertEquals(pages, 6);
 });
 
-/** Listings of a ring of 16, in which each partition has two pages of one key. */
+/**
+ * Listings of a ring of 16, in which each partition has two pages of one key.
+ */
 function listings(
   fail: (partition: number) => WhorlError | undefined = () => undefined,
 ) {
@@ -105,7 +107,7 @@ function listings(
   return { keys, asked, kv: kvClient(() => keys) };
 }
 
-Deno.test("a listing says all keys of all partitions, some partitions at once", async () => {
+Deno.test("a listing returns all keys of all partitions, asking some partitions at once", async () => {
   const { keys, asked, kv } = listings();
   const found: string[] = [];
   const listing = kv.keys("b");
@@ -120,7 +122,7 @@ Deno.test("a listing says all keys of all partitions, some partitions at once", 
   assertEquals(keys.has(1), false);
 });
 
-Deno.test("a listing fails if a partition is not answered for, whatever its mode", async () => {
+Deno.test("a listing fails if nobody answers for a partition, whatever its mode", async () => {
   const { kv } = listings((partition) =>
     partition === 11 ? new WhorlError("timeout", "nobody") : undefined
   );
@@ -131,7 +133,7 @@ Deno.test("a listing fails if a partition is not answered for, whatever its mode
   assertEquals(error.code, "timeout");
 });
 
-Deno.test("listings are given up when nobody wants more, and bounded", async () => {
+Deno.test("listings are abandoned when nobody asks for more, and bounded", async () => {
   const { keys, kv } = listings();
   for await (const _ of kv.keys("b")) break;
   assertEquals(keys.has(1), false);
@@ -147,7 +149,10 @@ Deno.test("listings are given up when nobody wants more, and bounded", async () 
   assertEquals(error.code, "overload");
 });
 
-/** Keys of groups of a ring that is resized while they are listed; a page has two of a group. */
+/**
+ * Keys of groups of a ring that is resized while they are listed; a page has
+ * two keys of a group.
+ */
 function movingKeys(names: readonly string[]) {
   const ring = { generation: 0, size: 16 };
   let asked = 0;
@@ -189,7 +194,7 @@ function movingKeys(names: readonly string[]) {
   return { kv: kvClient(() => keys), resize, asked: () => asked };
 }
 
-Deno.test("a listing says each key once while the ring grows and shrinks", async () => {
+Deno.test("a listing returns each key once while the ring grows and shrinks", async () => {
   const names = Array.from({ length: 400 }, (_, i) => `key${i}`);
   for (const [first, second] of [[40, 170], [0, 1], [200, 399], [90, 400]]) {
     const { kv, resize } = movingKeys(names);

@@ -1,7 +1,7 @@
 /**
  * Serves operations of `kv` on consistent buckets: each becomes an operation of
- * the group of the key's partition, which `ra_kv_router.ts` carries out at its
- * leader, and the answer becomes an object of `kv` again.
+ * the group of the key's partition, which `ra_kv_router.ts` passes to its
+ * leader, and the answer is converted back to an object of `kv`.
  *
  *     kv get                       get, which a majority confirms
  *     kv put, without context      put                    riak_ensemble's kover
@@ -49,10 +49,13 @@ import { partitionOfKey } from "./group_sources.ts";
 import type { MarkedBuckets } from "./marked_buckets.ts";
 
 const KV_MODULE_ID = moduleIdOf("kv");
-/** Memory the scratch may keep. */
+/** Most memory the scratch buffer keeps. */
 const SCRATCH_BYTES_KEPT = 1024 * 1024;
 
-/** The group that has `key` once those of its group have moved, as their failure says in its `details`. */
+/**
+ * The group that has `key` after the keys of its group have moved, from the
+ * failure's `details`.
+ */
 export function successorOf(
   group: string,
   key: Uint8Array,
@@ -64,13 +67,17 @@ export function successorOf(
     : partitionGroup(generation, partitionOfKey(key, size));
 }
 
-/** What serving consistent buckets stands on. */
+/** Dependencies of consistent buckets. */
 export interface ConsistentKvOptions {
-  /** Those that are consistent. */
+  /** The consistent buckets. */
   readonly buckets: MarkedBuckets;
-  /** Carries operations of groups out. @throws {WhorlError} `closed` while it does not run. */
+  /**
+   * Carries out operations of groups.
+   *
+   * @throws {WhorlError} `closed` while it is not running.
+   */
   readonly groups: () => OperationCarrier;
-  /** The ring by which keys are looked for. */
+  /** The ring used to find keys. */
   readonly ring: () => KeyRing;
   /** In milliseconds since 1970. */
   readonly wallClock: () => number;
@@ -78,7 +85,7 @@ export interface ConsistentKvOptions {
   readonly keys: ConsistentKeys;
 }
 
-/** Serves consistent buckets; see the module's text. */
+/** Serves consistent buckets; see the module comment. */
 export class ConsistentKv implements OperationCarrier {
   readonly #options: ConsistentKvOptions;
   readonly #header = emptyOperationHeader();
@@ -89,13 +96,16 @@ export class ConsistentKv implements OperationCarrier {
     this.#options = options;
   }
 
-  /** Whether the operation in `bytes[start, end)` is on a consistent bucket, or of a listing of one that goes on. */
+  /**
+   * Whether the operation in `bytes[start, end)` is on a consistent bucket, or
+   * continues a listing of one.
+   */
   serves(bytes: Uint8Array, start: number, end: number): boolean {
     return this.#options.buckets.isFor(bytes, start, end) ||
       this.#goesOn(bytes, start, end);
   }
 
-  /** What cannot be read does not: others refuse it. */
+  /** False for unreadable bytes, which others refuse. */
   #goesOn(bytes: Uint8Array, start: number, end: number): boolean {
     const kind = bytes[start];
     if (!isCoverageKind(kind) || kind === OperationKind.coverage) return false;
@@ -111,7 +121,7 @@ export class ConsistentKv implements OperationCarrier {
     }
   }
 
-  /** Takes in an operation that {@linkcode serves} is true of. */
+  /** Handles an operation for which {@linkcode serves} is true. */
   submit(
     bytes: Uint8Array,
     start: number,
@@ -167,7 +177,7 @@ export class ConsistentKv implements OperationCarrier {
     this.#hand(into, new WriteTarget(target, isDelete, ifIndex ?? 0));
   }
 
-  /** Begins an operation for the group of `key`. */
+  /** Starts an operation for the group of `key`. */
   #begin(operation: number, key: Uint8Array): ByteWriter {
     const { generation, size } = this.#options.ring();
     const group = partitionGroup(generation, partitionOfKey(key, size));
@@ -192,7 +202,7 @@ export class ConsistentKv implements OperationCarrier {
   }
 }
 
-/** Makes an object of what a get of a group found. */
+/** Converts the result of a group's get to an object. */
 class GetTarget implements OperationTarget {
   constructor(readonly target: OperationTarget) {}
 
@@ -200,7 +210,7 @@ class GetTarget implements OperationTarget {
     let found: Uint8Array;
     try {
       const answer = readGetAnswer(new ByteReader(object ?? NOTHING));
-      // Before the value stands its form, which says that it is bytes.
+      // The value is preceded by its form, which says that it is bytes.
       found = answer.found
         ? objectOf(answer.index, answer.value.subarray(1))
         : absentObject();
@@ -216,12 +226,14 @@ class GetTarget implements OperationTarget {
   }
 }
 
-/** Makes an object of what a write of a group came to. */
+/** Converts the result of a group's write to an object. */
 class WriteTarget implements OperationTarget {
   constructor(
     readonly target: OperationTarget,
     readonly isDelete: boolean,
-    /** What the writer has seen; 0 for nothing, or if it does not care. */
+    /**
+     * The index that the writer has seen; 0 for none, or if it does not matter.
+     */
     readonly seenIndex: number,
   ) {}
 
@@ -240,8 +252,8 @@ class WriteTarget implements OperationTarget {
 
   operationFailed(error: WhorlError): void {
     if (this.isDelete && error.code === "not_found") {
-      // As with other buckets, what is not there is deleted; but who has seen
-      // it there has seen what is not so any more.
+      // As with other buckets, deleting a missing key succeeds; but a writer
+      // that has seen it present has stale data.
       return this.seenIndex === 0
         ? this.target.operationDone(resultOf(absentObject()))
         : this.target.operationFailed(changedSince(error));
@@ -256,7 +268,7 @@ function resultOf(object: Uint8Array): OperationResult {
   return { object, replies: [], replicas: [] };
 }
 
-/** A group's failure in words of `kv`. */
+/** A group's failure as an error of `kv`. */
 function failureOf(error: WhorlError): WhorlError {
   const details = { ...error.details };
   switch (error.code) {

@@ -25,7 +25,7 @@ import { MarkedBuckets } from "./marked_buckets.ts";
 
 const decoder = new TextDecoder();
 
-/** Groups that do as `ra_kv` does, with all keys in one map. */
+/** Groups that behave like `ra_kv`, with all keys in one map. */
 class Groups implements OperationCarrier {
   readonly values = new Map<string, { index: number; value: Uint8Array }>();
   readonly asked: string[] = [];
@@ -165,7 +165,7 @@ Deno.test("a write with a context happens if the key is as it was", async () => 
   assertEquals((await kv.get("accounts", "k")).value, 4);
 });
 
-Deno.test("what is not there is deleted, but not by who has seen it there", async () => {
+Deno.test("deleting a missing key succeeds, except for a writer that has seen it present", async () => {
   const { kv } = consistent();
   const { context } = await kv.put("accounts", "k", 1);
   const gone = await kv.delete("accounts", "k", { context });
@@ -176,11 +176,11 @@ Deno.test("what is not there is deleted, but not by who has seen it there", asyn
   );
   await kv.delete("accounts", "k");
   await kv.delete("accounts", "k", { context: gone.context });
-  // Not there again: who has seen that may write it.
+  // Now absent: a writer that has seen that may write it.
   await kv.put("accounts", "k", 2, { context: gone.context });
 });
 
-Deno.test("failures of groups are those that kv has", async () => {
+Deno.test("failures of groups become errors of kv", async () => {
   const { kv, groups } = consistent();
   const codes: [ErrorCode, ErrorCode, boolean][] = [
     ["leader_lost", "coordinator_lost", true],
@@ -198,7 +198,7 @@ Deno.test("failures of groups are those that kv has", async () => {
   }
 });
 
-Deno.test("operations that cannot be read are others' to refuse", () => {
+Deno.test("unreadable operations are left for others to refuse", () => {
   const { service } = consistent();
   for (const bytes of [new Uint8Array(0), new Uint8Array(18).fill(3)]) {
     assertEquals(service.serves(bytes, 0, bytes.length), false);

@@ -1,9 +1,9 @@
 /**
- * A key of a consistent bucket as `kv` shows it: an object with one sibling, or
- * with none if the key is not there, whose only actor stands for the group, and
- * whose counter is one more than the index of the entry that holds the value.
- * So `kv` clients need not know of ensembles, and what they give back as a
- * context says which index the writer has seen: 0 for a key that was not there.
+ * A key of a consistent bucket as an object of `kv`: with one sibling, or none
+ * if the key does not exist. Its only actor stands for the group, and its
+ * counter is one more than the index of the entry with the value. So `kv`
+ * clients need not know of ensembles, and the context that they pass back says
+ * which index the writer has seen: 0 for a key that did not exist.
  *
  *     value   u8 format = 1 · u8 flags of the sibling · u48 modified, ms since 1970 · value
  *
@@ -33,15 +33,21 @@ import { RA_KV_VALUE_BYTES_MAX } from "../ra_kv/ra_kv_value.ts";
 
 /** First byte of a value. */
 const VALUE_FORMAT = 1;
-/** Bytes of a value before what the application stores. */
+/** Bytes of a value before the application's data. */
 const VALUE_HEADER_BYTES = 8;
-/** Largest value of a consistent bucket in bytes: what a group stores, less what stands before it. */
+/**
+ * Largest value of a consistent bucket in bytes: what a group stores, minus the
+ * header.
+ */
 export const CONSISTENT_VALUE_BYTES_MAX: number = RA_KV_VALUE_BYTES_MAX - 1 -
   VALUE_HEADER_BYTES;
-/** Stands where an object has the vnode that made a version; no vnode has it, as theirs are random. */
+/**
+ * In place of the vnode that made a version; no vnode has it, since theirs are
+ * random.
+ */
 const ACTOR = new TextEncoder().encode("consistent/1");
 
-/** A value as a group stores it. @throws {WhorlError} `value_too_large`. */
+/** A value as stored by a group. @throws {WhorlError} `value_too_large`. */
 export function storedValue(
   flags: number,
   modifiedMs: number,
@@ -65,10 +71,10 @@ export function storedValue(
 }
 
 /**
- * The object of a key whose value the group has stored at `index`.
+ * The object of a key whose value was stored by the group at `index`.
  *
  * @throws {WhorlError} `store_format` if a later version has stored it,
- * `value_corrupt` if it is none of ours.
+ * `value_corrupt` if it is malformed.
  */
 export function objectOf(
   index: number,
@@ -98,12 +104,14 @@ export function objectOf(
   );
 }
 
-/** The object of a key that is not there. */
+/** The object of a key that does not exist. */
 export function absentObject(): Uint8Array<ArrayBuffer> {
   return object(0, undefined, NOTHING);
 }
 
-/** What a write is answered with: the object without the value, which the writer has. */
+/**
+ * The answer to a write: the object without the value, which the writer has.
+ */
 export function writtenObject(index: number): Uint8Array<ArrayBuffer> {
   return object(index, { flags: 0, modifiedMs: 0 }, NOTHING);
 }
@@ -136,7 +144,7 @@ function object(
 }
 
 /**
- * The index that the holder of `context` has seen of its key; 0 if it was not there.
+ * The index of a key that `context` was read at; 0 if the key did not exist.
  *
  * @throws {WhorlError} `invalid_context` if it is not of a consistent bucket.
  */

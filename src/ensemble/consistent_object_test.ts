@@ -22,7 +22,7 @@ import {
 
 const VALUE = new TextEncoder().encode('{"x":1}');
 
-Deno.test("objectOf() gives back what storedValue() was given, as an object of kv", () => {
+Deno.test("objectOf() undoes storedValue(), as an object of kv", () => {
   const object = objectOf(7, storedValue(SiblingFlag.json, 1234, VALUE));
   checkObject(object);
   assertEquals(readSiblings(object), [
@@ -54,7 +54,7 @@ Deno.test("indexInContext() refuses a context of another bucket", () => {
   }
 });
 
-Deno.test("values are bounded, and those that nobody has written are refused", () => {
+Deno.test("values are bounded, and malformed ones are refused", () => {
   const large = new Uint8Array(CONSISTENT_VALUE_BYTES_MAX + 1);
   const codes = [
     () => storedValue(0, 0, large),

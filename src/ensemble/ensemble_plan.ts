@@ -1,28 +1,29 @@
 /**
- * What a node has to do for ensembles: a function of what it sees. The process
- * that performs it (`ensemble_process.ts`) asks again whenever something has
- * changed, so each act is one step, and nothing is remembered between two.
+ * What a node has to do for ensembles, as a function of what it sees. The
+ * process that performs it (`ensemble_process.ts`) asks again whenever
+ * something has changed, so each act is one step, and nothing is remembered in
+ * between.
  *
  *     the ring names a root ensemble
- *       its nodes make their members ──► the claimant has seen them all: it is formed
+ *       its nodes create their members ──► the claimant has seen them all: it is formed
  *     its leader writes the table of groups, once
- *       all nodes read it and make the members named there ──► the root's leader
+ *       all nodes read it and create their members in it ──► the root's leader
  *       has seen them all: they are formed
- *     each leader has its members follow the owners of its preference list
+ *     each leader changes its members to follow the owners of its preference list
  *
- *     the ring is to have another size, and its groups are there
- *       the root's leader writes a table for the ring to come, and so on, as above
- *     each leader of a new group has it take over from those that have its keys
- *     the claimant has seen that all have copied ──► the ring is read by them
+ *     a resize is in progress, and the groups of the current ring exist
+ *       the root's leader writes a table for the future ring, and so on, as above
+ *     each leader of a new group takes over from the groups that have its keys
+ *     the claimant has seen that all have copied ──► reads use the future ring
  *     the claimant has seen that all are open ──► the ring has its new size
- *       when all members know that, those of before go, and their tables
+ *       when all members know that, the former groups and their tables are dropped
  *
- * Who loses a member that it once had must not make it again from the first
- * definition: it would have forgotten what it agreed to, and two of its kind
- * could outvote those that are the members now. So members are made only before
- * their ensemble is formed, members change only after it, and within one life a
- * node makes none twice. A node that comes back reads from the root whether it
- * is formed, and a majority answers.
+ * A node that lost a member must not create it again from the initial
+ * definition: it would have forgotten what it agreed to, and two such members
+ * could outvote the current ones. So members are created only before their
+ * ensemble is formed, members change only after it, and a node creates none
+ * twice while it runs. A node that comes back reads from the root whether an
+ * ensemble is formed, confirmed by a majority.
  *
  * @module
  */
@@ -41,10 +42,16 @@ import {
 import type { GroupTable } from "./group_table.ts";
 import { type MemberStep, planMembers } from "./member_plan.ts";
 
-/** Time for which a member must have been in nobody's way before its node asks whether it is one, in milliseconds: longer than an addition takes. */
+/**
+ * How long a member must have been unwanted before its node asks whether it is
+ * still one, in milliseconds: longer than an addition takes.
+ */
 export const STRAY_MS = 60_000;
 
-/** Time a leader leads before it hands the lead to the first owner, in milliseconds: whoever has just taken over had a reason. */
+/**
+ * How long a leader leads before it transfers leadership to the first owner, in
+ * milliseconds: a node that has just taken over had a reason.
+ */
 export const LEAD_MS_MIN = 10_000;
 
 /** A member of an ensemble on this node. */
@@ -54,20 +61,23 @@ export interface MemberHere {
   readonly uid: number;
   /** Whether it leads. */
   readonly leads: boolean;
-  /** For how long it has led, in milliseconds. */
+  /** How long it has been leading, in milliseconds. */
   readonly leadsMs: number;
   /** Whether it knows a leader. */
   readonly isLed: boolean;
   readonly membership: Membership;
-  /** Whether a majority has agreed to that. */
+  /** Whether a majority has agreed to it. */
   readonly settled: boolean;
-  /** For how long nobody has wanted it here, in milliseconds. */
+  /** How long it has been unwanted here, in milliseconds. */
   readonly unwantedMs: number;
-  /** What its group is in the ring; `present` for the root. */
+  /** The relation of its group to the ring; `present` for the root. */
   readonly age: VnodeAge;
-  /** Whether its group has yet to take over from others, if it is of a ring to come. */
+  /** Whether its group, of a future ring, has yet to take over from others. */
   readonly isShut: boolean;
-  /** Whether somebody may have been served by its group (`served_groups.ts`); undefined while its log has not been read for that. */
+  /**
+   * Whether its group may have served somebody (`served_groups.ts`); undefined
+   * until its log has been read for that.
+   */
   readonly hasServed: boolean | undefined;
 }
 
@@ -76,13 +86,13 @@ export interface RingGroups {
   readonly generation: number;
   /** Owner by partition. */
   readonly owners: readonly string[];
-  /** As the root keeps it; undefined while that is not known. */
+  /** As stored by the root; undefined while unknown. */
   readonly table: GroupTable | undefined;
-  /** Whether all members of the table are known to have been made. */
+  /** Whether all members of the table are known to have been created. */
   readonly formed: boolean;
 }
 
-/** The groups of a ring to come. */
+/** The groups of a future ring. */
 export interface FutureGroups extends RingGroups {
   readonly phase: RingResizePhase;
 }
@@ -96,24 +106,33 @@ export interface EnsembleView {
   readonly ringReady: boolean;
   /** Undefined without consistent buckets. */
   readonly root: RootEnsemble | undefined;
-  /** Who should have a member of the root ensemble. */
+  /** The nodes that should have a member of the root ensemble. */
   readonly rootOwners: readonly string[];
   readonly present: RingGroups;
-  /** Those of the ring to come, while it is resized. */
+  /** Those of the future ring, during a resize. */
   readonly future: FutureGroups | undefined;
-  /** Whether all members have gone by the ring as it is for so long that nobody asks the groups of former ones any more. */
+  /**
+   * Whether all members have used the current ring for so long that nobody asks
+   * the groups of former ones any more.
+   */
   readonly isSettled: boolean;
-  /** The newest generation that was begun, if the root may still have tables of others than the present one; else undefined. */
+  /**
+   * The newest generation begun, if the root may still have tables of
+   * generations other than the current one; else undefined.
+   */
   readonly formerTables: number | undefined;
   readonly members: readonly MemberHere[];
-  /** Members this node has made in this life, or had when it began: their uids. */
+  /**
+   * Uids of the members this node has created while running, or had when it
+   * started.
+   */
   readonly made: ReadonlySet<number>;
   readonly isUp: (node: string) => boolean;
-  /** Members that their nodes have said not to have: their uids. */
+  /** Uids of members that their nodes report as missing. */
   readonly gone: ReadonlySet<number>;
 }
 
-/** One thing to do. */
+/** One step. */
 export type EnsembleAct =
   | {
     readonly type: "make_member";
@@ -122,57 +141,82 @@ export type EnsembleAct =
     readonly uid: number;
     readonly initial: readonly Member[];
   }
-  /** The claimant asks whether all first members of the root ensemble are there. */
+  /**
+   * The claimant asks whether all initial members of the root ensemble exist.
+   */
   | { readonly type: "check_root"; readonly group: string }
-  /** The table of a ring and whether it is formed, from the root. */
+  /** Reads the table of a ring, and whether it is formed, from the root. */
   | TableAct<"read_table">
   /** The root's leader writes the table unless there is one. */
   | TableAct<"write_table">
-  /** The root's leader asks whether all first members of the table are there. */
+  /** The root's leader asks whether all initial members of the table exist. */
   | TableAct<"check_table">
-  /** The root's leader has the tables go of rings that are no more, up to that of the newest generation. */
+  /**
+   * The root's leader drops the tables of former rings, up to the newest
+   * generation.
+   */
   | TableAct<"drop_tables"> & { readonly newest: number }
-  /** The leader of a group of the ring to come brings what the groups have whose keys it gets. */
+  /**
+   * The leader of a group of the future ring imports from the groups whose keys
+   * it gets.
+   */
   | {
     readonly type: "take_over";
     readonly group: string;
     readonly partition: number;
     readonly mayEnd: boolean;
   }
-  /** The claimant asks whether all groups of the ring to come have come so far. */
+  /**
+   * The claimant asks whether all groups of the future ring have got that far.
+   */
   | {
     readonly type: "check_takeover";
     readonly group: string;
     readonly generation: number;
     readonly step: TakeoverStep;
   }
-  /** A new group has its leader sooner if its first owner stands. */
+  /**
+   * Makes the first owner of a new group stand for election, so that it has a
+   * leader sooner.
+   */
   | { readonly type: "stand"; readonly group: string }
   | {
     readonly type: "change";
     readonly group: string;
     readonly step: Exclude<MemberStep, { type: "wait" | "none" }>;
   }
-  /** All is as it should be, so the lead may go to the first owner: then the load spreads as the ring does. */
+  /**
+   * With everything in order, transfers leadership to the first owner, so that
+   * the load spreads like the ring.
+   */
   | { readonly type: "hand_over"; readonly group: string; readonly to: string }
-  /** A member of a group that is not the ensemble's: of a former cluster, or of a former ring. */
+  /**
+   * Drops a member of a group that is not the ensemble's: of a former cluster
+   * or a former ring.
+   */
   | {
     readonly type: "drop";
     readonly group: string;
     readonly uid: number;
-    /** Of a ring before, or of one that was given up. */
+    /** Of a former ring, or of one that was abandoned. */
     readonly isOfOtherRing: boolean;
   }
-  /** The ring of a group is no more: whether it may go is in the log of its member. */
+  /**
+   * The ring of a group no longer exists: reads from the member's log whether
+   * the group may go.
+   */
   | { readonly type: "read_log"; readonly group: string; readonly uid: number }
-  /** Nobody wants it here: it goes if its leader does not know it. */
+  /** Drops an unwanted member if its leader does not know it. */
   | {
     readonly type: "ask_stray";
     readonly group: string;
     readonly uid: number;
   };
 
-/** How far groups of a ring to come are: their first copies are there, or they serve. */
+/**
+ * Progress of the groups of a future ring: their first copies are complete, or
+ * they serve.
+ */
 export type TakeoverStep = "copied" | "open";
 
 /** An act on the table of a ring. */
@@ -182,7 +226,7 @@ interface TableAct<Type> {
   readonly generation: number;
 }
 
-/** What to do now, in no certain order. */
+/** What to do now, in no particular order. */
 export function planEnsembles(view: EnsembleView): EnsembleAct[] {
   const { root, members } = view;
   const strangers = members.filter((member) => isStranger(view, member));
@@ -199,7 +243,7 @@ export function planEnsembles(view: EnsembleView): EnsembleAct[] {
     ...acts,
     ...rootActs(view, root, own),
     ...tableActs(view, present, own),
-    // Groups that are not there have nothing to take over.
+    // Groups that do not exist have nothing to take over.
     ...future !== undefined && present.formed
       ? [...tableActs(view, future, own), ...claimantActs(view, future)]
       : [],
@@ -217,7 +261,7 @@ function claimantActs(
   return [{ type: "check_takeover", group: ROOT_GROUP, generation, step }];
 }
 
-/** The ring of which a group is. */
+/** The ring that a group belongs to. */
 function groupsOf(
   { present, future }: Pick<EnsembleView, "present" | "future">,
   group: string,
@@ -232,9 +276,10 @@ function groupsOf(
 }
 
 /**
- * Whether its ring is no more, or was given up. A group that has taken over, or has
- * keys, stays even then: claimants of two parts of a split cluster may have decided otherwise,
- * and those that it took over from send everybody to it.
+ * Whether its ring is a former one, or was abandoned. A group that has taken
+ * over, or has keys, stays even then: claimants of two parts of a split cluster
+ * may have decided differently, and the groups it took over from redirect
+ * everybody to it.
  */
 function isOfOtherRing(
   { isSettled }: EnsembleView,
@@ -247,11 +292,14 @@ function isOfOtherRing(
 
 /** Whether the ring of its group never came to be, as far as is known here. */
 function isGivenUp({ age, unwantedMs }: MemberHere): boolean {
-  // A resize that only a claimant of before knew, unless the ring is behind.
+  // A resize known only to a former claimant, unless the ring is behind.
   return age === "aborted" || age === "unknown" && unwantedMs >= STRAY_MS;
 }
 
-/** Whether a member is of a group by that name that is not, and will not be, this cluster's, or is not any more. */
+/**
+ * Whether a member belongs to a group of that name that never was, or no longer
+ * is, this cluster's.
+ */
 function isStranger(view: EnsembleView, member: MemberHere): boolean {
   const { root } = view;
   const { group, groupId, unwantedMs } = member;
@@ -297,12 +345,12 @@ function tableActs(
   return acts;
 }
 
-/** Whether the root is led here. */
+/** Whether the root's leader is on this node. */
 function isRootLed(own: readonly MemberHere[]): boolean {
   return own.some(({ group, leads }) => group === ROOT_GROUP && leads);
 }
 
-/** Tables of former rings go when nobody goes by those any more. */
+/** Drops tables of former rings when nobody uses those any more. */
 function formerTableActs(
   { present, future, isSettled, formerTables: newest }: EnsembleView,
   own: readonly MemberHere[],
@@ -314,7 +362,9 @@ function formerTableActs(
     : [];
 }
 
-/** The member of this node that `definition` names, unless it has been made. */
+/**
+ * Creates the member of this node in `definition`, unless it has been created.
+ */
 function makeAct(
   { self, made }: EnsembleView,
   own: readonly MemberHere[],
@@ -396,17 +446,17 @@ function takeoverActs(
   partition: number,
 ): EnsembleAct[] {
   if (age !== "future" || !isShut || future === undefined) return [];
-  // Whoever may be the next claimant knows by then that there is no way back.
+  // By then, any possible next claimant knows that there is no way back.
   const mayEnd = future.phase === "reading" && ringReady;
   return [{ type: "take_over", group, partition, mayEnd }];
 }
 
 /**
- * `acts` in the order in which they are begun. Groups that take over come last, as
- * that takes long, and first of them those that have waited longest: else some
- * would go on and on while others never begin.
+ * `acts` in the order in which they are started. Takeovers come last, since
+ * they take long, and those that have waited longest first: otherwise some
+ * would continue forever while others never start.
  *
- * @param takenOn When groups were taken one step on last.
+ * @param takenOn When each group last took a step of its takeover.
  */
 export function inTurn(
   acts: readonly EnsembleAct[],

@@ -29,10 +29,10 @@ const PRESENT = {
   table: TABLE,
   formed: true,
 };
-/** What there is of a table before it is known. */
+/** The groups of the current ring before its table is known. */
 const FORMING = { ...PRESENT, table: undefined, formed: false };
 
-/** What node "a" of "a" and "b" sees, with nothing to do. */
+/** What node "a" of "a" and "b" sees when there is nothing to do. */
 function view(changes: Partial<EnsembleView> = {}): EnsembleView {
   return {
     self: "a",
@@ -90,7 +90,7 @@ Deno.test("planEnsembles() has nothing to do without consistent buckets", () => 
   assertEquals(planEnsembles(view({ root: undefined, present: FORMING })), []);
 });
 
-Deno.test("planEnsembles() makes the member of the root that is named for the node, once and only before it is formed", () => {
+Deno.test("planEnsembles() creates the node's member of the root once, and only before the root is formed", () => {
   const forming = view({ root: ROOT, present: FORMING });
   assertEquals(planEnsembles(forming), [{
     type: "make_member",
@@ -116,7 +116,7 @@ Deno.test("planEnsembles() makes the member of the root that is named for the no
   }
 });
 
-Deno.test("planEnsembles() has the claimant see that the root is formed, and the root's leader write the table", () => {
+Deno.test("planEnsembles() makes the claimant check whether the root is formed, and the root's leader write the table", () => {
   const forming = view({
     root: ROOT,
     isClaimant: true,
@@ -130,7 +130,7 @@ Deno.test("planEnsembles() has the claimant see that the root is formed, and the
   ]);
 });
 
-Deno.test("planEnsembles() makes the members that the table names for the node until all have been made", () => {
+Deno.test("planEnsembles() creates the node's members in the table until all have been created", () => {
   const forming = view({
     present: { ...PRESENT, formed: false },
     made: new Set([22]),
@@ -146,7 +146,8 @@ Deno.test("planEnsembles() makes the members that the table names for the node u
       here(P0, { isLed: false }),
     ],
   };
-  // The first owner of a partition stands, so that it is led soon.
+  // The first owner of a partition stands for election, so that it has a leader
+  // soon.
   assertEquals(named(planEnsembles(leading)), [
     `read_table ${ROOT_GROUP}`,
     `check_table ${ROOT_GROUP}`,
@@ -155,7 +156,7 @@ Deno.test("planEnsembles() makes the members that the table names for the node u
   assertEquals(planEnsembles(view()), []);
 });
 
-Deno.test("planEnsembles() has members follow the ring where the node leads, they have agreed and all is formed", () => {
+Deno.test("planEnsembles() changes members to follow the ring if the node leads, membership is settled and everything is formed", () => {
   const grown = view({
     present: { ...PRESENT, owners: ["a", "c"] },
     members: [here(P0, { leads: true })],
@@ -185,7 +186,7 @@ Deno.test("planEnsembles() changes the root only when all members know that it i
   assertEquals(planEnsembles({ ...grown, ringReady: false }), []);
 });
 
-Deno.test("planEnsembles() hands the lead to the first owner, when all is well and has been for a while", () => {
+Deno.test("planEnsembles() transfers leadership to the first owner once all has been well for a while", () => {
   const leading = here(P0, { leads: true, leadsMs: LEAD_MS_MIN });
   const second = view({
     present: { ...PRESENT, owners: ["b", "a"] },
@@ -206,7 +207,7 @@ Deno.test("planEnsembles() hands the lead to the first owner, when all is well a
   for (const one of still) assertEquals(planEnsembles(one), []);
 });
 
-Deno.test("planEnsembles() drops what is of a former cluster, and asks before it drops what nobody wants", () => {
+Deno.test("planEnsembles() drops members of a former cluster, and asks before it drops unwanted ones", () => {
   const former = here(P0, { groupId: 99 });
   assertEquals(planEnsembles(view({ members: [former] })), [
     { type: "drop", group: P0, uid: 11, isOfOtherRing: false },
@@ -234,7 +235,7 @@ Deno.test("planEnsembles() drops what is of a former cluster, and asks before it
   assertEquals(planEnsembles(view({ ...alone, members: [here(P0)] })), []);
 });
 
-/** A ring of four on its way, of which nothing is known yet. */
+/** A future ring of four, of which nothing is known yet. */
 const FUTURE: FutureGroups = {
   generation: 1,
   owners: ["a", "b", "a", "b"],
@@ -244,7 +245,7 @@ const FUTURE: FutureGroups = {
 };
 const F0 = partitionGroup(1, 0);
 
-Deno.test("planEnsembles() makes the groups of a ring to come once those of the ring are there", () => {
+Deno.test("planEnsembles() creates the groups of a future ring once those of the current ring exist", () => {
   const leading = view({
     future: FUTURE,
     members: [here(ROOT_GROUP, { leads: true })],
@@ -276,7 +277,7 @@ Deno.test("planEnsembles() makes the groups of a ring to come once those of the 
   );
 });
 
-Deno.test("planEnsembles() has a group that is led here take over, and end that when all members read by its ring", () => {
+Deno.test("planEnsembles() makes a group led here take over, and end that when all members read from its ring", () => {
   const shut = here(F0, {
     groupId: 30,
     leads: true,
@@ -302,7 +303,7 @@ Deno.test("planEnsembles() has a group that is led here take over, and end that 
   assertEquals(acts("reading", { members: [{ ...shut, leads: false }] }), []);
 });
 
-Deno.test("planEnsembles() has the claimant ask how far the groups of a ring to come are", () => {
+Deno.test("planEnsembles() makes the claimant check the progress of the groups of a future ring", () => {
   const asked = (phase: FutureGroups["phase"], isClaimant = true) =>
     planEnsembles(
       view({ isClaimant, future: { ...FUTURE, formed: true, phase } }),
@@ -315,7 +316,7 @@ Deno.test("planEnsembles() has the claimant ask how far the groups of a ring to 
   assertEquals(asked("reading", false), []);
 });
 
-Deno.test("planEnsembles() drops the groups of a resize that was given up at once, and those of a former ring when all go by the new one", () => {
+Deno.test("planEnsembles() drops the groups of an aborted resize at once, and those of a former ring when all use the new one", () => {
   const given = here(partitionGroup(2, 0), { age: "aborted", isShut: true });
   const former = here(partitionGroup(3, 0), {
     age: "former",
@@ -333,13 +334,14 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
   // One that has taken over has keys which nobody else has.
   const open = { ...given, isShut: false, hasServed: true };
   assertEquals(planEnsembles(view({ members: [open], isSettled: true })), []);
-  // What it has not applied may be that it has.
+  // That may be in what it has not applied.
   const restarted = { ...given, hasServed: undefined };
   assertEquals(
     planEnsembles(view({ members: [restarted] })),
     [{ type: "read_log", group: given.group, uid: 11 }],
   );
-  // One of a ring that nobody knows may be of one that is not known here yet.
+  // One of an unknown ring may belong to a ring that this node does not know
+  // yet.
   const unknown = { ...given, age: "unknown" as const };
   const acts = (member: MemberHere) =>
     named(planEnsembles(view({ members: [member] })));
@@ -356,7 +358,7 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
   assertEquals(acts({ ...unread, unwantedMs: STRAY_MS }), [
     `read_log ${given.group}`,
   ]);
-  // Nobody need be warned of that.
+  // That needs no warning.
   assertEquals(
     planEnsembles(view({ members, isSettled: true }))
       .map((act) => act.type === "drop" && act.isOfOtherRing),
@@ -364,7 +366,7 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
   );
 });
 
-Deno.test("planEnsembles() has the root's leader drop tables of former rings when all go by the present one", () => {
+Deno.test("planEnsembles() makes the root's leader drop tables of former rings when all use the current one", () => {
   const settled = view({
     isSettled: true,
     formerTables: 3,
@@ -390,7 +392,7 @@ Deno.test("planEnsembles() has the root's leader drop tables of former rings whe
   }
 });
 
-Deno.test("inTurn() begins with what is short, and then with the group that has waited longest", () => {
+Deno.test("inTurn() puts short acts first, then the group that has waited longest", () => {
   // With the seed 618 of ensemble_resize the first groups took each turn.
   const takeOver = (partition: number): EnsembleAct => ({
     type: "take_over",

@@ -1,8 +1,8 @@
 /**
- * Keeps the ensembles of a node as they should be: it looks at ring, root and
- * members whenever one of them has changed, and performs what `planEnsembles`
- * says. What fails is tried again after a pause, as long as it is still to be
- * done.
+ * Keeps the ensembles of a node as they should be: checks ring, root and
+ * members whenever one of them has changed, and performs the acts of
+ * `planEnsembles`. A failed act is retried after a pause, as long as it is
+ * still needed.
  *
  * @module
  */
@@ -46,46 +46,67 @@ import {
 import { RootTables } from "./root_tables.ts";
 import { ServedGroups } from "./served_groups.ts";
 
-/** Acts at once. */
+/** Most concurrent acts. */
 export const ENSEMBLE_ACTS_MAX = 8;
-/** Time between two looks while nothing has been heard of, in milliseconds. */
+/** Interval between checks without notifications, in milliseconds. */
 export const LOOK_INTERVAL_MS = 1_000;
-/** Time between something that happened and the look at it, in milliseconds: where much happens, one look does. */
+/**
+ * Delay between a notification and the check, in milliseconds: many
+ * notifications cause one check.
+ */
 const LOOK_DELAY_MS = 10;
-/** Time before an act is done again that has failed, or has found nothing new, in milliseconds. */
+/**
+ * Pause before an act is repeated that has failed, or has found nothing new, in
+ * milliseconds.
+ */
 const PAUSE_MS = 250;
-/** Time before acts are done again that disturb elections under way, or need not be, in milliseconds. */
+/**
+ * Pause before acts are repeated that disturb elections or are not urgent, in
+ * milliseconds.
+ */
 const LONG_PAUSE_MS = 10_000;
-/** Time between two questions to a node whether it has the members that are led here, in milliseconds. */
+/**
+ * Interval between asking a node whether it has the members that are led here,
+ * in milliseconds.
+ */
 export const AUDIT_INTERVAL_MS = 5_000;
-/** Time a node has to say which members it has, in milliseconds. */
+/** Timeout for a node to report its members, in milliseconds. */
 const MEMBERS_TIMEOUT_MS = 2_000;
-/** Time before a group looks again what has changed where its keys are, while they may still change, in milliseconds. */
+/**
+ * Pause before a group checks its sources for changes again, while they may
+ * still change, in milliseconds.
+ */
 const FOLLOW_PAUSE_MS = 2_000;
-/** Time after which nobody asks the groups of a former ring any more once all members go by the ring as it is, in milliseconds: as vnodes do. */
+/**
+ * How long after all members use the current ring the groups of a former one
+ * may still be asked, in milliseconds: the same as for vnodes.
+ */
 const FORMER_LINGER_MS = 5_000;
 
 /** What ensembles need from their node. */
 export interface EnsembleWorld extends GroupsNode {
   /** Whether a node can be reached. */
   readonly isUp: (node: string) => boolean;
-  /** A number from 1 to 2^48 - 1 that nobody has had. */
+  /** A number from 1 to 2^48 - 1, never used before. */
   readonly newNumber: () => number;
-  /** The store in which the root keeps its table. */
+  /** The store with the root's tables. */
   readonly raKv: RaKvClient;
-  /** This node is the claimant and has seen all first members of the root. */
+  /** This node is the claimant, and all initial members of the root exist. */
   readonly rootFormed: () => void;
-  /** This node is the claimant and has seen all groups of the ring of that generation come so far. */
+  /**
+   * This node is the claimant, and all groups of the ring of that generation
+   * have got that far.
+   */
   readonly takenOver: (generation: number, step: TakeoverStep) => void;
-  /** This node holds no member of an ensemble any more. */
+  /** This node no longer has a member of any ensemble. */
   readonly emptied: () => void;
-  /** An act has broken a promise of ours. */
+  /** An act has violated an invariant. */
   readonly failed: (error: unknown) => void;
 }
 
 /** The members of ensembles on a node. */
 export interface MembersHere {
-  /** Numbers of their groups. */
+  /** Ids of their groups. */
   readonly groups: readonly number[];
   readonly uids: readonly number[];
 }
@@ -99,34 +120,34 @@ function numbersIn(answer: unknown, name: string): readonly number[] {
   );
 }
 
-/** The ensembles of a node; see the module's text. */
+/** The ensembles of a node; see the module comment. */
 export class EnsembleProcess {
   readonly #world: EnsembleWorld;
-  /** Acts under way, and until when others pause. */
+  /** Acts in progress, and until when others pause. */
   readonly #acts = new Map<string, "busy" | number>();
   readonly #made = new Set<number>();
-  /** Since when nobody wants a member of a group here. */
+  /** Since when the member of a group has been unwanted here. */
   readonly #unwanted = new Map<string, number>();
-  /** When groups that are led here were taken one step on last. */
+  /** When groups led here last took a step of their takeover. */
   readonly #takenOn = new Map<string, number>();
-  /** Since when groups are led here. */
+  /** Since when groups have been led here. */
   readonly #leading = new Map<string, number>();
-  /** Members that their nodes have said not to have. */
+  /** Members that their nodes report as missing. */
   #gone: ReadonlySet<number> = new Set();
-  /** Those that the last question missed. */
+  /** Those that the last audit missed. */
   #missed: ReadonlySet<number> = new Set();
   #auditAtMs = 0;
   readonly #waiters = new Set<() => void>();
   readonly #served = new ServedGroups();
   readonly #tables: RootTables;
   readonly #takeovers: GroupTakeovers;
-  /** The present generation, as it was seen last. */
+  /** The current generation, as last seen. */
   #generation = 0;
-  /** What this claimant has seen of the groups of a ring to come. */
+  /** What this claimant has seen of the groups of a future ring. */
   #seen:
     | { readonly generation: number; readonly step: TakeoverStep }
     | undefined;
-  /** The ring that all members go by, and since when. */
+  /** The ring that all members use, and since when. */
   #settled: { readonly version: number; readonly sinceMs: number } | undefined;
   #held = false;
   #timer: TimerHandle | undefined;
@@ -153,12 +174,14 @@ export class EnsembleProcess {
       !system.members().some(({ group }) => isEnsemble(group));
   }
 
-  /** Whether the members of all ensembles are known to have been made. */
+  /** Whether the members of all ensembles are known to have been created. */
   get formed(): boolean {
     return this.#tables.isFormed(this.#generation);
   }
 
-  /** Resolves with `true` once {@linkcode formed}, with `false` after `waitMs`. */
+  /**
+   * Resolves with `true` once {@linkcode formed}, with `false` after `waitMs`.
+   */
   whenFormed(waitMs: number): Promise<boolean> {
     if (this.formed) return Promise.resolve(true);
     const { runtime } = this.#world;
@@ -173,12 +196,15 @@ export class EnsembleProcess {
     return promise;
   }
 
-  /** Something has changed that this may have to do with. */
+  /** Something relevant has changed. */
   changed(): void {
     if (this.#isConcerned) this.#lookIn(LOOK_DELAY_MS);
   }
 
-  /** Whether there is anything to look at. A cluster without consistent buckets pays nothing for them. */
+  /**
+   * Whether there is anything to check. A cluster without consistent buckets
+   * pays nothing for them.
+   */
   get #isConcerned(): boolean {
     const ring = this.#world.ring();
     return ring !== undefined && hasConsistentBuckets(ring) ||
@@ -186,7 +212,7 @@ export class EnsembleProcess {
         true;
   }
 
-  /** Nothing more is done; what is under way ends by itself. */
+  /** Stops; acts in progress end on their own. */
   close(): void {
     this.#closed = true;
     this.#takeovers.close();
@@ -211,7 +237,7 @@ export class EnsembleProcess {
     const ring = this.#world.ring();
     const system = this.#world.system();
     if (ring === undefined || system === undefined) {
-      // Whoever has a part in it says when that has changed.
+      // A node that has a part in it is notified when that changes.
       if (ring !== undefined && !hasConsistentBuckets(ring)) return;
       return this.#lookIn(LOOK_INTERVAL_MS);
     }
@@ -310,7 +336,7 @@ export class EnsembleProcess {
     };
   }
 
-  /** The groups of the ring, and of the one to come. */
+  /** The groups of the current ring, and of the future one. */
   #rings(ring: Ring): Pick<EnsembleView, "present" | "future"> {
     const { owners, generations: { current, resize } } = ring.ownership;
     this.#generation = current;
@@ -358,10 +384,10 @@ export class EnsembleProcess {
   }
 
   /**
-   * Asks the nodes around whether they have the members that this one leads. One
-   * may have been lost: where a change was in doubt, a later attempt at it
-   * removes what it takes for a remnant of the first. As each life of a member
-   * has its own uid, one that is not there never will be.
+   * Asks other nodes whether they have the members that are led here. One may
+   * have been lost: where a change was in doubt, a later attempt at it removes
+   * what it takes for a remnant of the first. Since each incarnation of a
+   * member has its own uid, one that is missing will never appear.
    */
   async #audit(view: EnsembleView): Promise<void> {
     const expected = new Map<string, number[]>();
@@ -381,17 +407,20 @@ export class EnsembleProcess {
           for (const uid of uids) if (!known.has(uid)) missed.add(uid);
         } catch (error) {
           if (!isWhorlError(error)) return this.#world.failed(error);
-          // It says so another time.
+          // It will answer another time.
         }
       }),
     );
-    // One that has fallen is there again by the next time.
+    // A node that was down answers by the next time.
     this.#gone = missed.intersection(this.#missed);
     this.#missed = missed;
     if (this.#gone.size > 0) this.changed();
   }
 
-  /** Performs an act; true if whatever follows may follow at once, else perhaps after how many milliseconds. */
+  /**
+   * Performs an act; returns true if the next one may follow at once, else
+   * false or after how many milliseconds.
+   */
   async #perform(
     act: EnsembleAct,
     ring: Ring,
@@ -419,7 +448,7 @@ export class EnsembleProcess {
       case "check_takeover":
         if (!await this.#takeovers.haveCome(act)) return false;
         this.#world.takenOver(act.generation, act.step);
-        // A claimant that is started anew has to hear it again.
+        // A restarted claimant has to hear it again.
         return FOLLOW_PAUSE_MS;
       case "stand":
         this.#system().member(cluster)?.standNow();
@@ -442,7 +471,7 @@ export class EnsembleProcess {
         await perform("ra_kv_transfer_leadership", { cluster, to: act.to });
         return false;
       case "drop":
-        // After a resize that is as it should be.
+        // After a resize that is expected.
         if (act.isOfOtherRing) log.info(`A member of ${cluster} is removed`);
         else log.warn(`A member of a former ${cluster} is removed`);
         await perform("ra_kv_drop_member", { cluster, uid: act.uid });
@@ -533,7 +562,10 @@ export class EnsembleProcess {
     for (const tell of [...this.#waiters]) tell();
   }
 
-  /** Whether each node has a member of each of its groups; those that are no members of the cluster any more need none. */
+  /**
+   * Whether each node has a member of each of its groups; nodes that are no
+   * longer members of the cluster need none.
+   */
   async #areMade(
     ring: Ring,
     wanted: readonly { readonly node: string; readonly groupId: number }[],
@@ -579,16 +611,16 @@ export class EnsembleProcess {
   }
 }
 
-/** What is done once at a time. */
+/** Acts with the same key run one at a time. */
 function keyOf(act: EnsembleAct): string {
   return "generation" in act
     ? `${act.type} ${act.generation}`
     : `${act.type} ${act.group}`;
 }
 
-/** What pauses once an act is done. */
+/** What pauses after an act. */
 function pauseKeyOf(act: EnsembleAct): string {
-  // What may end now has not to wait until it would have gone on.
+  // What may end now need not wait until it would have continued.
   return act.type === "take_over" && !act.mayEnd ||
       act.type === "check_takeover" && act.step === "copied"
     ? `${keyOf(act)} on`

@@ -1,6 +1,6 @@
 /**
- * The first keys, in their order, of many that are shown in any order: as many as
- * fit into a page.
+ * The first keys, in order, of many that are added in any order: as many as fit
+ * into a page.
  *
  * @module
  */
@@ -15,23 +15,27 @@ export class FirstKeys {
   #isCut = false;
 
   /**
-   * @param bytesMax Bytes of a page; one key is taken whatever it has.
-   * @param overheadBytes What a key takes beside its own bytes.
+   * @param bytesMax Bytes of a page; at least one key is taken, whatever its
+   * size.
+   * @param overheadBytes Bytes of a key besides its own.
    */
   constructor(bytesMax: number, overheadBytes: number) {
     this.#bytesMax = bytesMax;
     this.#overheadBytes = overheadBytes;
   }
 
-  /** Looks at `key`, which is not copied. */
+  /** Adds `key`, which is not copied. */
   add(key: Uint8Array): void {
     this.#found.push(key);
     this.#bytes += this.#overheadBytes + key.length;
-    // Now and then only, so that sorting costs little.
+    // Only now and then, so that sorting costs little.
     if (this.#bytes > 4 * this.#bytesMax) this.#cut();
   }
 
-  /** The page: its keys, ascending, their bytes with what they take beside, and whether there are more. */
+  /**
+   * The page: its keys, ascending, their bytes including overhead, and whether
+   * there are more.
+   */
   page(): {
     readonly keys: readonly Uint8Array[];
     readonly bytes: number;

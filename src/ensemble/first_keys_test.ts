@@ -8,17 +8,17 @@ function pageOf(keys: readonly string[], bytesMax: number): unknown[] {
   return [page.map((key) => new TextDecoder().decode(key)), bytes, isCut];
 }
 
-Deno.test("FirstKeys are all of them, ascending, when they fit", () => {
+Deno.test("FirstKeys returns all keys, ascending, if they fit", () => {
   assertEquals(pageOf(["c", "a", "b"], 9), [["a", "b", "c"], 9, false]);
   assertEquals(pageOf([], 9), [[], 0, false]);
 });
 
-Deno.test("FirstKeys are as many of the first as fit, whatever their order", () => {
+Deno.test("FirstKeys returns as many of the first keys as fit, whatever the order of additions", () => {
   assertEquals(pageOf(["c", "a", "b"], 8), [["a", "b"], 6, true]);
   const many = Array.from({ length: 90 }, (_, i) => `k${(i * 37) % 90 + 10}`);
   assertEquals(pageOf(many, 15), [["k10", "k11", "k12"], 15, true]);
 });
 
-Deno.test("FirstKeys are one at least", () => {
+Deno.test("FirstKeys returns at least one key", () => {
   assertEquals(pageOf(["long", "longer"], 3), [["long"], 6, true]);
 });

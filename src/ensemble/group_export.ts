@@ -1,8 +1,8 @@
 /**
- * What a member of a group tells those that take over from it: which keys it has
- * at which versions, in their order or as they have changed since an index, and
- * their values. Each answer is as new as whatever was acknowledged before the
- * question, so that one member may go on where another one has stopped.
+ * What a member of a group answers to groups that take over from it: which keys
+ * it has at which versions, in order or as changed since an index, and their
+ * values. Each answer is as recent as everything acknowledged before the
+ * question, so that one member can continue where another one stopped.
  *
  *     keys     per key: u16 bytes · key · u48 version, 0 if it is gone
  *     values   per key: u16 bytes · key · u48 version, 0 if it is gone
@@ -36,46 +36,49 @@ import { FirstKeys } from "./first_keys.ts";
 import { partitionOfKey } from "./group_sources.ts";
 import { bytesArgument, type MemberQuestions } from "./member_questions.ts";
 
-/** Bytes of keys of one answer, unless one entry has changed more: 64 KiB. */
+/** Bytes of keys in one answer, unless one entry has changed more: 64 KiB. */
 export const EXPORT_KEYS_BYTES = 64 * 1024;
-/** Bytes of values of one answer, unless one value has more: 256 KiB. */
+/** Bytes of values in one answer, unless one value is larger: 256 KiB. */
 export const EXPORT_VALUES_BYTES: number = 256 * 1024;
 
 /** A key, and its version in the group it is exported from. */
 export interface KeyVersion {
   readonly key: Uint8Array;
-  /** 0 if it is not there any more. */
+  /** 0 if it no longer exists. */
   readonly version: number;
 }
 
-/** Keys of a group, as one that takes over sees them. */
+/** Keys of a group, for a group that takes over. */
 export interface ExportedKeys {
-  /** Packed; see the module's text. */
+  /** Packed; see the module comment. */
   readonly keys: Uint8Array;
-  /** The last key that was looked at, if there are more beyond it. */
+  /** The last key examined, if there are more after it. */
   readonly last: Uint8Array | undefined;
-  /** What was asked for since an index: whether there is more. */
+  /** For changes since an index: whether there are more. */
   readonly isCut: boolean;
-  /** Index up to which the answer is all there is to know. */
+  /** Index up to which the answer is complete. */
   readonly at: number;
-  /** The version at which the group was sealed, if nothing more will ever change; else 0. */
+  /**
+   * The version at which the group was sealed, if nothing will change any more;
+   * else 0.
+   */
   readonly sealedAt: number;
-  /** That it is not known any more what has changed since. */
+  /** Whether the changes since the given index have been forgotten. */
   readonly isForgotten: boolean;
 }
 
-/** What of a group is wanted. */
+/** Which part of a group is requested. */
 export interface ExportQuestion {
-  /** Keys that are of this partition in a ring of `size`. */
+  /** Keys of this partition in a ring of `size`. */
   readonly partition: number;
   readonly size: number;
-  /** Those that have changed since this index; 0 for all. */
+  /** Only keys changed since this index; 0 for all. */
   readonly since: number;
-  /** If all: those beyond. */
+  /** If all: only keys after this one. */
   readonly after: Uint8Array;
 }
 
-/** The keys that `question` asks for, in a state that is of `appliedIndex`. */
+/** The keys that `question` asks for, from a state at `appliedIndex`. */
 export function exportKeys(
   state: RaKvState,
   appliedIndex: number,
@@ -100,7 +103,7 @@ export function exportKeys(
     const isForgotten = false;
     return { keys: into.copy(), last, isCut: false, at, sealedAt, isForgotten };
   }
-  // After a seal nothing changes that is wanted, however little is remembered.
+  // After a seal no requested key changes, however little is remembered.
   const isLast = seal !== undefined && question.since >= seal.index;
   if (state.changes.floor > question.since && !isLast) {
     const keys = into.copy();
@@ -127,7 +130,7 @@ export function exportKeys(
   };
 }
 
-/** The first keys beyond `after`, in their order; `last` if there are more. */
+/** The first keys after `after`, in order; `last` if there are more. */
 function keysBeyond(
   state: RaKvState,
   after: Uint8Array,
@@ -147,7 +150,10 @@ function keysBeyond(
   return { keys, last: isCut ? keys.at(-1)?.slice() : undefined };
 }
 
-/** The keys that have changed since an index, each once; `until` which index if there are more. */
+/**
+ * The keys changed since an index, each once; up to which index (`until`) if
+ * there are more.
+ */
 function keysChanged(
   { changes }: RaKvState,
   since: number,
@@ -160,7 +166,7 @@ function keysChanged(
   let last = since;
   let until: number | undefined;
   changes.visitAfter(since, ({ index, bytes: from, start, end }) => {
-    // Changes of one entry are never told apart.
+    // Changes of one entry are never split.
     if (bytes > EXPORT_KEYS_BYTES && index !== last) {
       until = last;
       return false;
@@ -175,7 +181,7 @@ function keysChanged(
   return { keys: keys.values(), until };
 }
 
-/** Reads keys of an answer. @throws {WhorlError} `protocol_error`. */
+/** Decodes the keys of an answer. @throws {WhorlError} `protocol_error`. */
 export function readKeyVersions(packed: Uint8Array): KeyVersion[] {
   const from = new ByteReader(packed);
   const keys: KeyVersion[] = [];
@@ -185,7 +191,7 @@ export function readKeyVersions(packed: Uint8Array): KeyVersion[] {
   return keys;
 }
 
-/** Keys as a question for their values names them: as many as go into one. */
+/** Encodes keys in a request for their values: as many as fit into one. */
 export function packKeys(keys: readonly KeyVersion[]): Uint8Array {
   const into = new ByteWriter(1_024);
   for (const { key } of keys) {
@@ -196,7 +202,7 @@ export function packKeys(keys: readonly KeyVersion[]): Uint8Array {
   return into.copy();
 }
 
-/** The first values of the keys that `packed` names. */
+/** The first values of the keys in `packed`. */
 async function exportValues(
   member: RaKvMember,
   packed: Uint8Array,
@@ -231,7 +237,7 @@ async function writeValue(
     const hash = state.keys.valueHashOf(record);
     const entry = log.entryInMemory(index) ??
       (await log.read([index])).get(index);
-    // It was replaced meanwhile, and its entry went.
+    // It was replaced meanwhile, and its entry removed.
     if (entry === undefined && hasChanged(member, key, version)) continue;
     if (entry === undefined) {
       throw new WhorlError(
@@ -258,7 +264,7 @@ function hasChanged(
   return record < 0 || versionOf(state, record) !== version;
 }
 
-/** Reads values of an answer. @throws {WhorlError} `protocol_error`. */
+/** Decodes the values of an answer. @throws {WhorlError} `protocol_error`. */
 export function readValues(packed: Uint8Array): ImportedKey[] {
   const from = new ByteReader(packed);
   const keys: ImportedKey[] = [];
@@ -275,7 +281,7 @@ export function readValues(packed: Uint8Array): ImportedKey[] {
   return keys;
 }
 
-/** Answers for the members of a node; see the module's text. */
+/** Answers for the members of a node; see the module comment. */
 export class GroupExport {
   readonly #members: MemberQuestions;
 
@@ -305,7 +311,7 @@ export class GroupExport {
   }
 }
 
-/** Reads what a node has answered. @throws {WhorlError} `protocol_error`. */
+/** Decodes the answer of a node. @throws {WhorlError} `protocol_error`. */
 export function readExportedKeys(answer: unknown): ExportedKeys {
   const keys = fieldOf(answer, "keys");
   const last = fieldOf(answer, "last");
@@ -330,7 +336,7 @@ export function readExportedKeys(answer: unknown): ExportedKeys {
   );
 }
 
-/** Reads what a node has answered. @throws {WhorlError} `protocol_error`. */
+/** Decodes the answer of a node. @throws {WhorlError} `protocol_error`. */
 export function readExportedValues(answer: unknown): ImportedKey[] {
   const values = fieldOf(answer, "values");
   if (values instanceof Uint8Array) return readValues(values);

@@ -23,7 +23,7 @@ function storedKey(name: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(`\0\x01b${name}`);
 }
 
-/** Some names of keys that are all exported. */
+/** Names of keys that are all exported. */
 function names(count: number, prefix = "k"): string[] {
   const found: string[] = [];
   for (let i = 0; found.length < count; i++) {
@@ -62,7 +62,7 @@ class Group {
     this.apply(into.copy());
   }
 
-  /** What it exports to a ring of `size` partitions. */
+  /** Its export to a ring of `size` partitions. */
   export(
     since: number,
     after: Uint8Array = NOTHING,
@@ -79,7 +79,7 @@ function named({ keys }: ExportedKeys): [string, number][] {
   ]);
 }
 
-Deno.test("exportKeys() says all keys in their order, page by page, and of which index they are", () => {
+Deno.test("exportKeys() lists all keys in order, page by page, with the index of the state", () => {
   const group = new Group();
   const all = names(9_000);
   for (const name of all) group.put(name);
@@ -97,7 +97,7 @@ Deno.test("exportKeys() says all keys in their order, page by page, and of which
   assert(pages > 2);
 });
 
-Deno.test("exportKeys() says what has changed since an index, each key once and as it is now", () => {
+Deno.test("exportKeys() lists changes since an index, each key once and as it is now", () => {
   const group = new Group();
   const [a, b, c, d] = names(4) as [string, string, string, string];
   for (const name of [a, b, c]) group.put(name);
@@ -111,7 +111,7 @@ Deno.test("exportKeys() says what has changed since an index, each key once and 
   assertEquals(named(group.export(7)), []);
 });
 
-Deno.test("exportKeys() cuts what has changed behind an entry, and goes on there", () => {
+Deno.test("exportKeys() cuts changes at the end of an entry, and continues there", () => {
   const group = new Group();
   const [first, ...others] = names(151, "x".repeat(700));
   group.put(first as string);
@@ -129,7 +129,7 @@ Deno.test("exportKeys() cuts what has changed behind an entry, and goes on there
   assert(answers > 1);
 });
 
-Deno.test("exportKeys() says that it has forgotten what has changed, and when nothing will any more", () => {
+Deno.test("exportKeys() reports that changes were forgotten, and that nothing will change any more", () => {
   const group = new Group();
   const few = names(5);
   for (let i = 0; i < CHANGES_KEPT_MAX + 2_000; i++) {
@@ -162,7 +162,7 @@ Deno.test("exportKeys() has forgotten nothing since a seal, though its member be
   assertEquals(named(news), []);
 });
 
-Deno.test("exportKeys() says those keys only that are of the partition", () => {
+Deno.test("exportKeys() lists only keys of the partition", () => {
   const group = new Group();
   for (let i = 0; i < 200; i++) group.put(`k${i}`);
   const counts = Array.from({ length: 16 }, (_, partition) => {

@@ -1,25 +1,25 @@
 /**
- * Has a new group, which is led here, take over from the groups that have its
- * keys now: one step at a time, of which none is remembered but in the group's
- * log, so that another leader goes on where this one stopped.
+ * Makes a new group, which is led here, take over from the groups that
+ * currently have its keys: one step at a time. No step is remembered except in
+ * the group's log, so that another leader continues where this one stopped.
  *
- *     first copy     all keys of a source, in their order, whose values are asked
- *                    for unless they are here; what is here and not there goes
+ *     first copy     all keys of a source, in order, and the values that are not
+ *                    here yet; keys that are here and not there are deleted
  *     following      the keys that have changed since
  *     the last part  the source is sealed, so that nothing more changes
  *
- * A source remembers its last changes only. Where more is written meanwhile than
- * that, what is here stays behind, however often the source is gone through. So
- * that is done once more and no more often before the source is sealed: then what
- * is left ends, as it does where a running machine is moved to another host
- * (Clark et al., "Live Migration of Virtual Machines", NSDI 2005, §3). At most it is
- * what was written during that last time, and the list of all keys. What changes in
- * one of several sources while others are gone through is brought before the seal,
- * as far as it remembers that.
+ * A source remembers only its latest changes. If more is written meanwhile, the
+ * copy here stays behind, however often the source is gone through. So that is
+ * done once more and not again before the source is sealed: then the rest is
+ * finite, as in the live migration of a virtual machine (Clark et al., "Live
+ * Migration of Virtual Machines", NSDI 2005, §3). At most it is what was
+ * written during that last pass, and the list of all keys. What changes in one
+ * of several sources while others are gone through is imported before the seal,
+ * as far as the source remembers it.
  *
- * The source answers from a state as new as whatever was acknowledged, and the
- * leader brings one part after the other in one term, so what it brings never
- * goes back.
+ * The source answers from a state as recent as everything acknowledged, and the
+ * leader imports one part after the other in one term, so the imported data
+ * never goes back.
  *
  * @module
  */
@@ -55,30 +55,43 @@ import {
 import { partitionOfKey, sourcePartitions } from "./group_sources.ts";
 import { confirmed, type MemberQuestions } from "./member_questions.ts";
 
-/** Time a source has to say its keys, and each of its members, in milliseconds. */
+/**
+ * Timeout of a request for keys to a source, and to each of its members, in
+ * milliseconds.
+ */
 const KEYS_LIMITS = { timeoutMs: 5_000, answerTimeoutMs: 2_000 };
-/** The same for values, of which one may have 8 MiB. */
+/** The same for values, one of which may have 8 MiB. */
 const VALUES_LIMITS = { timeoutMs: 20_000, answerTimeoutMs: 8_000 };
-/** Changes of a source that may be unknown here though none of them matters: their numbers are kept in the log. */
+/**
+ * Most changes of a source that may be unknown here although none of them
+ * matters: their indexes are kept in the log.
+ */
 const QUIET_INDEXES_MAX = 1_024;
 
-/** Answers in a row about what has changed, before whoever asks goes on with something else: as many as tell all that a source remembers, unless its keys are long. */
+/**
+ * Consecutive answers about changes before other work is done: enough for
+ * everything that a source remembers, unless its keys are long.
+ */
 const FOLLOW_ANSWERS_MAX = 8;
 
-/** Keys that are gone through in one turn: each is hashed. */
+/** Keys processed in one turn, each of which is hashed. */
 const SLICE_RECORDS = 4_096;
-/** Of an import that does not complete anything. */
+/** The progress of an import that does not complete anything. */
 const NO_PROGRESS = { upTo: 0, sealedAt: 0 };
 
-/** What groups take over with. */
+/** Dependencies of takeovers. */
 export interface GroupImportWorld {
   readonly runtime: Runtime;
   readonly members: MemberQuestions;
   /** Answers for the members of this node. */
   readonly exports: GroupExport;
-  /** Has the leader of a group seal it. @throws {WhorlError} If it cannot be told that it is. */
+  /**
+   * Makes the leader of a group seal it.
+   *
+   * @throws {WhorlError} If it is unknown whether it is sealed.
+   */
   readonly seal: (vnode: number) => Promise<void>;
-  /** Whether nothing more is wanted. */
+  /** Whether to stop. */
   readonly closed: () => boolean;
 }
 
@@ -91,7 +104,7 @@ export interface Takeover {
   readonly from: {
     /** Number of the vnode of its first partition. */
     readonly firstVnode: number;
-    /** Owner by partition, now. */
+    /** Current owner by partition. */
     readonly owners: () => readonly string[];
     readonly size: number;
   };
@@ -100,11 +113,14 @@ export interface Takeover {
 }
 
 /**
- * Takes the group of `member`, which leads it, one step on: whatever is known of
- * its sources now is in its log then, and if they may be sealed, it is open.
+ * Takes the next step of the takeover by the group of `member`, which leads it:
+ * afterwards its log has everything known of its sources now, and if they may
+ * be sealed, the group is open.
  *
- * @returns Sources that may not be sealed and have forgotten what has changed while all of their keys were gone through: so will the next step.
- * @throws {WhorlError} If a source does not answer, or `member` leads no longer.
+ * @returns Sources that may not be sealed yet and have forgotten changes made
+ * while all of their keys were gone through: the next step will do so again.
+ * @throws {WhorlError} If a source does not answer, or `member` no longer
+ * leads.
  */
 export async function takeOver(
   world: GroupImportWorld,
@@ -113,7 +129,7 @@ export async function takeOver(
 ): Promise<readonly number[]> {
   const { partition, size, from, mayEnd } = takeover;
   const { term } = member;
-  // What leaders before this one have brought is here then.
+  // Afterwards, what earlier leaders have imported is here.
   await confirmed(member);
   const importer = new Importer(world, member, term, takeover);
   if (member.state.succession.sources.size === 0) {
@@ -121,13 +137,15 @@ export async function takeOver(
     await importer.propose(shutCommand(sources));
   }
   const sources = sourcesLeft(member.state.succession);
-  // Sources are sealed when as little is left as can be, and all at once, as their keys are served by nobody then.
+  // Sources are sealed when as little as possible is left, and all at once,
+  // since nobody serves their keys then.
   const behind: number[] = [];
   for (const source of sources) {
     if (await importer.follow(source, "copy")) behind.push(source);
   }
   if (!mayEnd) return behind;
-  // What has changed in one while others were copied is nearly all that is left.
+  // What has changed in one while others were copied is nearly everything that
+  // is left.
   if (sources.length > 1) {
     for (const source of sources) await importer.follow(source, "changes");
   }
@@ -139,9 +157,9 @@ export async function takeOver(
 }
 
 /**
- * What is brought of a source: what is new, and all of it if it has forgotten
- * that; what is new if it remembers that; or, of one that is sealed, all that is
- * left.
+ * The part of a source to import: `copy` is what is new, or everything if it
+ * has forgotten that; `changes` is what is new if it remembers that; `rest` is
+ * everything left of a sealed one.
  */
 type Part = "copy" | "changes" | "rest";
 
@@ -154,8 +172,8 @@ class Importer {
   ) {}
 
   /**
-   * Brings `part` of a source. If it is sealed, all of it is here then; else
-   * some may be new again, and more than it remembers may be.
+   * Imports `part` of a source. If it is sealed, all of it is here afterwards;
+   * otherwise some may be new again, perhaps more than it remembers.
    *
    * @returns Whether it has forgotten some of what is not here.
    */
@@ -171,7 +189,7 @@ class Importer {
       }
       const news = await this.#ask(source, upTo, NOTHING);
       if (news.isForgotten) {
-        // Once more would end as this time did.
+        // Another pass would end like this one.
         if (hasCopied || part === "changes") return true;
         upTo = 0;
         continue;
@@ -190,11 +208,11 @@ class Importer {
   }
 
   /**
-   * All of a source, and nothing else of it: what has gone there since a copy
-   * before goes here. It follows what changes meanwhile, as long as the source
-   * remembers that.
+   * Copies all of a source and nothing else: keys that were deleted there since
+   * an earlier copy are deleted here. It follows changes made meanwhile, as
+   * long as the source remembers them.
    *
-   * @returns The index it is of: what has changed later may be here or not.
+   * @returns The index of the copy: later changes may be included or not.
    */
   async #copy(source: number): Promise<number> {
     const here = await this.#keysHere(source);
@@ -203,7 +221,7 @@ class Importer {
     let after: Uint8Array | undefined = NOTHING;
     while (after !== undefined) {
       const page: ExportedKeys = await this.#ask(source, 0, after);
-      // What changes from here on is told by its index.
+      // Changes from here on are found by their index.
       if (at === 0) at = page.at;
       const keys = readKeyVersions(page.keys);
       for (const { key } of keys) here.delete(bytesToText(key));
@@ -223,12 +241,13 @@ class Importer {
   }
 
   /**
-   * Brings what has changed in a source since `at`, during a copy. Values are
-   * asked for after they are told of, so that nothing here goes back, whether a
-   * page told of a key before or will after.
+   * Imports what has changed in a source since `at`, during a copy. Values are
+   * requested after their keys, so that nothing here goes back, whether the
+   * copy has passed a key or not.
    *
-   * @param here Keys of which the copy has not heard yet.
-   * @returns The index up to which all that was told is here; undefined if the source has forgotten some of it.
+   * @param here Keys that the copy has not reached yet.
+   * @returns The index up to which everything reported is here; undefined if
+   * the source has forgotten some of it.
    */
   async #catchUp(
     source: number,
@@ -248,7 +267,10 @@ class Importer {
     return since;
   }
 
-  /** The keys that are here and of `source`. Nobody but this one changes them meanwhile. */
+  /**
+   * The keys that are here and of `source`. Only this importer changes them
+   * meanwhile.
+   */
   async #keysHere(source: number): Promise<Map<string, Uint8Array>> {
     const { keys } = this.member.state;
     const { size } = this.takeover.from;
@@ -263,14 +285,14 @@ class Importer {
     return here;
   }
 
-  /** Lets others have a turn. */
+  /** Lets other work run. */
   async #pause(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.world.runtime.setTimer(0, resolve);
     await promise;
   }
 
-  /** What of `keys` is here otherwise. */
+  /** Those of `keys` that differ here. */
   #missing(keys: readonly KeyVersion[]): KeyVersion[] {
     const { state } = this.member;
     return keys.filter(({ key, version }) => {
@@ -279,7 +301,9 @@ class Importer {
     });
   }
 
-  /** Has the group be as the source is in `keys`, and know `progress` once it is. */
+  /**
+   * Makes the group equal to the source in `keys`, and then record `progress`.
+   */
   async #bring(
     source: number,
     keys: readonly KeyVersion[],
@@ -302,7 +326,7 @@ class Importer {
       const values = await this.#values(source, wanted);
       if (values.length === 0) throw lostValues(source);
       wanted = wanted.slice(values.length);
-      // What is gone by now is told with what has changed since.
+      // What is gone by now is among the changes reported later.
       ready = [...ready, ...values];
       await sendFull();
     }
@@ -393,7 +417,11 @@ class Importer {
   }
 }
 
-/** Resolves when `command` is applied. @throws {WhorlError} If that cannot be told, or the machine refuses it. */
+/**
+ * Resolves when `command` is applied.
+ *
+ * @throws {WhorlError} If that is unknown, or the machine refuses it.
+ */
 export function proposed(
   member: RaKvMember,
   command: Uint8Array,

@@ -87,7 +87,7 @@ class Group {
     this.propose(into.copy());
   }
 
-  /** Name, version and bytes of the value of each key. */
+  /** Name, version and size of the value of each key. */
   contents(): [string, number, number][] {
     const { state } = this;
     const found: [string, number, number][] = [];
@@ -106,7 +106,7 @@ class Group {
   }
 }
 
-/** Some keys of `partition` in a ring of `size`. */
+/** Keys of `partition` in a ring of `size`. */
 function keysOf(
   partition: number,
   size: number,
@@ -127,7 +127,10 @@ function randomFrom(seed: number): () => number {
   return () => (state = state * 48_271 % 0x7fff_ffff) / 0x7fff_ffff;
 }
 
-/** A ring of 16 that is to have 8 partitions: its groups 1 and 2, and the one that takes over from both. */
+/**
+ * A ring of 16 that shrinks to 8 partitions: its groups 1 and 2, and the one
+ * that takes over from both.
+ */
 function shrinking() {
   const sources = [new Group(vnodeGroup(1)), new Group(vnodeGroup(2))] as const;
   const target = new Group(vnodeGroup(1_024 + 1));
@@ -198,7 +201,7 @@ Deno.test("takeOver() copies the sources, follows them, and opens the group when
   assert(version > Math.max(one.appliedIndex, two.appliedIndex));
 });
 
-Deno.test("takeOver() brings what is written between its questions and the seal", async () => {
+Deno.test("takeOver() imports writes made between its questions and the seal", async () => {
   const { sources: [one], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 40);
   for (const key of keys) one.put(key, "first");
@@ -214,7 +217,7 @@ Deno.test("takeOver() brings what is written between its questions and the seal"
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() goes through a source again that has forgotten what has changed", async () => {
+Deno.test("takeOver() goes through a source again if that has forgotten changes", async () => {
   const { sources: [one], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 60);
   for (const key of keys) one.put(key, "first");
@@ -225,13 +228,13 @@ Deno.test("takeOver() goes through a source again that has forgotten what has ch
   const index = target.appliedIndex;
   await step();
   assertEquals(target.contents(), both());
-  // What is here already has not come again.
+  // What is already here was not sent again.
   assert(target.appliedIndex - index < 4);
   await step(true);
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() ends a copy while more is written than a source remembers", async () => {
+Deno.test("takeOver() completes a copy while more is written than a source remembers", async () => {
   const { sources: [one], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 1_500, "long".repeat(120));
   for (const key of keys) one.put(key, "first");
@@ -250,7 +253,7 @@ Deno.test("takeOver() ends a copy while more is written than a source remembers"
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() copies what changes meanwhile, before and behind the page it is at", async () => {
+Deno.test("takeOver() copies changes made meanwhile, before and after its current page", async () => {
   for (let seed = 1; seed <= 10; seed++) {
     const { sources: [one], target, step, both } = shrinking();
     const random = randomFrom(seed);
@@ -261,7 +264,7 @@ Deno.test("takeOver() copies what changes meanwhile, before and behind the page 
       else one.put(key, `${random()}`);
     };
     for (const key of keys) one.put(key, "first");
-    // What is here from a copy before may be gone there, and come again.
+    // What is here from an earlier copy may be gone there, and come again.
     await step();
     for (let i = 0; i < 300; i++) change();
     const [busy] = keysOf(1, 16, 1) as [Uint8Array];
@@ -279,7 +282,12 @@ Deno.test("takeOver() copies what changes meanwhile, before and behind the page 
   }
 });
 
-/** Has `group` write to `keys` in turn, as many times between two questions as no group remembers, and never rest. @returns How many questions have come. */
+/**
+ * Makes `group` write to `keys` in turn, between two questions more often than
+ * any group remembers, and never rest.
+ *
+ * @returns How many questions have come.
+ */
 function neverRests(group: Group, keys: readonly Uint8Array[]): () => number {
   let questions = 0;
   let written = 0;
@@ -296,14 +304,14 @@ function neverRests(group: Group, keys: readonly Uint8Array[]): () => number {
   return () => questions;
 }
 
-Deno.test("takeOver() ends where a writer that never rests writes more between two questions than a source remembers", async () => {
+Deno.test("takeOver() completes although a writer always writes more between two questions than a source remembers", async () => {
   const { sources: [one, two], target, step, sealed, both } = shrinking();
   const keys = keysOf(1, 16, 500, "long".repeat(40));
   for (const key of keys) one.put(key, "first");
   for (const key of keysOf(2, 16, 10)) two.put(key, "first");
   const questions = neverRests(one, keys.slice(0, 200));
   assertEquals(await step(), [1]);
-  // All was gone through, so the ring may be read by it before long.
+  // Everything was gone through, so the ring may be read with it before long.
   assert(isCopied(target.state.succession));
   await step();
   assertEquals([isOpen(target.state.succession), sealed], [false, []]);
@@ -315,12 +323,12 @@ Deno.test("takeOver() ends where a writer that never rests writes more between t
   await step(true);
   assert(isOpen(target.state.succession));
   assertEquals(target.contents(), both());
-  // It has gone through it once before the seal, and once after it, as before.
+  // One pass before the seal, and one after it, as before.
   const [first, last] = [asLeft - before, questions() - asLeft];
   assert(first < 20 && last < 20, `${first} and ${last} questions`);
 });
 
-Deno.test("takeOver() brings what has changed in one source while another was copied before it seals them", async () => {
+Deno.test("takeOver() imports changes made in one source while another was copied, before it seals them", async () => {
   const { sources: [one, two], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 40);
   for (const key of keys) one.put(key, "first");
@@ -383,14 +391,14 @@ Deno.test("GroupTakeovers warns of a group that goes through all keys again and 
   assertEquals(told.slice(1), [["info", `${target.group} gets on again`]]);
 });
 
-Deno.test("takeOver() does not follow for ever what changes as fast as it is brought", async () => {
+Deno.test("takeOver() does not follow forever if changes are made as fast as they are imported", async () => {
   const { sources: [one], target, step, both } = shrinking();
   const keys = keysOf(1, 16, 1_200, "long".repeat(120));
   for (const key of keys) one.put(key, "first");
   await step();
   let questions = 0;
   let written = 0;
-  // More than one answer tells, and less than a source remembers.
+  // More than one answer contains, and less than a source remembers.
   one.consistentRead = (told) => {
     if (++questions > 200) throw new Error("It follows for ever");
     for (let i = 0; i < 200; i++) {
@@ -404,7 +412,7 @@ Deno.test("takeOver() does not follow for ever what changes as fast as it is bro
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() goes through many keys of its own in several turns", async () => {
+Deno.test("takeOver() processes many keys of its own in several turns", async () => {
   const { sources: [one], target, step, both, runtime } = shrinking();
   for (const key of keysOf(1, 16, 9_000)) one.put(key, "v");
   let turns = 0;
@@ -422,7 +430,7 @@ Deno.test("takeOver() goes through many keys of its own in several turns", async
   assertEquals(target.contents(), both());
 });
 
-Deno.test("takeOver() brings many keys and large values in parts", async () => {
+Deno.test("takeOver() imports many keys and large values in parts", async () => {
   const { sources: [one], target, step, both } = shrinking();
   for (const key of keysOf(1, 16, 2_500)) one.put(key, "small");
   for (const key of keysOf(1, 16, 2_505).slice(2_500)) {
@@ -440,12 +448,13 @@ Deno.test("takeOver() brings many keys and large values in parts", async () => {
   assert(Math.max(...sizes) < 700_000, `${sizes}`);
 });
 
-Deno.test("takeOver() ends when another one leads, who goes on where it stopped", async () => {
+Deno.test("takeOver() ends when another member leads, which continues where it stopped", async () => {
   const { sources: [one], target, step, both } = shrinking();
   for (const key of keysOf(1, 16, 2_500)) one.put(key, "small");
   let imports = 0;
   target.before = (op) => {
-    // It has lost the lead and has it again: what it reads now is as good as another leader's.
+    // It has lost the lead and has it again: what it reads now is as good as
+    // another leader's.
     if (op === RaKvOp.import && ++imports === 2) target.term++;
   };
   const error = await assertRejects(() => step(true), WhorlError);

@@ -28,7 +28,7 @@ Deno.test("a key that a partition has comes from one of its sources", () => {
   }));
 });
 
-Deno.test("partitionOfKey() takes bucket and key of a key as it is stored", () => {
+Deno.test("partitionOfKey() hashes bucket and key of a storage key", () => {
   const bytes = new TextEncoder().encode("\0\x04shopcart1");
   assertEquals(partitionOfKey(bytes, 64), partitionOf("shop", "cart1", 64));
 });

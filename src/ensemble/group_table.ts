@@ -1,17 +1,17 @@
 /**
- * The groups of all partitions with the members they begin with, as the root
- * ensemble keeps it under one key, once and for all: whoever reads it may make the
- * member of it that is named for its own node. A second key says that all have
- * been made; from then on nobody makes one of them, as it may have been removed.
+ * The groups of all partitions with their initial members, stored by the root
+ * ensemble under one key, once and for all: a node that reads it may create its
+ * own members named in it. A second key records that all have been created;
+ * from then on nobody creates one of them, since it may have been removed.
  *
- * A ring that is to have another size has a table of its own beside the first one.
- * When a ring is no more, a mark takes the place of its table. The key stays: a node
- * that was away and still goes by that ring must not write it a table anew, as its
- * groups would be empty and serve. So does the key that says that its members have
- * been made, for those which have read the table before.
+ * A ring that is to have another size has a table of its own beside the first
+ * one. When a ring is gone, a mark replaces its table. The key stays: a node
+ * that was away and still uses that ring must not write the table again, since
+ * its groups would be empty and serve. The key that records that its members
+ * have been created stays too, for nodes that have read the table before.
  *
- * It is one record, since all groups begin at one moment, and one read tells a
- * node everything that it has to do.
+ * It is one record, since all groups start at the same time, and one read tells
+ * a node everything that it has to do.
  *
  * @module
  */
@@ -25,25 +25,29 @@ import {
 
 /** The keys of a table. */
 export interface TableKeys {
-  /** The root's key of the table. */
+  /** The root's key with the table. */
   readonly table: string;
-  /** The root's key that is there once all members of the table have been made. */
+  /**
+   * The root's key that exists once all members of the table have been created.
+   */
   readonly formed: string;
 }
 
-/** Those of the first table, whatever the generation of the ring was by then. */
+/**
+ * The keys of the first table, whatever the generation of the ring was by then.
+ */
 export const FIRST_TABLE: TableKeys = { table: "groups", formed: "formed" };
 
-/** Those of the table of a ring that has come, or is to come, out of a resize. */
+/** The keys of the table of a ring that results from a resize. */
 export function tableKeys(generation: number): TableKeys {
   return { table: `groups/${generation}`, formed: `formed/${generation}` };
 }
 
 /** A group of the table. */
 export interface TableGroup {
-  /** Number of the Raft group. */
+  /** Id of the Raft group. */
   readonly groupId: number;
-  /** The members it begins with, on its first owner first. */
+  /** Its initial members, starting with the one on its first owner. */
   readonly members: readonly FirstMember[];
 }
 
@@ -52,7 +56,7 @@ export type GroupTable = readonly TableGroup[];
 
 const FORMAT = 1;
 
-/** What stands in the place of a table whose ring is no more. */
+/** Replaces a table whose ring is gone. */
 export const GONE_TABLE: RaKvValue = [0];
 
 /** Whether `value` is {@linkcode GONE_TABLE}. */
@@ -60,7 +64,7 @@ export function isGoneTable(value: RaKvValue): boolean {
   return Array.isArray(value) && value.length === 1 && value[0] === 0;
 }
 
-/** The table for a ring whose partitions are owned so; `newNumber` draws numbers nobody has had. */
+/** The table for a ring with these owners; `newNumber` draws unused numbers. */
 export function makeGroupTable(
   owners: readonly string[],
   newNumber: () => number,
@@ -74,7 +78,7 @@ export function makeGroupTable(
   }));
 }
 
-/** A table as the root keeps it. */
+/** A table as stored by the root. */
 export function encodeGroupTable(table: GroupTable): RaKvValue {
   return [
     FORMAT,
@@ -85,7 +89,12 @@ export function encodeGroupTable(table: GroupTable): RaKvValue {
   ];
 }
 
-/** What {@linkcode encodeGroupTable} made. @throws {WhorlError} `store_format` if it is of another version, `value_corrupt` if it is no table. */
+/**
+ * Decodes the output of {@linkcode encodeGroupTable}.
+ *
+ * @throws {WhorlError} `store_format` if it is of another version,
+ * `value_corrupt` if it is malformed.
+ */
 export function decodeGroupTable(value: RaKvValue): GroupTable {
   const [format, groups] = list(value);
   if (format !== FORMAT) {

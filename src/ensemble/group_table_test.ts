@@ -6,7 +6,7 @@ import {
   makeGroupTable,
 } from "./group_table.ts";
 
-Deno.test("makeGroupTable() has a group for each partition, on three nodes where there are three", () => {
+Deno.test("makeGroupTable() creates a group for each partition, on three nodes if there are three", () => {
   let next = 1;
   const table = makeGroupTable(
     ["a", "b", "a", "b", "c", "c", "a", "b"],
@@ -24,7 +24,7 @@ Deno.test("makeGroupTable() has a group for each partition, on three nodes where
   assertEquals(decodeGroupTable(encodeGroupTable(table)), table);
 });
 
-Deno.test("decodeGroupTable() refuses what is no table", () => {
+Deno.test("decodeGroupTable() refuses malformed tables", () => {
   for (
     const [value, code] of [
       [null, "value_corrupt"],

@@ -1,7 +1,8 @@
 /**
- * The part of a node in groups taking over from those of the ring before: it
- * brings what groups get that are led here, seals groups that are led here, says
- * how far its members are, and, on the claimant, asks all nodes for that.
+ * The part of a node in the takeover from the groups of the previous ring: it
+ * imports into groups that are led here, seals groups that are led here,
+ * reports the progress of its members, and, on the claimant, asks all nodes for
+ * theirs.
  *
  * @module
  */
@@ -23,14 +24,17 @@ import { proposed, takeOver } from "./group_import.ts";
 import type { MemberQuestions } from "./member_questions.ts";
 import { StuckGroups } from "./stuck_groups.ts";
 
-/** Groups that take over at once here: what they read at other nodes is bounded so. */
+/**
+ * Most groups that take over at once here, which bounds what they read from
+ * other nodes.
+ */
 export const TAKEOVERS_MAX = 4;
-/** Time a leader has to seal its group, in milliseconds. */
+/** Timeout for a leader to seal its group, in milliseconds. */
 const SEAL_TIMEOUT_MS = 5_000;
-/** Time a node has to say how far its members are, in milliseconds. */
+/** Timeout for a node to report its members' progress, in milliseconds. */
 const TAKEOVERS_TIMEOUT_MS = 2_000;
 
-/** A node as what is done with its groups needs it. */
+/** What operations on groups need from their node. */
 export interface GroupsNode {
   /** Name of this node. */
   readonly self: string;
@@ -38,11 +42,15 @@ export interface GroupsNode {
   readonly log: Log;
   /** The groups of this node; undefined while there are none. */
   readonly system: () => RaftSystem | undefined;
-  /** The ring this node goes by; undefined before there is one. */
+  /** The ring this node uses; undefined before there is one. */
   readonly ring: () => Ring | undefined;
   /** Calls about groups, of `RaKvMethods`. */
   readonly perform: (method: string, args: unknown) => Promise<unknown>;
-  /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
+  /**
+   * Calls another node.
+   *
+   * @throws {WhorlError} Its error, `timeout`, or `not_reachable`.
+   */
   readonly call: (
     node: string,
     method: string,
@@ -59,15 +67,15 @@ export interface GroupTakeoversWorld extends GroupsNode {
   readonly exports: GroupExport;
 }
 
-/** How far the members of a node are in taking over. */
+/** Progress of a node's members in taking over. */
 export interface TakeoversHere {
   /** Partitions whose groups have a first copy of all their keys. */
   readonly copied: readonly number[];
-  /** Those whose groups serve. */
+  /** Partitions whose groups serve. */
   readonly open: readonly number[];
 }
 
-/** What is to be brought. */
+/** A takeover to advance. */
 export interface TakeoverOfGroup {
   readonly group: string;
   readonly partition: number;
@@ -75,7 +83,7 @@ export interface TakeoverOfGroup {
   readonly mayEnd: boolean;
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export class GroupTakeovers {
   readonly #world: GroupTakeoversWorld;
   readonly #stuck = new StuckGroups();
@@ -85,12 +93,15 @@ export class GroupTakeovers {
     this.#world = world;
   }
 
-  /** Nothing more is brought. */
+  /** Stops importing. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Brings what a group that is led here gets, and tells if that keeps failing. */
+  /**
+   * Advances the takeover of a group that is led here, and warns if that keeps
+   * failing.
+   */
   async takeOver(step: TakeoverOfGroup): Promise<void> {
     const { members, runtime } = this.#world;
     const term = members.memberHere(step.group)?.term ?? 0;
@@ -140,7 +151,7 @@ export class GroupTakeovers {
     }
   }
 
-  /** Name of the group of a partition of the ring as it is. */
+  /** Name of the group of a partition of the current ring. */
   #sourceGroup(partition: number): string {
     const ring = this.#world.ring();
     return ring === undefined
@@ -179,7 +190,7 @@ export class GroupTakeovers {
     );
   }
 
-  /** Has the leader of a group seal it. */
+  /** Makes the leader of a group seal it. */
   async #seal(args: {
     readonly vnode: number;
     readonly generation: number;
@@ -195,10 +206,11 @@ export class GroupTakeovers {
   }
 
   /**
-   * Seals a group that is led here, for those of a ring that all members know to
-   * be read: whoever is the claimant, there is no way back.
+   * Seals a group that is led here, in favour of a ring that all members know
+   * to be read: there is no way back, whoever is the claimant.
    *
-   * @throws {WhorlError} `ring_not_ready` if this node does not know of that yet, `not_leader`, and what proposals fail with.
+   * @throws {WhorlError} `ring_not_ready` if this node does not know of that
+   * yet, `not_leader`, and failures of proposals.
    */
   async sealHere(args: unknown): Promise<void> {
     const vnode = numberArgument(args, "vnode");
@@ -229,7 +241,10 @@ export class GroupTakeovers {
         ringReady(ring);
   }
 
-  /** Whether all groups of the ring to come are as far as `step`, as all nodes say that can be reached. */
+  /**
+   * Whether all groups of the future ring have got to `step`, according to all
+   * reachable nodes.
+   */
   async haveCome(
     { generation, step }: Extract<EnsembleAct, { type: "check_takeover" }>,
   ): Promise<boolean> {
@@ -243,7 +258,7 @@ export class GroupTakeovers {
           const partitions = await this.#partitionsOf(node, generation, step);
           for (const partition of partitions) there.add(partition);
         } catch (error) {
-          // Other members of the groups say the same.
+          // Other members of the groups report the same.
           if (!isWhorlError(error)) throw error;
         }
       }),
@@ -273,7 +288,9 @@ export class GroupTakeovers {
     );
   }
 
-  /** How far the members here are in taking over for the ring of a generation. */
+  /**
+   * Progress of the members here in taking over for the ring of a generation.
+   */
   here(args: unknown): TakeoversHere {
     const generation = numberArgument(args, "generation", 1);
     const copied: number[] = [];

@@ -14,7 +14,7 @@ import { STUCK_AFTER_MS } from "./stuck_groups.ts";
 
 const GROUP = partitionGroup(1, 1);
 
-Deno.test("takeOver() warns once of a group that does not get on, with its sources and the reason", async () => {
+Deno.test("takeOver() warns once of a group that makes no progress, with its sources and the reason", async () => {
   const runtime = new ManualRuntime();
   const told: [string, string, LogData | undefined][] = [];
   const log: Log = {

@@ -1,8 +1,8 @@
 /**
- * Asks the members of an ensemble for the keys of a bucket. Each answers when its
- * state is as new as whatever was acknowledged before, and while the ensemble has
- * the keys: one that has moved says where they are, and one that has yet to get
- * them is waited for.
+ * Asks the members of an ensemble for the keys of a bucket. Each answers when
+ * its state is as recent as everything acknowledged before, and while the
+ * ensemble has the keys: one whose keys have moved says where they are, and one
+ * that has yet to get them is waited for.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { type KeyChunk, keysInTable } from "./consistent_keys.ts";
 import { vnodeGroup } from "./ensemble_names.ts";
 import { bytesArgument, type MemberQuestions } from "./member_questions.ts";
 
-/** How members of ensembles are reached. */
+/** How to reach members of ensembles. */
 export interface KeyQuestionsWorld {
   /** Name of this node. */
   readonly self: string;
@@ -25,7 +25,7 @@ export interface KeyQuestionsWorld {
   readonly owners: (vnode: number) => readonly string[];
 }
 
-/** Questions for keys, and answers; see the module's text. */
+/** Requests for keys, and answers; see the module comment. */
 export class KeyQuestions {
   readonly #world: KeyQuestionsWorld;
 
@@ -41,7 +41,8 @@ export class KeyQuestions {
     deadlineMs: number,
   ): Promise<KeyChunk> {
     const partition = partitionOfVnode(vnode);
-    // Older versions read it so; a ring that was never resized has the same numbers.
+    // Older versions read this field; in a ring that was never resized the
+    // numbers are the same.
     const args = { partition: vnode, bucket, after };
     return this.#world.members.ask({
       group: vnodeGroup(vnode),
@@ -57,7 +58,12 @@ export class KeyQuestions {
     });
   }
 
-  /** Answers another node. @throws {WhorlError} `unknown_cluster` without a member here, `not_leader`, `moved`, `not_open` and the like. */
+  /**
+   * Answers another node.
+   *
+   * @throws {WhorlError} `unknown_cluster` without a member here, `not_leader`,
+   * `moved`, `not_open` and the like.
+   */
   async keysHere(args: unknown): Promise<KeyChunk> {
     const { self, members } = this.#world;
     const vnode = numberArgument(args, "partition");

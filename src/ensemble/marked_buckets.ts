@@ -1,7 +1,8 @@
 /**
- * The buckets that this node knows to be consistent, and what is on one of them.
- * They are known from the ring, long before the part of the node runs that serves
- * them: until then nobody does, and least of all as vnodes serve other buckets.
+ * The buckets that this node knows to be consistent, and which operations
+ * concern them. They are known from the ring long before the part of the node
+ * runs that serves them: until then nobody serves them, least of all as vnodes
+ * serve other buckets.
  *
  * @module
  */
@@ -29,7 +30,7 @@ import {
 
 const KV_MODULE_ID = moduleIdOf("kv");
 
-/** See the module's text. */
+/** See the module comment. */
 export class MarkedBuckets {
   #buckets: readonly Uint8Array[] = [];
   readonly #header = emptyOperationHeader();
@@ -42,13 +43,16 @@ export class MarkedBuckets {
   };
   readonly #reader = new ByteReader(NO_BYTES);
 
-  /** These buckets are consistent from now on. */
+  /** Sets the consistent buckets. */
   set(buckets: readonly string[]): void {
     const encoder = new TextEncoder();
     this.#buckets = buckets.map((bucket) => encoder.encode(bucket));
   }
 
-  /** Whether the operation in `bytes[start, end)` begins something on a consistent bucket. What cannot be read does not: others refuse it. */
+  /**
+   * Whether the operation in `bytes[start, end)` starts something on a
+   * consistent bucket. False for unreadable bytes, which others refuse.
+   */
   isFor(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#buckets.length === 0) return false;
     const header = this.#header;
@@ -73,8 +77,9 @@ export class MarkedBuckets {
   }
 
   /**
-   * Whether the request to a vnode in `bytes[start, end)` is on a consistent bucket:
-   * whoever made it takes it for one that vnodes serve. What cannot be read is not.
+   * Whether the request to a vnode in `bytes[start, end)` is on a consistent
+   * bucket: its sender takes that for one that vnodes serve. False for
+   * unreadable bytes.
    */
   isMistaken(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#buckets.length === 0) return false;
@@ -98,7 +103,10 @@ export class MarkedBuckets {
     }
   }
 
-  /** Whether the storage key in `bytes[keyStart, keyEnd)` is of a consistent bucket. */
+  /**
+   * Whether the storage key in `bytes[keyStart, keyEnd)` is of a consistent
+   * bucket.
+   */
   #isIn(bytes: Uint8Array, keyStart: number, keyEnd: number): boolean {
     if (keyEnd - keyStart < 2) return false;
     const bucketStart = keyStart + 2;

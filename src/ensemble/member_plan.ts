@@ -1,6 +1,6 @@
 /**
- * Which member of an ensemble comes or goes next, so that in the end it has one
- * on each node it should, and never fewer that can agree than before.
+ * Which member of an ensemble to add or remove next, so that in the end it has
+ * one on each node it should, and at no time fewer that can agree than before.
  *
  *     a member is gone from its node ──► add it anew
  *     a wanted node is missing ──► add it ──► wait until it votes
@@ -13,9 +13,9 @@
  */
 import type { Member } from "../raft/raft_entry.ts";
 
-/** What is known of an ensemble where its leader is. */
+/** What the leader of an ensemble knows of it. */
 export interface EnsembleMembers {
-  /** The members a majority has agreed upon. */
+  /** The members a majority has agreed on. */
   readonly members: readonly Member[];
   /** Name of the leader's node. */
   readonly leader: string;
@@ -23,23 +23,26 @@ export interface EnsembleMembers {
   readonly wanted: readonly string[];
   /** Whether a node can be reached. */
   readonly isUp: (node: string) => boolean;
-  /** Whether a member's node has said that it has no such member, and so will never have. */
+  /**
+   * Whether a member's node has reported that it has no such member, and so
+   * never will.
+   */
   readonly isGone: (member: Member) => boolean;
 }
 
-/** What to do next. */
+/** The next step. */
 export type MemberStep =
   | { readonly type: "add" | "remove"; readonly node: string }
-  /** Hand the lead over: who leads cannot well be removed. */
+  /** Transfer leadership: a leader cannot well be removed. */
   | { readonly type: "transfer"; readonly to: string }
-  /** A member is on its way, or somebody must come back first. */
+  /** A member is being added, or a node must come back first. */
   | { readonly type: "wait" }
   /** It has the members it should. */
   | { readonly type: "none" };
 
 const WAIT: MemberStep = { type: "wait" };
 
-/** Decides; see the module's text. */
+/** Decides; see the module comment. */
 export function planMembers(ensemble: EnsembleMembers): MemberStep {
   const { members, wanted, isUp, isGone } = ensemble;
   if (wanted.length === 0) return WAIT;
@@ -59,7 +62,8 @@ export function planMembers(ensemble: EnsembleMembers): MemberStep {
       ? { type: "none" }
       : WAIT;
   }
-  // One that does not vote is no loss, and may be why nothing else goes on.
+  // Removing one that does not vote is no loss, and it may be why nothing else
+  // proceeds.
   const idle = extra.find(({ kind }) => kind !== "voter");
   if (idle !== undefined) return { type: "remove", node: idle.node };
   const isComing = members.some(({ node, kind }) =>
@@ -75,7 +79,10 @@ function votersOf({ members }: EnsembleMembers): Member[] {
   return members.filter(({ kind }) => kind === "voter");
 }
 
-/** Whether those that vote besides `going` can agree on what comes, as far as they can be reached. */
+/**
+ * Whether the voters other than `going` can agree, as far as they are
+ * reachable.
+ */
 function canAgreeWithout(ensemble: EnsembleMembers, going: Member): boolean {
   const { leader, isUp, isGone } = ensemble;
   const left = votersOf(ensemble).filter((voter) => voter !== going);
@@ -85,7 +92,7 @@ function canAgreeWithout(ensemble: EnsembleMembers, going: Member): boolean {
   return there.length * 2 > left.length;
 }
 
-/** All that can come has come: who goes? */
+/** Which member to remove, once everything that can be added has been. */
 function planRemoval(
   ensemble: EnsembleMembers,
   extra: readonly Member[],

@@ -10,7 +10,7 @@ function coming(node: string): Member {
   return { node, uid: 2, kind: "promotable", target: 9 };
 }
 
-/** Number of lives of which their nodes know nothing. */
+/** Uids that their nodes do not know. */
 const GONE = 7;
 
 /** An ensemble led by "a", all nodes up. */
@@ -30,7 +30,7 @@ function ensemble(
 
 const ABC = [voter("a"), voter("b"), voter("c")];
 
-Deno.test("planMembers() leaves members alone that are those wanted", () => {
+Deno.test("planMembers() does nothing if the members are the wanted ones", () => {
   assertEquals(planMembers(ensemble(ABC, "cab")), { type: "none" });
   assertEquals(planMembers(ensemble(ABC, "cab", "bc")), { type: "none" });
 });
@@ -50,7 +50,7 @@ Deno.test("planMembers() adds before it removes, and waits until the new one vot
   );
 });
 
-Deno.test("planMembers() hands the lead over before the leader goes", () => {
+Deno.test("planMembers() transfers leadership before it removes the leader", () => {
   const members = [...ABC, voter("d")];
   assertEquals(
     planMembers(ensemble(members, "dbc")),
@@ -60,14 +60,14 @@ Deno.test("planMembers() hands the lead over before the leader goes", () => {
     planMembers(ensemble(members, "dbc", "d")),
     { type: "transfer", to: "b" },
   );
-  // Others that are to go go first.
+  // Others to be removed go first.
   assertEquals(
     planMembers(ensemble([...members, voter("e")], "bcd")),
     { type: "remove", node: "e" },
   );
 });
 
-Deno.test("planMembers() adds nobody who cannot be reached, and removes nobody in their place", () => {
+Deno.test("planMembers() does not add an unreachable node, nor remove another in its place", () => {
   assertEquals(planMembers(ensemble(ABC, "abd", "d")), { type: "wait" });
   assertEquals(
     planMembers(ensemble(ABC, "abde", "d")),
@@ -75,20 +75,20 @@ Deno.test("planMembers() adds nobody who cannot be reached, and removes nobody i
   );
 });
 
-Deno.test("planMembers() removes the dead first, and nobody whom the rest needs to agree", () => {
+Deno.test("planMembers() removes dead members first, and none that the rest needs to agree", () => {
   const members = [...ABC, voter("d"), voter("e")];
   assertEquals(
     planMembers(ensemble(members, "abc", "e")),
     { type: "remove", node: "e" },
   );
-  // Of a, b and c only a would be there.
+  // Of a, b and c only a would be reachable.
   assertEquals(
     planMembers(ensemble([...ABC, voter("d")], "abc", "bc")),
     { type: "wait" },
   );
 });
 
-Deno.test("planMembers() removes what does not vote and is not wanted at once", () => {
+Deno.test("planMembers() removes an unwanted non-voter at once", () => {
   assertEquals(
     planMembers(ensemble([voter("a"), coming("d")], "ab", "d")),
     { type: "remove", node: "d" },
@@ -106,7 +106,7 @@ Deno.test("planMembers() takes a cluster from one node to three", () => {
   );
 });
 
-Deno.test("planMembers() lets a cluster shrink to those who are left", () => {
+Deno.test("planMembers() shrinks a cluster to the remaining nodes", () => {
   assertEquals(
     planMembers(ensemble(ABC, "ab", "c")),
     { type: "remove", node: "c" },
@@ -114,7 +114,7 @@ Deno.test("planMembers() lets a cluster shrink to those who are left", () => {
   assertEquals(planMembers(ensemble(ABC, "")), { type: "wait" });
 });
 
-Deno.test("planMembers() adds a member anew that is gone from its node, if the others can agree on it", () => {
+Deno.test("planMembers() adds a member again that its node has lost, if the others can agree on it", () => {
   const gone = { ...voter("c"), uid: GONE };
   const members = [voter("a"), voter("b"), gone];
   assertEquals(

@@ -1,7 +1,6 @@
 /**
- * Asks some member of an ensemble: this node's own one, else those on the owners
- * of the preference list, else whoever has one, until one has answered.
- *
+ * Asks some member of an ensemble: the one on this node, else those on the
+ * owners of the preference list, else any that exists, until one has answered.
  * @module
  */
 import type { Runtime } from "../../supervisors/runtime.ts";
@@ -13,21 +12,27 @@ import { raftFailure } from "../raft/raft_failure.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
 import { ensembleOwners } from "../ring/consistent_buckets.ts";
 
-/** Time one member has to answer before the next one is asked, in milliseconds, unless the question says another. */
+/**
+ * Default timeout of one member before the next one is asked, in milliseconds.
+ */
 const ANSWER_TIMEOUT_MS = 2_000;
-/** Time before all are asked again when none has answered, in milliseconds. */
+/** Pause before all are asked again when none has answered, in milliseconds. */
 const PAUSE_MS = 50;
 
-/** How members of ensembles are reached. */
+/** How to reach members of ensembles. */
 export interface MemberQuestionsWorld {
   /** Name of this node. */
   readonly self: string;
   readonly runtime: Runtime;
   readonly system: () => RaftSystem | undefined;
   readonly isUp: (node: string) => boolean;
-  /** Nodes that have a member of `group`, as all nodes say that can be reached. */
+  /** Nodes that have a member of `group`, according to all reachable nodes. */
   readonly find: (group: string) => Promise<readonly string[]>;
-  /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
+  /**
+   * Calls another node.
+   *
+   * @throws {WhorlError} Its error, `timeout`, or `not_reachable`.
+   */
   readonly call: (
     node: string,
     method: string,
@@ -36,29 +41,36 @@ export interface MemberQuestionsWorld {
   ) => Promise<unknown>;
 }
 
-/** Who is asked, and what. */
+/** The members to ask, and the question. */
 export interface MemberQuestion<Answer> {
   readonly group: string;
-  /** Owner by partition, now. */
+  /** Current owner by partition. */
   readonly owners: () => readonly string[];
   readonly partition: number;
   readonly deadlineMs: number;
-  /** Time one member has to answer before the next one is asked, in milliseconds. @default {2_000} */
+  /**
+   * Timeout of one member before the next one is asked, in milliseconds.
+   * @default {2_000}
+   */
   readonly answerTimeoutMs?: number;
-  /** What it is for, for people: "list the keys of partition 5". */
+  /** Its purpose, for people: "list the keys of partition 5". */
   readonly purpose: string;
   /** Asks the member of this node. */
   readonly here: () => Promise<Answer>;
-  /** What other nodes are asked. */
+  /** The method called on other nodes. */
   readonly method: string;
   readonly args: unknown;
-  /** Reads what `node` has answered. @throws {WhorlError} `protocol_error`. */
+  /** Decodes the answer of `node`. @throws {WhorlError} `protocol_error`. */
   readonly read: (answer: unknown, node: string) => Answer;
-  /** Whether a failure is an answer, which nobody else will give another of. @default {none is} */
+  /**
+   * Whether a failure is final, so that no other member is asked.
+   *
+   * @default {none is}
+   */
   readonly isFinal?: (error: WhorlError) => boolean;
 }
 
-/** Asks; see the module's text. */
+/** Asks questions; see the module comment. */
 export class MemberQuestions {
   readonly #world: MemberQuestionsWorld;
 
@@ -71,7 +83,13 @@ export class MemberQuestions {
     return raKvMember(this.#world.system(), group);
   }
 
-  /** The member of `group` on this node, once its state is as new as what was acknowledged before. @throws {WhorlError} `unknown_cluster` without one, `not_leader` and the like. */
+  /**
+   * The member of `group` on this node, once its state is as recent as
+   * everything acknowledged before.
+   *
+   * @throws {WhorlError} `unknown_cluster` without one, `not_leader` and the
+   * like.
+   */
   async confirmedHere(group: string): Promise<RaKvMember> {
     const member = this.memberHere(group);
     if (member === undefined) {
@@ -84,7 +102,10 @@ export class MemberQuestions {
     return member;
   }
 
-  /** @throws {WhorlError} `timeout` if none has answered in time, or what is final. */
+  /**
+   * @throws {WhorlError} `timeout` if none has answered in time, or a final
+   * failure.
+   */
   async ask<Answer>(question: MemberQuestion<Answer>): Promise<Answer> {
     const { self, runtime, isUp, find } = this.#world;
     const { group, owners, partition, deadlineMs, isFinal } = question;
@@ -164,7 +185,10 @@ export class MemberQuestions {
   }
 }
 
-/** Resolves when what the member has is as new as what was acknowledged before. */
+/**
+ * Resolves when the member's state is as recent as everything acknowledged
+ * before.
+ */
 export function confirmed(member: RaKvMember): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   member.consistentRead({
@@ -174,7 +198,11 @@ export function confirmed(member: RaKvMember): Promise<void> {
   return promise;
 }
 
-/** The field `name`, which is bytes. @throws {WhorlError} `invalid_argument`. */
+/**
+ * The field `name`, which is bytes.
+ *
+ * @throws {WhorlError} `invalid_argument`.
+ */
 export function bytesArgument(
   args: unknown,
   name: string,

@@ -3,7 +3,7 @@ import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { WhorlError } from "../base/errors.ts";
 import { MemberQuestions } from "./member_questions.ts";
 
-/** Asks b and c, of which nobody answers before `answerMs`. */
+/** Asks b and c, neither of which answers before `answerMs`. */
 async function asked(
   answerMs: number,
   limits: { readonly answerTimeoutMs?: number },
@@ -46,7 +46,7 @@ async function asked(
   return { answer, calls };
 }
 
-Deno.test("ask() goes on with the next member after two seconds, or after what the question says", async () => {
+Deno.test("ask() tries the next member after two seconds, or after the question's own timeout", async () => {
   const brief = await asked(3_000, {});
   const error = await assertRejects(() => brief.answer, WhorlError);
   assertEquals(error.code, "timeout");
@@ -57,7 +57,7 @@ Deno.test("ask() goes on with the next member after two seconds, or after what t
   assertEquals(patient.calls, [["b", 4_000]]);
 });
 
-Deno.test("ask() gives nobody more time than there is", async () => {
+Deno.test("ask() limits each member to the remaining time", async () => {
   const { answer, calls } = await asked(9_000, { answerTimeoutMs: 8_000 });
   await assertRejects(() => answer, WhorlError);
   assertEquals(calls, [["b", 8_000], ["c", 2_000]]);

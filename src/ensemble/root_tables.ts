@@ -1,6 +1,6 @@
 /**
- * The tables of groups as this node knows them: of the ring as it is, and of the
- * one to come while it is resized. They are kept by the root ensemble, which is
+ * The tables of groups known to this node: of the current ring, and of the
+ * future one during a resize. They are stored by the root ensemble, which is
  * asked until a table is formed.
  *
  * @module
@@ -21,16 +21,16 @@ import {
   tableKeys,
 } from "./group_table.ts";
 
-/** Time reading or writing a table may take, in milliseconds. */
+/** Timeout for reading or writing a table, in milliseconds. */
 const TABLE_TIMEOUT_MS = 5_000;
 
-/** What tables are kept with. */
+/** Dependencies of tables. */
 export interface RootTablesWorld {
-  /** The store in which the root keeps them. */
+  /** The store with the root's tables. */
   readonly raKv: RaKvClient;
-  /** A number from 1 to 2^48 - 1 that nobody has had. */
+  /** A number from 1 to 2^48 - 1, never used before. */
   readonly newNumber: () => number;
-  /** The generation of the ring as it is. */
+  /** The generation of the current ring. */
   readonly present: () => number;
   /** A table is formed. */
   readonly formed: (generation: number) => void;
@@ -38,42 +38,49 @@ export interface RootTablesWorld {
 
 interface KnownTable {
   readonly keys: TableKeys;
-  /** Before it is known whether it is formed: by that alone a node would make members again that it has lost. */
+  /**
+   * The table before it is known whether it is formed: from that alone, a node
+   * would create members again that it has lost.
+   */
   readonly read: GroupTable;
-  /** The same, once that has been asked. */
+  /** The same table, once that is known. */
   table: GroupTable | undefined;
   formed: boolean;
 }
 
-/** Tables by the generation of their ring; see the module's text. */
+/** Tables by the generation of their ring; see the module comment. */
 export class RootTables {
   readonly #world: RootTablesWorld;
   readonly #tables = new Map<number, KnownTable>();
-  /** The newest generation up to which this node has had former tables go. */
+  /** The newest generation up to which this node has dropped former tables. */
   #goneUpTo = 0;
 
   constructor(world: RootTablesWorld) {
     this.#world = world;
   }
 
-  /** The table of a ring; undefined while that is not known. */
+  /** The table of a ring; undefined while unknown. */
   of(generation: number): GroupTable | undefined {
     return this.#tables.get(generation)?.table;
   }
 
-  /** Whether all members of it are known to have been made. */
+  /** Whether all members of it are known to have been created. */
   isFormed(generation: number): boolean {
     return this.#tables.get(generation)?.formed === true;
   }
 
-  /** Forgets those of other rings. */
+  /** Forgets the tables of other rings. */
   keep(generations: readonly number[]): void {
     for (const generation of this.#tables.keys()) {
       if (!generations.includes(generation)) this.#tables.delete(generation);
     }
   }
 
-  /** Asks the root for a table, and whether it is formed. @returns Whether it was not known. */
+  /**
+   * Reads a table from the root, and whether it is formed.
+   *
+   * @returns Whether it was unknown.
+   */
   async read(generation: number): Promise<boolean> {
     const { raKv } = this.#world;
     const options = { timeoutMs: TABLE_TIMEOUT_MS };
@@ -87,7 +94,10 @@ export class RootTables {
     return isNews;
   }
 
-  /** The table of a ring that came out of a resize; else the first one, which has no generation. */
+  /**
+   * The table of a ring that results from a resize; else the first one, which
+   * has no generation.
+   */
   async #find(generation: number): Promise<KnownTable | undefined> {
     const { raKv, present } = this.#world;
     const own = tableKeys(generation);
@@ -104,28 +114,37 @@ export class RootTables {
     return undefined;
   }
 
-  /** Has the root keep a table for a ring whose partitions are owned so, unless it has one. @returns Whether it was not known. */
+  /**
+   * Makes the root store a table for a ring with these owners, unless it has
+   * one.
+   *
+   * @returns Whether it was unknown.
+   */
   async write(
     generation: number,
     owners: readonly string[],
   ): Promise<boolean> {
     const { newNumber, present } = this.#world;
     const table = makeGroupTable(owners, newNumber);
-    // Without consistent buckets a ring may have been resized any number of times.
+    // Without consistent buckets a ring may have been resized any number of
+    // times.
     const keys = generation === present() ? FIRST_TABLE : tableKeys(generation);
     await this.#putOnce(keys.table, encodeGroupTable(table));
     return await this.read(generation);
   }
 
-  /** Whether the root may have tables of rings that are no more, as far as this node knows. */
+  /**
+   * Whether the root may have tables of former rings, as far as this node
+   * knows.
+   */
   mayHaveFormer(newest: number): boolean {
     return newest > this.#goneUpTo;
   }
 
   /**
-   * Has the tables go of all rings but that of `present`, up to the newest one that
-   * was begun. No resize may be under way, and all members must go by the ring as
-   * it is. Those that are marked as down may not, which does no harm; see
+   * Drops the tables of all rings except `present`, up to the newest one begun.
+   * No resize may be in progress, and all members must use the current ring.
+   * Those that are marked as down may not, which does no harm; see
    * `group_table.ts`.
    */
   async dropFormer(present: number, newest: number): Promise<void> {
@@ -133,7 +152,7 @@ export class RootTables {
     const known = this.#tables.get(present);
     if (known?.formed !== true) return;
     const former = known.keys.table === FIRST_TABLE.table ? [] : [FIRST_TABLE];
-    // What is older went in its time.
+    // Older ones were dropped in their time.
     const first = Math.max(1, newest - GENERATIONS_KEPT + 1);
     for (let generation = first; generation <= newest; generation++) {
       if (generation !== present) former.push(tableKeys(generation));
@@ -150,7 +169,7 @@ export class RootTables {
     this.#goneUpTo = newest;
   }
 
-  /** All members of a table have been made. */
+  /** All members of a table have been created. */
   async markFormed(generation: number): Promise<void> {
     const known = this.#tables.get(generation);
     if (known === undefined) return;
@@ -164,7 +183,7 @@ export class RootTables {
     this.#world.formed(generation);
   }
 
-  /** Writes a key of the root unless it is there. */
+  /** Writes a key of the root unless it exists. */
   async #putOnce(
     key: string,
     value: Parameters<RaKvClient["put"]>[2],

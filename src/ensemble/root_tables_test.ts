@@ -5,12 +5,14 @@ import { ROOT_GROUP } from "./ensemble_names.ts";
 import { isGoneTable } from "./group_table.ts";
 import { RootTables } from "./root_tables.ts";
 
-/** The ring of a node, as its tables go by it. */
+/** The ring of a node, as seen by its tables. */
 interface Ring {
   present: number;
 }
 
-/** Runs `test` with a root ensemble, whose tables any number of nodes may know. */
+/**
+ * Runs `test` with a root ensemble, whose tables any number of nodes may know.
+ */
 function withRoot(
   name: string,
   test: (raKv: RaKvClient, tablesOf: (ring: Ring) => RootTables) => Promise<
@@ -36,7 +38,7 @@ function withRoot(
   });
 }
 
-/** What stands under the keys of tables: `table`, `gone`, or nothing. */
+/** The values of the keys of tables: `table`, `gone`, or nothing. */
 async function standing(raKv: RaKvClient): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   for (
@@ -56,7 +58,7 @@ async function standing(raKv: RaKvClient): Promise<Record<string, string>> {
 const OWNERS = Array.from({ length: 8 }, (_, i) => "abc"[i % 3] as string);
 const MORE_OWNERS = [...OWNERS, ...OWNERS];
 
-/** Has a ring of another size begin and, unless it is given up, come. */
+/** Begins a ring of another size and, unless aborted, completes it. */
 async function resized(
   tables: RootTables,
   ring: Ring,
@@ -89,7 +91,8 @@ withRoot(
       "groups/3": "table",
       "formed/1": "true",
     });
-    // Another leader finds nothing to do, and everybody finds the present one.
+    // Another leader finds nothing to do, and every node finds the current
+    // table.
     const other = tablesOf(ring);
     await other.read(3);
     await other.dropFormer(3, 3);

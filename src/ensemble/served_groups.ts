@@ -1,11 +1,12 @@
 /**
- * Whether somebody may have been served by a group: it has taken over from others,
- * or has keys of its own.
+ * Whether a group may have served somebody: it has taken over from others, or
+ * has keys of its own.
  *
- * What a member has applied does not tell that while its log has more. After a
- * crash that may be all of it: how far it had applied is noted now and then only,
- * and a leader, who would tell it, there may never be again. So what its log says
- * counts, too, though not all of it need have been agreed to.
+ * The applied state of a member does not show that while there is more in its
+ * log. After a crash that may be all of it: the applied index is recorded only
+ * now and then, and there may never be a leader again to tell it. So the
+ * contents of its log count too, although not all of it need have been
+ * committed.
  *
  * @module
  */
@@ -21,16 +22,16 @@ import {
   type RaftEntry,
 } from "../raft/raft_entry.ts";
 
-/** Bytes of entries in memory while a log is read. */
+/** Most bytes of entries in memory while a log is read. */
 const READ_BYTES_MAX = 1024 * 1024;
 
-/** What a member needs for it to be told. */
+/** The parts of a member that this needs. */
 export type ServedMember = Pick<
   RaKvMember,
   "group" | "uid" | "appliedIndex" | "state" | "log"
 >;
 
-/** How far a group has come. */
+/** The progress of a group. */
 interface Service {
   succession: Succession;
   keyCount: number;
@@ -39,18 +40,21 @@ interface Service {
 /** What was found in the log of a member. */
 interface LogRead {
   readonly uid: number;
-  /** Index and term of the last entry: they say which entries are before it. */
+  /** Index and term of the last entry, which identify the entries before it. */
   readonly lastIndex: number;
   readonly lastTerm: number;
   readonly hasServed: boolean;
 }
 
-/** What the logs of a node's members say of that. */
+/** What the logs of a node's members show. */
 export class ServedGroups {
   /** By group. */
   readonly #read = new Map<string, LogRead>();
 
-  /** Whether the group of `member` may have served; undefined if that has to be read first. */
+  /**
+   * Whether the group of `member` may have served; undefined if its log has to
+   * be read first.
+   */
   hasServed(member: ServedMember): boolean | undefined {
     const { group, uid, appliedIndex, log: { lastIndex, lastTerm } } = member;
     if (hasBegun(serviceOf(member))) return true;
@@ -62,14 +66,18 @@ export class ServedGroups {
       : undefined;
   }
 
-  /** Reads what `member` has not applied. @throws {WhorlError} If the log cannot be read. */
+  /**
+   * Reads what `member` has not applied.
+   *
+   * @throws {WhorlError} If the log cannot be read.
+   */
   async read(member: ServedMember): Promise<void> {
     const { group, uid, appliedIndex, log } = member;
     const { lastIndex, lastTerm } = log;
     const service = serviceOf(member);
     for (let next = appliedIndex + 1; next <= lastIndex;) {
       const entries = await log.entries(next, lastIndex, READ_BYTES_MAX);
-      // Its end has been cut off meanwhile.
+      // The end of the log was truncated meanwhile.
       if (entries.length === 0) return;
       for (const entry of entries) follow(service, entry);
       next += entries.length;
@@ -78,7 +86,7 @@ export class ServedGroups {
     this.#read.set(group, { uid, lastIndex, lastTerm, hasServed });
   }
 
-  /** Forgets the logs of all groups but these. */
+  /** Forgets the logs of all groups except these. */
   keep(groups: ReadonlySet<string>): void {
     for (const group of this.#read.keys()) {
       if (!groups.has(group)) this.#read.delete(group);
@@ -95,7 +103,10 @@ function hasBegun({ succession, keyCount }: Service): boolean {
     (succession.sources.size > 0 || keyCount > 0);
 }
 
-/** Takes `service` on as the machine will, or further: what it would refuse for a condition is taken for done. */
+/**
+ * Applies an entry to `service` as the machine will, or further: what the
+ * machine would refuse because of a condition counts as done.
+ */
 function follow(service: Service, { term, body }: RaftEntry): void {
   if (body[0] !== EntryKind.command) return;
   const from = new ByteReader(body, ENTRY_HEADER_BYTES);

@@ -1,6 +1,6 @@
 /**
- * Groups that have not got on for long: what fails now and then is nobody's
- * business, but what keeps failing is that of whoever runs the cluster.
+ * Groups that have made no progress for long: an occasional failure is normal,
+ * but an operator should know of one that persists.
  *
  * @module
  */
@@ -11,21 +11,21 @@ export const STUCK_AFTER_MS = 30_000;
 /** An attempt of the leader of a group. */
 export interface FailedAttempt {
   readonly group: string;
-  /** The term it leads in: each leader fails for itself. */
+  /** The term it leads in: each leader fails on its own. */
   readonly term: number;
   readonly begunMs: number;
   readonly endedMs: number;
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export class StuckGroups {
-  /** Since when all has failed, and whether that was told. */
+  /** Since when everything has failed, and whether that was reported. */
   readonly #failing = new Map<
     string,
     { readonly term: number; readonly sinceMs: number; readonly told: boolean }
   >();
 
-  /** @returns Whether to tell it, which is so once until an attempt succeeds. */
+  /** @returns Whether to report it: once until an attempt succeeds. */
   failed({ group, term, begunMs, endedMs }: FailedAttempt): boolean {
     const before = this.#failing.get(group);
     const { sinceMs, told } = before?.term === term
@@ -36,14 +36,14 @@ export class StuckGroups {
     return isStuck && !told;
   }
 
-  /** @returns Whether it was told to be stuck. */
+  /** @returns Whether it was reported as stuck. */
   succeeded(group: string): boolean {
     const wasTold = this.#failing.get(group)?.told === true;
     this.#failing.delete(group);
     return wasTold;
   }
 
-  /** Forgets groups that are no more. */
+  /** Forgets groups that no longer exist. */
   keep(isThere: (group: string) => boolean): void {
     for (const group of this.#failing.keys()) {
       if (!isThere(group)) this.#failing.delete(group);

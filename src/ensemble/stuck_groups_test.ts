@@ -6,7 +6,7 @@ function attempt(group: string, endedMs: number, term = 1) {
   return { group, term, begunMs: endedMs - 1_000, endedMs };
 }
 
-Deno.test("StuckGroups tells once that a group keeps failing, and anew after a success", () => {
+Deno.test("StuckGroups reports once that a group keeps failing, and again after a success", () => {
   const groups = new StuckGroups();
   const failed = (at: number) => groups.failed(attempt("a", 1_000 + at));
   assertEquals(failed(0), false);
@@ -19,7 +19,7 @@ Deno.test("StuckGroups tells once that a group keeps failing, and anew after a s
   assertEquals(failed(4 * STUCK_AFTER_MS), true);
 });
 
-Deno.test("StuckGroups counts for each group and each leader, and forgets those that are no more", () => {
+Deno.test("StuckGroups counts each group and leader separately, and forgets former groups", () => {
   const groups = new StuckGroups();
   const late = 10 * STUCK_AFTER_MS;
   for (const group of ["a", "b", "c"]) groups.failed(attempt(group, 1_000));

@@ -1,6 +1,6 @@
 /**
- * The connections over which transfers leave: one to each node, opened for the
- * first transfer and closed a while after the last.
+ * The connections that carry outbound transfers: one to each node, opened for
+ * the first transfer and closed some time after the last.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import type { TimerHandle } from "../../supervisors/runtime.ts";
 import type { WhorlError } from "../base/errors.ts";
 import type { BulkConnection, HandoffWorld } from "./handoff_world.ts";
 
-/** How long a connection without a use is kept, in milliseconds. */
+/** How long an unused connection is kept, in milliseconds. */
 export const BULK_IDLE_MS = 5_000;
 
 interface Kept {
   readonly opening: Promise<BulkConnection>;
   connection: BulkConnection | undefined;
-  /** Transfers that use it. */
+  /** Number of transfers that use it. */
   uses: number;
-  /** Since when it has had no use. */
+  /** Since when it has been unused. */
   idleMs: number;
 }
 
-/** Connections by node; see the module's text. */
+/** Connections by node; see the module comment. */
 export class BulkConnections {
   readonly #world: Pick<HandoffWorld, "runtime" | "connect">;
   readonly #kept = new Map<string, Kept>();
@@ -31,7 +31,11 @@ export class BulkConnections {
     this.#world = world;
   }
 
-  /** The connection to `node`; close what is returned when it is of no more use. @throws {WhorlError} As `HandoffWorld.connect`. */
+  /**
+   * Returns the connection to `node`; the caller closes it when done.
+   *
+   * @throws {WhorlError} As `HandoffWorld.connect`.
+   */
   async to(node: string): Promise<BulkConnection> {
     const { runtime } = this.#world;
     let kept = this.#kept.get(node);
@@ -69,7 +73,7 @@ export class BulkConnections {
     });
   }
 
-  /** Looks from time to time for connections that nobody uses. */
+  /** Checks for unused connections from time to time. */
   #watch(): void {
     if (this.#closed) return;
     this.#timer ??= this.#world.runtime.setTimer(BULK_IDLE_MS, () => {
@@ -93,7 +97,7 @@ export class BulkConnections {
   }
 }
 
-/** A connection as one transfer has it, which others may use as well. */
+/** A connection as used by one transfer, possibly shared with others. */
 class UsedConnection implements BulkConnection {
   readonly #connection: BulkConnection;
   readonly #unused: () => void;

@@ -42,7 +42,7 @@ class Bench {
   });
 }
 
-Deno.test("BulkConnections opens one connection to each node for all that need one at a time", async () => {
+Deno.test("BulkConnections opens one connection to each node for concurrent transfers", async () => {
   const bench = new Bench();
   const [one, two, other] = await Promise.all(
     ["b", "b", "c"].map((node) => bench.connections.to(node)),
@@ -56,13 +56,13 @@ Deno.test("BulkConnections opens one connection to each node for all that need o
   assertEquals(bench.runtime.pendingTimers, 0);
 });
 
-Deno.test("BulkConnections closes a connection BULK_IDLE_MS after its last use, and not before", async () => {
+Deno.test("BulkConnections closes a connection BULK_IDLE_MS after its last use, not before", async () => {
   const bench = new Bench();
   const { runtime, opened } = bench;
   const one = await bench.connections.to("b");
   const two = await bench.connections.to("b");
   one.close();
-  // Twice is no more than once.
+  // A second close has no effect.
   one.close();
   await runtime.advance(3 * BULK_IDLE_MS);
   assertEquals(opened[0]!.closes, 0);
@@ -77,7 +77,7 @@ Deno.test("BulkConnections closes a connection BULK_IDLE_MS after its last use, 
   assertEquals(opened.length, 2);
 });
 
-Deno.test("BulkConnections opens another one when one has broken", async () => {
+Deno.test("BulkConnections replaces a broken connection", async () => {
   const bench = new Bench();
   const one = await bench.connections.to("b");
   bench.opened[0]!.close();
@@ -86,7 +86,7 @@ Deno.test("BulkConnections opens another one when one has broken", async () => {
   assertEquals([bench.opened.length, two.closed], [2, undefined]);
 });
 
-Deno.test("BulkConnections fails everybody with why a node cannot be reached, and tries again", async () => {
+Deno.test("BulkConnections passes the error of a failed connect to all who wait, and retries", async () => {
   const bench = new Bench();
   bench.gate = Promise.reject(new WhorlError("not_reachable", "no route"));
   const asked = [bench.connections.to("b"), bench.connections.to("b")];

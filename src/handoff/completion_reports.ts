@@ -1,16 +1,23 @@
 /**
- * Tells the ring which partitions have gone. A ring that changes is written to
- * disk, sent round and looked at by every part of every node, so that those which
- * end together while others are on their way are told together.
+ * Reports to the ring which partitions have been handed over. A changed ring is
+ * written to disk, gossiped and processed by every part of every node, so
+ * partitions that finish together while others are still moving are reported
+ * together.
  *
  * @module
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 
-/** How long it may wait that a partition has gone, in milliseconds: until the ring says so, commands for it come by way of its former owner. */
+/**
+ * How long a report may be delayed, in milliseconds: until the ring is updated,
+ * commands for the partition go through its former owner.
+ */
 export const REPORT_MS = 150;
 
-/** The reports of one node that have not been made. Partitions have the numbers of their vnodes here. */
+/**
+ * The pending reports of one node. Partitions have the numbers of their vnodes
+ * here.
+ */
 export class CompletionReports {
   readonly #runtime: Runtime;
   readonly #tell: (partitions: readonly number[], module: string) => void;
@@ -19,7 +26,9 @@ export class CompletionReports {
   #timer: TimerHandle | undefined;
   #closed = false;
 
-  /** @param tell Tells the ring, which may have decided otherwise meanwhile. */
+  /**
+   * @param tell Updates the ring, which may have decided otherwise meanwhile.
+   */
   constructor(
     runtime: Runtime,
     tell: (partitions: readonly number[], module: string) => void,
@@ -40,7 +49,7 @@ export class CompletionReports {
     });
   }
 
-  /** Makes all of them now. */
+  /** Makes all pending reports now. */
   flush(): void {
     if (this.#timer !== undefined) this.#runtime.clearTimer(this.#timer);
     this.#timer = undefined;
@@ -52,7 +61,10 @@ export class CompletionReports {
     }
   }
 
-  /** Makes all of them now, and what is added from here on at once: else data that has gone would be sent once more. */
+  /**
+   * Makes all pending reports now, and later ones at once: otherwise the data
+   * would be sent once more.
+   */
   close(): void {
     this.#closed = true;
     this.flush();

@@ -12,7 +12,7 @@ function bench() {
   return { runtime, told, reports };
 }
 
-Deno.test("CompletionReports tells of those together that go within REPORT_MS, each once", async () => {
+Deno.test("CompletionReports reports partitions handed over within REPORT_MS together, each once", async () => {
   const { runtime, told, reports } = bench();
   reports.add(3, "kv");
   await runtime.advance(REPORT_MS - 1);
@@ -29,7 +29,7 @@ Deno.test("CompletionReports tells of those together that go within REPORT_MS, e
   assertEquals(told, ["kv 9"]);
 });
 
-Deno.test("CompletionReports.close() tells at once, then and from then on, and leaves no timer", () => {
+Deno.test("CompletionReports.close() reports at once, also what is added later, and leaves no timer", () => {
   const { runtime, told, reports } = bench();
   reports.add(3, "kv");
   reports.close();
@@ -39,7 +39,7 @@ Deno.test("CompletionReports.close() tells at once, then and from then on, and l
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("CompletionReports.flush() tells at once and leaves no timer", async () => {
+Deno.test("CompletionReports.flush() reports at once and leaves no timer", async () => {
   const { runtime, told, reports } = bench();
   reports.add(3, "kv");
   reports.flush();

@@ -3,22 +3,30 @@ import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { WhorlError } from "../base/errors.ts";
 import { silentLog } from "../environment/log.ts";
 import { freshRing } from "../ring/ring_change.ts";
+import type { Ring } from "../ring/ring.ts";
 import { HandoffProcess } from "./handoff_process.ts";
 import { OFFER_WAIT_MS } from "./inbound_process.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
-import { offerData } from "./inbound_offer.ts";
+import { type InboundOffer, offerData } from "./inbound_offer.ts";
 
 const SELF = "a@host";
 const SOURCE = "b@host";
+/** The partition that comes back. */
+const RETURNING = 5;
 
-/** The handoffs of a node that owns everything and takes one transfer at a time. */
+/**
+ * The handoffs of a node that owns everything and allows one transfer at a
+ * time.
+ */
 class Setting implements Disposable {
   readonly runtime = new ManualRuntime();
   readonly process: HandoffProcess;
   readonly connection = { closed: undefined };
+  /** What was removed at once, and when that has ended. */
+  readonly cleared: { partition: number; done(): void }[] = [];
 
   constructor() {
-    const ring = freshRing({
+    const fresh = freshRing({
       clusterName: "default",
       size: 8,
       seed: "0123456789abcdef",
@@ -30,6 +38,21 @@ class Setting implements Disposable {
       } as never,
       wallMs: 0,
     });
+    const { ownership } = fresh;
+    const ring: Ring = {
+      ...fresh,
+      ownership: {
+        ...ownership,
+        owners: ownership.owners.with(RETURNING, SOURCE),
+        next: [{
+          partition: RETURNING,
+          owner: SOURCE,
+          nextOwner: SELF,
+          term: 1,
+          version: 5,
+        }],
+      },
+    };
     const unwanted = () =>
       Promise.reject(new WhorlError("not_reachable", "Nobody is there"));
     const world: HandoffWorld = {
@@ -45,7 +68,12 @@ class Setting implements Disposable {
       askVnode: unwanted,
       connect: unwanted,
       transferComplete: () => {},
-      drop: () => Promise.resolve(true),
+      drop: (_module, partition, atOnce) => {
+        assertEquals(atOnce, true);
+        return new Promise((resolve) =>
+          this.cleared.push({ partition, done: () => resolve(true) })
+        );
+      },
       takeBack: () => Promise.resolve(),
       call: unwanted,
     };
@@ -62,17 +90,32 @@ class Setting implements Disposable {
     );
   }
 
-  /** A hint for a partition wants to come; resolves to whether it may. */
+  /** Offers a hinted handoff; resolves to whether it may begin. */
   offer(transfer: number): Promise<boolean> {
-    const data = offerData({
+    return this.#offer({
       transfer,
       kind: "hinted",
-      module: "kv",
       sourcePartition: transfer,
       targetPartition: transfer,
       term: 0,
       version: 0,
     });
+  }
+
+  /** The partition that is to be this node's wants to come; resolves to whether it may. */
+  offerOwnership(transfer: number): Promise<boolean> {
+    return this.#offer({
+      transfer,
+      kind: "ownership",
+      sourcePartition: RETURNING,
+      targetPartition: RETURNING,
+      term: 1,
+      version: 5,
+    });
+  }
+
+  #offer(offer: Omit<InboundOffer, "module">): Promise<boolean> {
+    const data = offerData({ ...offer, module: "kv" });
     return this.process.inbound.begins(this.connection, SOURCE, data).then(
       () => true,
       (error) => {
@@ -96,7 +139,7 @@ class Setting implements Disposable {
   }
 }
 
-Deno.test("HandoffProcess lets a transfer begin as soon as the one it waited for has ended", async () => {
+Deno.test("HandoffProcess accepts a waiting transfer as soon as another one ends", async () => {
   using setting = new Setting();
   assertEquals(await setting.offer(1), true);
   const second = setting.offer(2);
@@ -113,7 +156,7 @@ Deno.test("HandoffProcess refuses a transfer that has waited long enough", async
   assertEquals(await second, false);
 });
 
-Deno.test("HandoffProcess keeps no room for a transfer whose source has given it up while it waited", async () => {
+Deno.test("HandoffProcess keeps no slot for a transfer that was withdrawn while it waited", async () => {
   using setting = new Setting();
   assertEquals(await setting.offer(1), true);
   const second = setting.offer(2);
@@ -123,4 +166,25 @@ Deno.test("HandoffProcess keeps no room for a transfer whose source has given it
   assertEquals(await second, false);
   assertEquals(setting.arriving, 0);
   assertEquals(await setting.offer(3), true);
+});
+
+Deno.test("HandoffProcess has what is left of a partition removed before that comes back", async () => {
+  using setting = new Setting();
+  const offered = setting.offerOwnership(1);
+  await setting.runtime.settle();
+  assertEquals(setting.cleared.map(({ partition }) => partition), [RETURNING]);
+  assertEquals(setting.arriving, 0);
+  setting.cleared[0]!.done();
+  assertEquals(await offered, true);
+  assertEquals(setting.arriving, 1);
+});
+
+Deno.test("HandoffProcess lets nothing begin that was given up while the rest was removed", async () => {
+  using setting = new Setting();
+  const offered = setting.offerOwnership(1);
+  await setting.runtime.settle();
+  setting.end(1);
+  setting.cleared[0]!.done();
+  assertEquals(await offered, false);
+  assertEquals(setting.arriving, 0);
 });

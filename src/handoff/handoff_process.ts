@@ -1,13 +1,13 @@
 /**
- * The handoffs of a node: it sees what has to move, begins what may, keeps count
- * of what comes, and tells the ring what has gone.
+ * The handoffs of a node: finds what has to move, starts what may, tracks what
+ * arrives, and reports to the ring what has been handed over.
  *
  *     ring, services, vnodes ─► plan ─► manager ─► senders ─► bulk connections
  *                                                     └─► completed ─► the ring
  *     bulk connections ─► inbound transfers ─► vnodes
  *
- * It acts on what it is told; a look at everything from time to time is for what
- * was told to nobody.
+ * It acts on notifications; a periodic check of everything covers what nobody
+ * was notified of.
  *
  * @module
  */
@@ -72,26 +72,37 @@ import {
   type WantedTransfer,
 } from "./transfer_plan.ts";
 
-/** Most transfers that may run or follow at once: those of a resize that follow are beside the others, one for each vnode. */
+/**
+ * Most transfers that may run or follow at once: those that follow a resize,
+ * one per vnode, do not count towards the concurrency.
+ */
 export const SENDERS_MAX = 65_536;
-/** Time between looks at everything, in milliseconds; only what was told to nobody needs it. Source: riak_core's `vnode_management_timer`. */
+/**
+ * Interval between checks of everything, in milliseconds; needed only for what
+ * was missed. Source: riak_core's `vnode_management_timer`.
+ */
 export const RECHECK_MS = 10_000;
-/** Time a vnode has to vouch for its data, in milliseconds: longer than writes are held for it. */
+/**
+ * Timeout for a vnode to vouch for its data, in milliseconds: longer than
+ * writes are held for it.
+ */
 const VOUCH_MS = 30_000;
-/** How long until one that could not is asked again, in milliseconds. */
+/**
+ * How long until a vnode that could not vouch is asked again, in milliseconds.
+ */
 const VOUCH_AGAIN_MS = 100;
-/** Time a vnode has to give up a transfer, in milliseconds. */
+/** Timeout for a vnode to forget a transfer, in milliseconds. */
 const FORGET_MS = 30_000;
 /**
- * How long what is left of a ring of another size stays where it is, in
- * milliseconds: so long a request may take that began by that ring. Source:
+ * How long data left from a ring of another size is kept, in milliseconds: as
+ * long as a request that began with that ring may take. Source:
  * `TIMEOUT_MS_DEFAULT`.
  */
 export const FORMER_LINGER_MS = 5_000;
 
-/** What is known of a transfer besides what the manager knows. */
+/** What is known of a transfer beyond what the manager knows. */
 interface Outbound {
-  /** Number it bears at both ends. */
+  /** Its number, the same at both ends. */
   number: number;
   sender: SenderProcess | undefined;
   state: TransferState;
@@ -103,19 +114,19 @@ interface Outbound {
   readonly byteRate: RateMeter;
 }
 
-/** What a handoff process tells. */
+/** What a handoff process notifies its node of. */
 export interface HandoffEvents extends RepairEvents {
-  /** A transfer from here has ended. */
+  /** An outbound transfer has ended. */
   onTransfer(transfer: WantedTransfer, outcome: SenderOutcome): void;
-  /** Something that may let a leaving node exit has changed. */
+  /** Something changed that may allow a leaving node to exit. */
   onHeldChanged(): void;
 }
 
-/** The handoffs of one node; see the module's text. */
+/** The handoffs of one node; see the module comment. */
 export class HandoffProcess implements HandoffControl {
-  /** What comes to this node. */
+  /** Inbound transfers. */
   readonly inbound: InboundProcess;
-  /** What is rebuilt here, and what others rebuild. */
+  /** Repairs here, and shares of repairs elsewhere. */
   readonly repairing: RepairProcess;
   /** Its senders, temporary children. */
   readonly senders: DynamicSupervisor<[SenderProcess], SenderProcess>;
@@ -125,20 +136,28 @@ export class HandoffProcess implements HandoffControl {
   readonly #gate = new SwitchGate();
   readonly #manager: ManagerState;
   readonly #outbound = new Map<string, Outbound>();
-  /** The first vnode of the ring as it is, and since when. */
+  /** The first vnode of the current ring, and since when. */
   #ringFirst: number | undefined;
   #ringSinceMs = 0;
-  /** What is on this node, by name; `undefined` until it has been looked at. */
+  /**
+   * What is on this node, by name; `undefined` until it has been determined.
+   */
   #held: Map<string, HeldPartition> | undefined;
-  /** Of that, what was asked for more while its transfer came to its end. */
+  /**
+   * Partitions among these that were used again while their transfer was
+   * ending.
+   */
   readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
-  /** Partitions that have gone, of which the ring has not been told. */
+  /** Partitions handed over that the ring does not know of yet. */
   readonly #reports: CompletionReports;
   readonly #settling = new Set<string>();
-  /** Vnodes that are asked to vouch that all they acknowledged is in the resized ring. */
+  /**
+   * Vnodes being asked to vouch that everything they acknowledged is in the
+   * resized ring.
+   */
   readonly #vouching = new Set<string>();
-  /** Partitions whose rest is being removed: one at a time. */
+  /** Partitions whose leftovers are being removed: one at a time. */
   #drops = 0;
   #completed = 0;
   #failed = 0;
@@ -189,7 +208,10 @@ export class HandoffProcess implements HandoffControl {
     this.#recheckLater();
   }
 
-  /** Ends everything; nothing is sent or taken any more. A sender that is at its end already is reported. */
+  /**
+   * Ends everything; nothing is sent or accepted any more. A sender that has
+   * already completed is reported.
+   */
   close(): void {
     this.#closed = true;
     this.#reports.close();
@@ -202,20 +224,20 @@ export class HandoffProcess implements HandoffControl {
     this.inbound.close();
   }
 
-  // What it is told.
+  // Notifications.
 
-  /** The ring, or who serves what, has changed. */
+  /** The ring, or which nodes serve what, has changed. */
   changed(): void {
     this.#refresh();
   }
 
-  /** A master runs that did not: what it holds is not known. */
+  /** A master has started: what it holds is unknown. */
   masterStarted(): void {
     this.#lookAgain = true;
     this.#refresh();
   }
 
-  /** A vnode runs that did not. */
+  /** A vnode has started. */
   vnodeStarted(module: string, partition: number): void {
     const held = { module, partition };
     const name = heldName(held);
@@ -224,7 +246,10 @@ export class HandoffProcess implements HandoffControl {
     this.#refresh();
   }
 
-  /** A vnode whose data is elsewhere runs on, as it was asked for more meanwhile. */
+  /**
+   * A vnode whose data has been handed over keeps running, since it was used
+   * meanwhile.
+   */
   vnodeKept(module: string, partition: number): void {
     const held = { module, partition };
     const name = heldName(held);
@@ -233,7 +258,7 @@ export class HandoffProcess implements HandoffControl {
     this.#refresh();
   }
 
-  /** A vnode has ended for good, and with it its data. */
+  /** A vnode has ended for good, along with its data. */
   vnodeEnded(module: string, partition: number): void {
     if (this.#held?.delete(heldName({ module, partition }))) {
       this.#events.onHeldChanged();
@@ -241,7 +266,10 @@ export class HandoffProcess implements HandoffControl {
     this.#refresh();
   }
 
-  /** Whether nothing is on this node that others must have; a node that leaves may then go. */
+  /**
+   * Whether this node holds nothing that others need; a leaving node may then
+   * exit.
+   */
   get holdsNothing(): boolean {
     return this.#held?.size === 0;
   }
@@ -254,7 +282,10 @@ export class HandoffProcess implements HandoffControl {
     });
   }
 
-  /** Sees what has to be done, once more if it is told of a change meanwhile. */
+  /**
+   * Determines what has to be done, and once more if a change is notified
+   * meanwhile.
+   */
   #refresh(): void {
     if (this.#closed) return;
     this.#again = true;
@@ -314,7 +345,10 @@ export class HandoffProcess implements HandoffControl {
     });
   }
 
-  /** Why what is left of a ring of another size has to stay for now; `null` if it may go. */
+  /**
+   * Why data left from a ring of another size has to stay for now; `null` if it
+   * may go.
+   */
   #formerStays(ring: Ring): string | null {
     const nowMs = this.#world.runtime.now();
     const first = firstVnode(ring);
@@ -329,13 +363,16 @@ export class HandoffProcess implements HandoffControl {
       this.#refreshLater(leftMs);
       return "requests that began before the ring changed may be under way";
     }
-    // Who goes by the former ring must find there what was acknowledged.
+    // Nodes that use the former ring must find there what was acknowledged.
     return ringReady(ring)
       ? null
       : "not all members are known to go by the ring of the new size";
   }
 
-  /** Tells the ring which partitions of this node have done what the phase of its resize is for. */
+  /**
+   * Reports to the ring which partitions of this node have completed the
+   * current phase of its resize.
+   */
   #reportResize(): void {
     const world = this.#world;
     const ring = world.ring();
@@ -381,7 +418,7 @@ export class HandoffProcess implements HandoffControl {
       (into) => writeHandoffVouch(into, number),
       VOUCH_MS,
     ).then(() => {
-      // What it vouched for was another time.
+      // It vouched for an earlier step.
       const now = world.ring()?.ownership.generations.resize?.since;
       if (now?.term === step.term && now.version === step.version) {
         world.transferComplete([step.partition], module);
@@ -395,7 +432,7 @@ export class HandoffProcess implements HandoffControl {
     }).finally(() => this.#vouching.delete(asked));
   }
 
-  /** Brings a partition that has been handed over in line with the ring. */
+  /** Brings a partition that was handed over in line with the ring. */
   #settle({ module, partition, action }: SettledPartition): void {
     const name = heldName({ module, partition });
     if (action === "report") {
@@ -403,7 +440,7 @@ export class HandoffProcess implements HandoffControl {
       return;
     }
     if (this.#settling.has(name)) return;
-    // Removing can wait, and what is moving should not wait for it.
+    // Removing can wait, and transfers should not wait for it.
     if (action === "drop" && (this.#drops > 0 || isSending(this.#manager))) {
       return;
     }
@@ -426,19 +463,22 @@ export class HandoffProcess implements HandoffControl {
     ).finally(() => {
       this.#settling.delete(name);
       if (action === "drop") this.#drops--;
-      // One that failed is tried again with the next look.
+      // A failed one is retried at the next check.
       if (action !== "discard" && !this.#handedOver.has(name)) this.#refresh();
     });
   }
 
-  /** Warns of what will be tried again. A node that stops closes its stores, and need not say what that prevents. */
+  /**
+   * Warns about something that will be retried. A node that stops closes its
+   * stores, so what that prevents needs no warning.
+   */
   #warn(message: string, data: LogData): void {
     const { log } = this.#world;
     if (this.#closed) log.debug(message, data);
     else log.warn(message, data);
   }
 
-  /** Removes what has come for a resize that was given up. */
+  /** Removes what has arrived for a resize that was abandoned. */
   async #discard(module: string, vnode: number): Promise<void> {
     await this.#world.discard?.(module, vnode);
     if (this.#held?.delete(heldName({ module, partition: vnode }))) {
@@ -456,7 +496,7 @@ export class HandoffProcess implements HandoffControl {
       this.#world.runtime.now(),
     );
     for (const effect of effects) this.#perform(effect);
-    // Nothing else is on its way that would end soon.
+    // Nothing else is running that would end soon.
     if (!isSending(this.#manager)) this.#reports.flush();
     this.inbound.wake();
   }
@@ -497,7 +537,9 @@ export class HandoffProcess implements HandoffControl {
     }
   }
 
-  /** A source keeps a transfer that may be resumed, which this one will not be. */
+  /**
+   * A source keeps a transfer that may be resumed, which this one will not be.
+   */
   #forget(
     name: string,
     { module, sourcePartition }: WantedTransfer,
@@ -527,7 +569,7 @@ export class HandoffProcess implements HandoffControl {
   #begin(name: string, transfer: WantedTransfer): void {
     const world = this.#world;
     if (this.senders.full) {
-      // They are being stopped, and this process is next.
+      // The senders are being stopped, and this process is next.
       this.#step({
         type: "failed",
         name,

@@ -44,16 +44,16 @@ class Bench {
   dropped = true;
   /** What it did, in order. */
   readonly done: string[] = [];
-  /** Requests to vnodes that are not answered. */
+  /** Whether requests to vnodes stay unanswered. */
   mute = false;
   /** Partitions whose vnodes do not answer. */
   readonly silent = new Set<number>();
   connecting = (): Promise<never> =>
     Promise.reject(new WhorlError("not_reachable", "no way"));
   readonly told: string[] = [];
-  /** What it has warned of. */
+  /** Its warnings. */
   readonly warnings: string[] = [];
-  /** Why partitions cannot be dropped. */
+  /** Error of dropping a partition. */
   storeFails: WhorlError | undefined;
   #number = 0;
   readonly process: HandoffProcess;
@@ -81,7 +81,7 @@ class Bench {
         if (this.storeFails !== undefined) {
           return Promise.reject(this.storeFails);
         }
-        // Its master tells of the end before it answers.
+        // Its master reports the end before it answers.
         if (this.dropped) this.process.vnodeEnded("kv", partition);
         return Promise.resolve(this.dropped);
       },
@@ -178,7 +178,7 @@ class Bench {
     this.held = partitions.map((partition) => ({ module: "kv", partition }));
   }
 
-  /** Has it look, and do all that takes no time. */
+  /** Makes it check everything, and completes all that takes no time. */
   async look(): Promise<string[]> {
     this.process.changed();
     await this.runtime.settle();
@@ -251,7 +251,7 @@ Deno.test("HandoffProcess hands a partition over, reports it until the ring know
   bench.close();
 });
 
-Deno.test("HandoffProcess reports together what goes while something else is on its way, and does not forget it when it is closed", async () => {
+Deno.test("HandoffProcess batches reports while other transfers run, and makes them when it is closed", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b", 4: "b", 5: "b" });
   bench.hold(3, 4, 5);
@@ -264,13 +264,13 @@ Deno.test("HandoffProcess reports together what goes while something else is on 
   assertEquals(bench.done, []);
   await bench.runtime.advance(1);
   assertEquals(bench.done.splice(0), ["report 3 4"]);
-  // The ring does not know it yet, and it is said again.
+  // The ring does not know it yet, so it is reported again.
   assertEquals(await bench.look(), []);
   bench.close();
   assertEquals(bench.done, ["report 3 4"]);
 });
 
-Deno.test("HandoffProcess does not report what went where the ring does not want it any more", async () => {
+Deno.test("HandoffProcess does not report a transfer that the ring has since decided otherwise", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b", 4: "b", 5: "b" });
   bench.hold(3, 4, 5);
@@ -283,7 +283,7 @@ Deno.test("HandoffProcess does not report what went where the ring does not want
   bench.close();
 });
 
-Deno.test("HandoffProcess hands off after all what could not be dropped", async () => {
+Deno.test("HandoffProcess hands off data that could not be dropped", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
   bench.hold(3);
@@ -295,7 +295,7 @@ Deno.test("HandoffProcess hands off after all what could not be dropped", async 
   bench.close();
 });
 
-Deno.test("HandoffProcess warns of what could not be dropped, unless its node stops", async () => {
+Deno.test("HandoffProcess warns if data could not be dropped, unless its node stops", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
   bench.hold(3);
@@ -312,7 +312,7 @@ Deno.test("HandoffProcess warns of what could not be dropped, unless its node st
   assertEquals(bench.warnings, warned);
 });
 
-Deno.test("HandoffProcess takes a partition back that the ring gives it after all, and hands it over by the next decision", async () => {
+Deno.test("HandoffProcess takes back a partition that the ring returns to it, and hands it over at the next decision", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
   bench.hold(3);
@@ -324,7 +324,7 @@ Deno.test("HandoffProcess takes a partition back that the ring gives it after al
   bench.close();
 });
 
-Deno.test("HandoffProcess does not forget a vnode that is asked for more while what it held goes home", async () => {
+Deno.test("HandoffProcess keeps a vnode that is used again during its hinted handoff", async () => {
   const bench = new Bench();
   bench.own({ 3: "b" });
   bench.hold(3);
@@ -332,7 +332,7 @@ Deno.test("HandoffProcess does not forget a vnode that is asked for more while w
     bench.onFinish = () => {};
     bench.process.vnodeKept("kv", 3);
   };
-  // A node that leaves goes at this word, and takes along what it still has.
+  // A leaving node exits on this notification, with what it still has.
   bench.onHeldChanged = () => {
     if (bench.process.holdsNothing) bench.told.push("holds nothing");
   };
@@ -341,7 +341,7 @@ Deno.test("HandoffProcess does not forget a vnode that is asked for more while w
   bench.close();
 });
 
-Deno.test("HandoffProcess retries a transfer that failed under the same number, and gives it up at its source when it is not wanted any more", async () => {
+Deno.test("HandoffProcess retries a failed transfer under the same number, and forgets it at its source once it is not wanted", async () => {
   const bench = new Bench();
   bench.empty = false;
   bench.own({ 3: "b" });
@@ -362,7 +362,7 @@ Deno.test("HandoffProcess retries a transfer that failed under the same number, 
   bench.close();
 });
 
-Deno.test("HandoffProcess stops a transfer that is not wanted any more while it runs", async () => {
+Deno.test("HandoffProcess stops a running transfer that is no longer wanted", async () => {
   const bench = new Bench();
   bench.mute = true;
   bench.own({ 3: "b" });
@@ -390,7 +390,7 @@ Deno.test("HandoffProcess waits for targets that are down, and says so", async (
   bench.close();
 });
 
-Deno.test("HandoffProcess hears of vnodes that start and end, and looks at everything from time to time", async () => {
+Deno.test("HandoffProcess reacts to vnodes that start and end, and checks everything periodically", async () => {
   const bench = new Bench();
   bench.own({ 3: "b", 4: "b" });
   await bench.look();
@@ -404,7 +404,7 @@ Deno.test("HandoffProcess hears of vnodes that start and end, and looks at every
   bench.close();
 });
 
-Deno.test("HandoffProcess looks at its masters again after one could not be asked", async () => {
+Deno.test("HandoffProcess asks its masters again after one did not answer", async () => {
   const bench = new Bench();
   bench.own({ 3: "b" });
   await bench.look();
@@ -417,7 +417,7 @@ Deno.test("HandoffProcess looks at its masters again after one could not be aske
   bench.close();
 });
 
-Deno.test("HandoffProcess lets transfers begin that it may take, as many as may run, over their connections", async () => {
+Deno.test("HandoffProcess accepts valid inbound transfers up to the concurrency, each over its own connection", async () => {
   const bench = new Bench(2);
   await assertRefused(
     () => bench.offer({ module: "notes" }),
@@ -458,7 +458,7 @@ Deno.test("HandoffProcess lets transfers begin that it may take, as many as may 
   bench.close();
 });
 
-Deno.test("HandoffProcess lets a transfer that waits begin in the room of one that was refused, so that two nodes do not refuse each other for ever", async () => {
+Deno.test("HandoffProcess gives the slot of a refused transfer to a waiting inbound one, so that two nodes do not refuse each other forever", async () => {
   const bench = new Bench(1);
   const answer = Promise.withResolvers<never>();
   bench.connecting = () => answer.promise;
@@ -490,7 +490,7 @@ Deno.test("HandoffProcess lets a transfer that waits begin in the room of one th
   bench.close();
 });
 
-Deno.test("HandoffProcess breaks inbound transfers off when they are disabled or fewer may run", async () => {
+Deno.test("HandoffProcess breaks off inbound transfers when they are disabled or the concurrency is lowered", async () => {
   const bench = new Bench(2);
   await bench.offer();
   await bench.offer({ transfer: 2, targetPartition: 4 });
@@ -518,7 +518,7 @@ Deno.test("HandoffProcess breaks inbound transfers off when they are disabled or
   bench.close();
 });
 
-Deno.test("HandoffProcess repairs a partition by asking its neighbours, again and again, until all have sent", async () => {
+Deno.test("HandoffProcess repairs a partition by asking its neighbours until all have sent their shares", async () => {
   const bench = new Bench();
   bench.own({ 1: "b", 2: "b", 4: "b", 5: "c" });
   const [status] = await bench.process.repair(3, "kv");
@@ -531,7 +531,7 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
     'call b handoff_repair ["kv",2,3,[1,2]]',
     'call b handoff_repair ["kv",4,3,[2,3]]',
   ]);
-  // One that is down is asked when it is up.
+  // A node that is down is asked once it is up.
   bench.up = ["a", "b", "c"];
   assertEquals(await bench.look(), ['call c handoff_repair ["kv",5,3,[3]]']);
   await bench.runtime.advance(REPAIR_ASK_MS);
@@ -544,18 +544,18 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
       sourcePartition: source,
     });
     bench.process.inbound.completed(bench, i + 1, "b", 7);
-    // What is not known any more counts for nothing.
+    // Unknown transfers do not count.
     bench.process.inbound.completed(bench, i + 1, "b", 7);
   }
   assertEquals(bench.told, ["repaired kv/3"]);
   assertEquals(bench.process.repairs()[0]?.items, 28);
-  // Another repair of the same asks all of them at once.
+  // Another repair of the same partition asks all of them at once.
   await bench.process.repair(3, "kv");
   assertEquals((await bench.look()).length, 4);
   bench.close();
 });
 
-Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up only what was begun in another one", async () => {
+Deno.test("HandoffProcess repairs in a resized ring, and abandons only repairs of the previous one", async () => {
   const bench = new Bench();
   bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
   const resizedTo = (current: number): void => {
@@ -569,7 +569,8 @@ Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up 
     bench.ring = { ...bench.ring, ownership: { ...ownership, generations } };
   };
   resizedTo(2);
-  // A node that finds its store gone begins before it has looked at anything.
+  // A node that finds its store gone starts a repair before it has checked
+  // anything.
   await bench.process.repair(3, "kv");
   assertEquals((await bench.look()).length, 4);
   const repair = () => {
@@ -580,7 +581,8 @@ Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up 
   resizedTo(3);
   await bench.look();
   assertEquals(repair(), ["failed", "the ring has another size now"]);
-  // One that is asked for before the node has looked at the resized ring is of that.
+  // A repair requested before the node has seen the resized ring is for that
+  // ring.
   for (const size of ["with none", "with another under way"]) {
     resizedTo(size === "with none" ? 4 : 5);
     await bench.process.repair(3, "kv");
@@ -590,13 +592,13 @@ Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up 
   bench.close();
 });
 
-Deno.test("HandoffProcess gives a repair up when a neighbour says that its module does not say what belongs to it", async () => {
+Deno.test("HandoffProcess abandons a repair when a neighbour's module cannot tell which keys belong to it", async () => {
   const bench = new Bench();
   bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
   await bench.process.repair(3, "kv");
   await bench.look();
   bench.process.repairing.shareRefused(["kv", 1, 3, "no keySpaceOf()"]);
-  // The others say so as well.
+  // The others refuse too.
   bench.process.repairing.shareRefused(["kv", 2, 3, "no keySpaceOf()"]);
   assertEquals(bench.told, ["unrepairable kv/3: no keySpaceOf()"]);
   assertEquals(bench.process.repairs()[0]?.state, "failed");
@@ -609,7 +611,7 @@ Deno.test("HandoffProcess gives a repair up when a neighbour says that its modul
   bench.close();
 });
 
-Deno.test("HandoffProcess repairs nothing that is not its own, or is moving", async () => {
+Deno.test("HandoffProcess refuses to repair a partition of another node, or one that is moving", async () => {
   const bench = new Bench();
   bench.own({ 3: "b" }, { 4: "b" });
   const cases: [number, string | null, string][] = [
@@ -627,7 +629,7 @@ Deno.test("HandoffProcess repairs nothing that is not its own, or is moving", as
     );
     assertEquals(error.code, code);
   }
-  // One whose partition goes away is given up.
+  // A repair ends when its partition moves away.
   await bench.process.repair(5, null);
   bench.own({ 5: "b" });
   await bench.look();
@@ -635,7 +637,7 @@ Deno.test("HandoffProcess repairs nothing that is not its own, or is moving", as
   bench.close();
 });
 
-Deno.test("HandoffProcess sends shares that others ask for, until nobody asks any more, and takes so many requests", async () => {
+Deno.test("HandoffProcess sends requested shares until nobody asks, and bounds the requests", async () => {
   const bench = new Bench();
   bench.up = ["a"];
   bench.own({ 3: "b" });
@@ -664,7 +666,7 @@ Deno.test("HandoffProcess sends shares that others ask for, until nobody asks an
   bench.close();
 });
 
-Deno.test("HandoffProcess begins nothing while its senders are being stopped", async () => {
+Deno.test("HandoffProcess starts nothing while its senders are being stopped", async () => {
   const bench = new Bench(1);
   bench.mute = true;
   bench.own({ 3: "b", 4: "b" });
@@ -678,7 +680,7 @@ Deno.test("HandoffProcess begins nothing while its senders are being stopped", a
   bench.close();
 });
 
-Deno.test("HandoffProcess reports what a sender completes after it was closed, and leaves no timer behind", async () => {
+Deno.test("HandoffProcess reports a transfer that completes after close(), and leaves no timer behind", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
   bench.hold(3);
@@ -687,7 +689,7 @@ Deno.test("HandoffProcess reports what a sender completes after it was closed, a
   assertEquals(bench.runtime.pendingTimers, 0);
 });
 
-Deno.test("HandoffProcess.close() leaves no timer behind and does nothing any more", async () => {
+Deno.test("HandoffProcess.close() leaves no timer behind, and nothing happens after it", async () => {
   const bench = new Bench();
   bench.empty = false;
   bench.own({ 3: "b" });

@@ -1,5 +1,5 @@
 /**
- * What the handoffs of a node need from it.
+ * What the handoffs of a node need from the node.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import type { Log } from "../environment/log.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { HeldPartition } from "./transfer.ts";
 
-/** A connection to a node that carries handoffs and nothing else. */
+/** A connection to a node, for handoffs only. */
 export interface BulkConnection {
   /** The node at the other end. */
   readonly node: string;
   /**
-   * Asks a vnode there; see `handoff_codec.ts`.
+   * Sends a request to a vnode there; see `handoff_codec.ts`.
    *
-   * @throws {WhorlError} What it answers, `connection_closed`, or `timeout`.
+   * @throws {WhorlError} Its error, `connection_closed`, or `timeout`.
    */
   ask(
     module: string,
@@ -29,11 +29,11 @@ export interface BulkConnection {
   call(method: string, args: unknown): Promise<unknown>;
   /** Why it has ended; undefined while it is up. */
   readonly closed: WhorlError | undefined;
-  /** Nobody uses it any more. */
+  /** Releases the connection. */
   close(): void;
 }
 
-/** What the handoffs of a node need from it; see the module's text. */
+/** What the handoffs of a node need from the node; see the module comment. */
 export interface HandoffWorld {
   readonly runtime: Runtime;
   readonly log: Log;
@@ -43,35 +43,57 @@ export interface HandoffWorld {
   readonly modules: readonly string[];
   /** Wall clock in milliseconds since 1970. */
   wallClock(): number;
-  /** A number from 1 to 2^53 - 1 that cannot be guessed. */
+  /** An unguessable number from 1 to 2^53 - 1. */
   secretNumber(): number;
-  /** The ring it goes by, or `undefined` while there is none. */
+  /** The ring it uses, or `undefined` while there is none. */
   ring(): Ring | undefined;
-  /** Nodes that serve a module now, this one included. */
+  /** Nodes that currently serve a module, including this one. */
   upNodes(module: string): readonly string[];
-  /** Whether the version that `node` runs takes transfers, and can be asked for its share of a repair. @default {always} */
+  /**
+   * Whether the version of `node` supports transfers and shares of repairs.
+   * @default {always}
+   */
   canHandOff?(node: string): boolean;
-  /** What its vnodes and stores hold. Masters that do not run are left out. */
+  /**
+   * What its vnodes and stores hold. Masters that are not running are left out.
+   */
   held(): Promise<readonly HeldPartition[]>;
-  /** Asks one of its own vnodes; see `handoff_codec.ts`. @throws {WhorlError} What it answers, or `timeout`. */
+  /**
+   * Sends a request to one of its own vnodes; see `handoff_codec.ts`.
+   *
+   * @throws {WhorlError} Its error, or `timeout`.
+   */
   askVnode(
     module: string,
     partition: number,
     write: (into: ByteWriter) => void,
     timeoutMs: number,
   ): Promise<Uint8Array>;
-  /** Opens a connection to `node`. @throws {WhorlError} `not_reachable` and what the handshake refuses with. */
+  /**
+   * Opens a connection to `node`.
+   *
+   * @throws {WhorlError} `not_reachable`, and errors of the handshake.
+   */
   connect(node: string): Promise<BulkConnection>;
   /** The data of `module` in these partitions is with their next owners. */
   transferComplete(partitions: readonly number[], module: string): void;
-  /** Removes what is left of a partition that another node owns now; false if it must be handed off after all. */
-  drop(module: string, partition: number): Promise<boolean>;
-  /** Removes what has come to a vnode for a resize that was given up. */
+  /**
+   * Removes what is left of a partition that another node owns now; false if it
+   * must be handed off after all.
+   *
+   * @param atOnce Whether it skips the queue of other removals and the pacing.
+   * @default {false}
+   */
+  drop(module: string, partition: number, atOnce?: boolean): Promise<boolean>;
+  /** Removes what a vnode has received for a resize that was abandoned. */
   discard?(module: string, vnode: number): Promise<void>;
-  /** Nothing is left here of the ring that this node comes from, as far as masters run. */
+  /**
+   * Nothing is left here of the ring that this node comes from, as far as
+   * masters are running.
+   */
   originHandedOn?(): void;
-  /** A partition that was given up is this node's after all. */
+  /** A partition that was handed over belongs to this node after all. */
   takeBack(module: string, partition: number): Promise<void>;
-  /** Calls a method of another node. @throws {WhorlError} What it answers. */
+  /** Calls a method of another node. @throws {WhorlError} Its error. */
   call(node: string, method: string, args: unknown): Promise<unknown>;
 }

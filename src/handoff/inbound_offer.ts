@@ -1,6 +1,5 @@
 /**
- * What a node is told of a transfer that is to come to it, and whether it lets it
- * begin.
+ * The offer of a transfer to its target, and whether the target accepts it.
  *
  * @module
  */
@@ -22,17 +21,17 @@ const KINDS: readonly TransferKind[] = [
   "resize",
 ];
 
-/** A transfer as its target is told of it. */
+/** A transfer as offered to its target. */
 export interface InboundOffer {
-  /** The number that its source has drawn for it. */
+  /** The number that its source has chosen for it. */
   readonly transfer: number;
   readonly kind: TransferKind;
   readonly module: string;
-  /** Number of the vnode it comes from, and of the one it goes to. */
+  /** Number of the source vnode. The next field is that of the target vnode. */
   readonly sourcePartition: number;
   /** See `sourcePartition`. */
   readonly targetPartition: number;
-  /** The ownership in which it was decided, or 0. */
+  /** The ownership version in which it was decided, or 0. */
   readonly term: number;
   /** See `term`. */
   readonly version: number;
@@ -53,7 +52,7 @@ export function offerData(offer: InboundOffer): unknown[] {
   ];
 }
 
-/** Reads an offer. @throws {WhorlError} `protocol_error` */
+/** Decodes an offer. @throws {WhorlError} `protocol_error` */
 export function expectOffer(value: unknown): InboundOffer {
   const fields = expectList(value, "an offer of a handoff", 7, 7);
   return {
@@ -67,7 +66,10 @@ export function expectOffer(value: unknown): InboundOffer {
   };
 }
 
-/** What speaks against a transfer from `source`, as this node sees the ring; `null` if nothing does. */
+/**
+ * Why this node refuses a transfer from `source`, given its ring; `null` if it
+ * does not.
+ */
 export function refuseOffer(
   ring: Ring,
   self: string,

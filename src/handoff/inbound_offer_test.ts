@@ -20,7 +20,9 @@ const offer: InboundOffer = {
   version: 5,
 };
 
-/** A ring of 8 in which all is `owner`'s, and partition 3 is to be `next`'s. */
+/**
+ * A ring of 8 with all partitions owned by `owner`, of which 3 moves to `next`.
+ */
 function ringOf(owner: string, next?: string): Ring {
   const ring = freshRing({
     clusterName: "test",
@@ -77,7 +79,7 @@ Deno.test("expectOffer() refuses anything else with protocol_error", () => {
   }));
 });
 
-Deno.test("refuseOffer() lets a partition begin that is promised by the same decision", () => {
+Deno.test("refuseOffer() accepts a partition that the same decision promises", () => {
   assertEquals(refusal(ringOf("a", "b"), {}), null);
   const why = "the ring here does not say so";
   assertEquals(refusal(ringOf("a", "c"), {}), why);
@@ -88,7 +90,7 @@ Deno.test("refuseOffer() lets a partition begin that is promised by the same dec
   assertEquals(refusal(ringOf("a", "b"), { targetPartition: 4 }), why);
 });
 
-Deno.test("refuseOffer() lets hints and repairs begin for what is the node's own", () => {
+Deno.test("refuseOffer() accepts hints and repairs of the node's own partitions", () => {
   for (const kind of ["hinted", "repair"] as const) {
     assertEquals(refusal(ringOf("b"), { kind }), null);
     assertEquals(refusal(ringOf("b", "c"), { kind }), null);
@@ -96,7 +98,7 @@ Deno.test("refuseOffer() lets hints and repairs begin for what is the node's own
   }
 });
 
-Deno.test("refuseOffer() refuses partitions that are not there, modules that do not run, and resizing", () => {
+Deno.test("refuseOffer() refuses unknown partitions, modules that are not running, and resizes", () => {
   assertEquals(
     refusal(ringOf("b"), { kind: "hinted", targetPartition: 8 }),
     "there is no such partition",

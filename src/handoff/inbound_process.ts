@@ -1,6 +1,6 @@
 /**
- * What comes to a node: transfers that want to begin, wait a little if they may
- * not yet, and are counted while they bring data.
+ * Inbound transfers of a node: offers that wait for a moment if they cannot be
+ * accepted yet, and the transfers that run.
  *
  * @module
  */
@@ -15,42 +15,51 @@ import {
 import { InboundTransfers } from "./inbound_transfers.ts";
 import { admitsInbound, type ManagerState } from "./manager_fsm.ts";
 
-/** How long a transfer that may not begin waits before it is refused, in milliseconds. */
+/**
+ * How long an offer that cannot be accepted waits before it is refused, in
+ * milliseconds.
+ */
 export const OFFER_WAIT_MS = 250;
-/** Transfers that may wait so; a further one is refused at once. */
+/** Most offers that may wait; a further one is refused at once. */
 export const OFFERS_WAITING_MAX = 256;
 
-/** A transfer that waits to be let begin here. */
+/** An offer that waits to be accepted. */
 interface WaitingOffer {
   readonly connection: object;
   readonly transfer: number;
-  /** Whether its source has given it up meanwhile. */
+  /** Whether its source has withdrawn it. */
   withdrawn: boolean;
-  /** Has it looked at again. */
+  /** Checks it again. */
   wake(): void;
 }
 
-/** Who is told of what comes. */
+/** Notifications about inbound transfers. */
 export interface InboundEvents {
-  /** So many transfers from other nodes run now. */
+  /** The number of running transfers from other nodes. */
   count(fromOthers: number): void;
-  /** A partition has a neighbour's share of its repair, so many items. */
+  /**
+   * A partition has received a neighbour's share of its repair, with that many
+   * items.
+   */
   shareArrived(offer: InboundOffer, source: string, items: number): void;
-  /** What is on this node may have to move on. */
+  /** Data on this node may have to move on. */
   changed(): void;
 }
 
-/** The inbound side of one node's handoffs; see the module's text. */
+/** The inbound side of one node's handoffs; see the module comment. */
 export class InboundProcess {
   readonly #world: HandoffWorld;
   readonly #manager: Readonly<ManagerState>;
   readonly #events: InboundEvents;
   readonly #inbound = new InboundTransfers();
-  /** Transfers that wait to be let begin. */
+  /** Offers that wait to be accepted. */
   readonly #waitingOffers = new Set<WaitingOffer>();
   #closed = false;
 
-  /** @param manager Says whether another transfer may run; its holder steps it. */
+  /**
+   * @param manager Decides whether another transfer may run; stepped by its
+   * owner.
+   */
   constructor(
     world: HandoffWorld,
     manager: Readonly<ManagerState>,
@@ -61,22 +70,22 @@ export class InboundProcess {
     this.#events = events;
   }
 
-  /** The transfers that run. */
+  /** The running transfers. */
   get transfers(): InboundTransfers {
     return this.#inbound;
   }
 
-  /** Whether some wait to be let begin. */
+  /** Whether some offers wait. */
   get someWait(): boolean {
     return this.#waitingOffers.size > 0;
   }
 
-  /** The ring, or what may run, has changed: those that wait are looked at again. */
+  /** The ring, or what may run, has changed: checks waiting offers again. */
   wake(): void {
     for (const offer of [...this.#waitingOffers]) offer.wake();
   }
 
-  /** Nothing is let begin any more. */
+  /** Accepts nothing any more. */
   close(): void {
     this.#closed = true;
     this.wake();
@@ -93,10 +102,12 @@ export class InboundProcess {
   }
 
   /**
-   * A transfer wants to begin over `connection`. One that may not waits a little
-   * first: for one that is about to end, or for the ring that its source knows.
+   * A transfer is offered over `connection`. If it cannot be accepted, it waits
+   * for a moment: for one that is about to end, or for the ring that its source
+   * knows.
    *
-   * @throws {WhorlError} `handoff_refused` if it may not, `protocol_error` if it makes no sense.
+   * @throws {WhorlError} `handoff_refused` if it is refused, `protocol_error`
+   * if it is malformed.
    */
   async begins(
     connection: { readonly closed?: unknown },
@@ -112,17 +123,24 @@ export class InboundProcess {
       withdrawn: false,
       wake: () => {},
     };
+    const isOver = (): boolean =>
+      this.#closed || connection.closed !== undefined || waiting.withdrawn;
+    let isCleared = offer.kind !== "ownership";
     for (;;) {
       const refusal = this.#refusalOf(connection, source, offer);
-      if (refusal === null) break;
+      if (refusal === null && isCleared) break;
+      if (refusal === null) {
+        await this.#clear(waiting, offer);
+        isCleared = true;
+        if (isOver()) throw withdrawn(offer);
+        continue;
+      }
       const leftMs = untilMs - runtime.now();
       if (leftMs <= 0 || this.#waitingOffers.size >= OFFERS_WAITING_MAX) {
         throw refusal;
       }
       await this.#nextChange(waiting, leftMs);
-      if (
-        this.#closed || connection.closed !== undefined || waiting.withdrawn
-      ) throw refusal;
+      if (isOver()) throw refusal;
     }
     this.#inbound.begin(connection, source, offer, {
       monotonicMs: runtime.now(),
@@ -131,7 +149,7 @@ export class InboundProcess {
     this.#tellCount();
   }
 
-  /** Why a transfer may not begin now; `null` if it may. */
+  /** Why a transfer cannot be accepted now; `null` if it can. */
   #refusalOf(
     connection: object,
     source: string,
@@ -143,7 +161,7 @@ export class InboundProcess {
       ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
       : refuseOffer(ring, world.self, world.modules, source, offer);
     if (refusal !== null) return refusal;
-    // What goes from one partition of this node to another counts once.
+    // A transfer between two partitions of this node counts once.
     if (
       source === world.self || this.#inbound.has(connection, offer.transfer) ||
       admitsInbound(this.#manager)
@@ -157,7 +175,26 @@ export class InboundProcess {
     );
   }
 
-  /** Resolves when transfers or the ring have changed, when `offer` is withdrawn, or after `waitMs`. */
+  /**
+   * Removes what is left here of a partition that is coming back: it would
+   * bring back what has been deleted since.
+   */
+  async #clear(
+    waiting: WaitingOffer,
+    { module, targetPartition }: InboundOffer,
+  ): Promise<void> {
+    this.#waitingOffers.add(waiting);
+    try {
+      await this.#world.drop(module, targetPartition, true);
+    } finally {
+      this.#waitingOffers.delete(waiting);
+    }
+  }
+
+  /**
+   * Resolves when transfers or the ring have changed, when `offer` is
+   * withdrawn, or after `waitMs`.
+   */
   #nextChange(offer: WaitingOffer, waitMs: number): Promise<void> {
     const { runtime } = this.#world;
     return new Promise((resolve) => {
@@ -172,9 +209,9 @@ export class InboundProcess {
     });
   }
 
-  /** A transfer over `connection` is over, for now or for good. */
+  /** A transfer over `connection` has ended, for now or for good. */
   ended(connection: object, transfer: number): void {
-    // One that is let begin after its source has given it up would never end.
+    // One accepted after its source has withdrawn it would never end.
     for (const offer of [...this.#waitingOffers]) {
       if (offer.connection !== connection || offer.transfer !== transfer) {
         continue;
@@ -184,12 +221,12 @@ export class InboundProcess {
     }
     if (this.#inbound.end(connection, transfer) === undefined) return;
     this.#tellCount();
-    // What it brought and nobody wants here goes on to whom it belongs to.
+    // Data it brought that does not belong here moves on.
     this.#events.changed();
   }
 
   /**
-   * A part of a spread has come from `source` for one of this node's vnodes.
+   * Part of a spread has arrived from `source` for one of this node's vnodes.
    *
    * @throws {WhorlError} `handoff_refused` unless this node owns its partition, or
    * will once the resize under way is done.
@@ -209,7 +246,10 @@ export class InboundProcess {
     );
   }
 
-  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`, to that vnode. */
+  /**
+   * @throws {WhorlError} `handoff_refused` unless `transfer` was accepted over
+   * `connection`, for that vnode.
+   */
   require(
     connection: object,
     transfer: number,
@@ -219,7 +259,7 @@ export class InboundProcess {
     this.#inbound.require(connection, transfer, moduleId, partition);
   }
 
-  /** A vnode has taken so much of a transfer. */
+  /** A vnode has stored part of a transfer. */
   took(
     connection: object,
     transfer: number,
@@ -235,7 +275,7 @@ export class InboundProcess {
     );
   }
 
-  /** A vnode has everything of a transfer from `source`. */
+  /** A vnode has stored all of a transfer from `source`. */
   completed(
     connection: object,
     transfer: number,
@@ -251,10 +291,19 @@ export class InboundProcess {
     this.#events.changed();
   }
 
-  /** A connection has ended, and what came over it. */
+  /** A connection has ended, with its transfers. */
   connectionEnded(connection: object): void {
     if (!this.#inbound.connectionEnded(connection)) return;
     this.#tellCount();
     this.#events.changed();
   }
+}
+
+function withdrawn({ targetPartition }: InboundOffer): WhorlError {
+  const partition = partitionOfVnode(targetPartition);
+  return new WhorlError(
+    "handoff_refused",
+    `Cannot take partition ${partition} as the transfer was given up`,
+    { details: { partition } },
+  );
 }

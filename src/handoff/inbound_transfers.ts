@@ -1,6 +1,6 @@
 /**
- * The transfers that bring data to this node: which were let begin, over which
- * connection, and how far they are. Only their frames get through to vnodes.
+ * The accepted transfers that bring data to this node, with the connection and
+ * the progress of each. Only their frames reach vnodes.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { heldName } from "./transfer_plan.ts";
 import type { TransferStatus } from "./transfer.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 
-/** One that was let begin. */
+/** An accepted transfer. */
 interface Inbound {
   readonly offer: InboundOffer;
   readonly source: string;
   /** The connection it comes over. */
   readonly connection: object;
   readonly startedAtMs: number;
-  /** Its number, in the order in which transfers began. */
+  /** Its number in the order of acceptance. */
   readonly order: number;
   readonly itemRate: RateMeter;
   readonly byteRate: RateMeter;
@@ -27,25 +27,25 @@ interface Inbound {
   bytes: number;
 }
 
-/** The transfers to one node; see the module's text. */
+/** The transfers to one node; see the module comment. */
 export class InboundTransfers {
   /** By connection and number. */
   readonly #byConnection = new Map<object, Map<number, Inbound>>();
   #begun = 0;
 
-  /** How many there are. */
+  /** Number of transfers. */
   get size(): number {
     return [...this.#all()].length;
   }
 
-  /** How many there are from other nodes than `self`. */
+  /** Number of transfers from nodes other than `self`. */
   countFromOthers(self: string): number {
     let count = 0;
     for (const { source } of this.#all()) if (source !== self) count++;
     return count;
   }
 
-  /** Data that is arriving now, by `heldName`. */
+  /** Data that is currently arriving, by `heldName`. */
   get arriving(): Set<string> {
     return new Set(
       [...this.#all()].map(({ offer }) =>
@@ -65,7 +65,7 @@ export class InboundTransfers {
     return this.#byConnection.get(connection)?.has(transfer) ?? false;
   }
 
-  /** A transfer was let begin. */
+  /** A transfer was accepted. */
   begin(
     connection: object,
     source: string,
@@ -90,7 +90,7 @@ export class InboundTransfers {
     });
   }
 
-  /** The vnode has taken a batch. */
+  /** The vnode has stored a batch. */
   took(
     connection: object,
     transfer: number,
@@ -106,7 +106,7 @@ export class InboundTransfers {
     inbound.byteRate.add(bytes, nowMs);
   }
 
-  /** A transfer has ended or was broken off; returns what it was. */
+  /** A transfer has ended or was broken off; returns its offer. */
   end(connection: object, transfer: number): InboundOffer | undefined {
     const transfers = this.#byConnection.get(connection);
     const inbound = transfers?.get(transfer);
@@ -115,12 +115,17 @@ export class InboundTransfers {
     return inbound?.offer;
   }
 
-  /** A connection has ended, and its transfers with it. */
+  /**
+   * A connection has ended, with its transfers. Returns whether there were any.
+   */
   connectionEnded(connection: object): boolean {
     return this.#byConnection.delete(connection);
   }
 
-  /** Breaks off the last `count` to begin: their frames are refused from now on. */
+  /**
+   * Breaks off the `count` that began last: their frames are refused from now
+   * on.
+   */
   breakOff(count: number): void {
     const newest = [...this.#all()].sort((a, b) => b.order - a.order)
       .slice(0, count);
@@ -129,7 +134,10 @@ export class InboundTransfers {
     }
   }
 
-  /** @throws {WhorlError} `handoff_refused` unless the transfer was let begin on this connection, to that vnode. */
+  /**
+   * @throws {WhorlError} `handoff_refused` unless the transfer was accepted on
+   * this connection, for that vnode.
+   */
   require(
     connection: object,
     transfer: number,
@@ -147,7 +155,7 @@ export class InboundTransfers {
     );
   }
 
-  /** How far they are. */
+  /** Their progress. */
   statuses(self: string, nowMs: number): TransferStatus[] {
     return [...this.#all()].map((inbound) => {
       const { offer, source } = inbound;

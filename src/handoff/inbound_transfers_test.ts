@@ -38,7 +38,7 @@ class Bench {
   }
 }
 
-Deno.test("InboundTransfers.require() lets frames through of a transfer, over its connection, to its vnode", () => {
+Deno.test("InboundTransfers.require() admits frames only over the transfer's connection and to its vnode", () => {
   const bench = new Bench();
   bench.assertRefused(bench.one, 1);
   bench.begin(bench.one, 1);
@@ -68,7 +68,7 @@ Deno.test("InboundTransfers counts transfers and what is arriving, until they or
   assertEquals([inbound.size, inbound.connectionEnded(one)], [0, false]);
 });
 
-Deno.test("InboundTransfers.breakOff() breaks off those that began last, whatever they came over", () => {
+Deno.test("InboundTransfers.breakOff() breaks off the latest transfers, on any connection", () => {
   const bench = new Bench();
   bench.begin(bench.one, 1);
   bench.begin(bench.other, 2);
@@ -86,7 +86,7 @@ Deno.test("InboundTransfers.statuses() says how far each is and how fast it goes
   bench.begin(bench.one, 1);
   bench.inbound.took(bench.one, 1, 10, 1_000, 1_000);
   bench.inbound.took(bench.one, 1, 10, 1_000, 1_000);
-  // Of one that is not known nothing is counted.
+  // Unknown transfers are not counted.
   bench.inbound.took(bench.other, 1, 10, 1_000, 1_000);
   assertEquals(bench.inbound.statuses("a", 2_000), [{
     id: "1",

@@ -1,11 +1,12 @@
 /**
- * Decides which transfers of a node run and which wait: no more at once than
- * allowed, in and out together; those that failed after a pause; repairs before
- * hints before ownership, and each in the order of its partitions. A vnode sends
- * one at a time.
+ * Decides which transfers of a node run and which wait: within the limit for
+ * inbound and outbound together; failed ones after a pause; repairs before
+ * hints before ownership, each in order of partition. A vnode sends one
+ * transfer at a time.
  *
- * One that resizes the ring has said all long before the ring changes. Then it
- * _follows_: it sends on what is written, and takes up no room among the others.
+ * A transfer of a resize has sent everything long before the ring changes. From
+ * then on it _follows_: it forwards new writes, and does not count towards the
+ * limit.
  *
  * @module
  */
@@ -20,15 +21,24 @@ import { transferName, type WantedTransfer } from "./transfer_plan.ts";
 export const CONCURRENCY_DEFAULT = 4;
 /** Highest {@linkcode HandoffConfig.concurrency}. */
 export const CONCURRENCY_MAX = 1_024;
-/** First and longest pause of a transfer that failed, in milliseconds; doubled in between. */
+/**
+ * First and longest pause after a failure, in milliseconds; the pause doubles
+ * in between.
+ */
 export const RETRY_MS_MIN = 100;
 /** See {@linkcode RETRY_MS_MIN}. */
 export const RETRY_MS_MAX = 10_000;
-/** Longest pause of a transfer whose target had no room or has not heard of it, in milliseconds, if it said so at once. */
+/**
+ * Longest pause of a transfer whose target has no room or does not know of it
+ * yet, in milliseconds, if it was refused at once.
+ */
 export const REFUSED_MS_MAX = 400;
-/** First pause of such a one. */
+/** First pause after such a refusal. */
 export const REFUSED_MS_MIN = 10;
-/** How many times as long as it took to be refused is paused at least: where that takes seconds, to ask again soon would leave no time to those that were let begin. */
+/**
+ * The pause is at least this many times as long as the refusal took: if that
+ * takes seconds, asking again soon would leave no time for accepted transfers.
+ */
 export const REFUSED_REST = 4;
 
 const PRIORITY: Record<TransferKind, number> = {
@@ -38,26 +48,32 @@ const PRIORITY: Record<TransferKind, number> = {
   ownership: 3,
 };
 
-/** What happens. */
+/** Events. */
 export type ManagerEvent =
-  /** All transfers that should be made now; others are given up. */
+  /** All transfers that should be made now; others are dropped. */
   | { readonly type: "wanted"; readonly transfers: readonly WantedTransfer[] }
-  /** A transfer that ran has ended. */
+  /** A running transfer has completed. */
   | { readonly type: "completed"; readonly name: string }
-  /** One that runs has said all, and sends on what is written. */
+  /** A running transfer has sent everything, and forwards new writes. */
   | { readonly type: "follows"; readonly name: string }
   | {
     readonly type: "failed";
     readonly name: string;
-    /** Whether it was not let begin, rather than broken off. */
+    /** Whether it was refused by its target, not broken off. */
     readonly refused: boolean;
-    /** Whether one that waits to bring data here takes the room: two nodes full of what each will not let begin would refuse each other for ever. */
+    /**
+     * Whether a waiting inbound transfer gets the slot: otherwise two full
+     * nodes would refuse each other forever.
+     */
     readonly yields: boolean;
     readonly reason: string;
-    /** In [0, 1), so that those that failed together do not try together. */
+    /**
+     * In [0, 1), so that transfers that failed together are not retried
+     * together.
+     */
     readonly jitter: number;
   }
-  /** So many transfers bring data here now. */
+  /** The current number of inbound transfers. */
   | { readonly type: "inbound"; readonly count: number }
   | { readonly type: "concurrency"; readonly concurrency: number }
   | {
@@ -68,7 +84,7 @@ export type ManagerEvent =
   /** Time has passed. */
   | { readonly type: "tick" };
 
-/** What is to be done, in this order. */
+/** Effects, to be performed in this order. */
 export type ManagerEffect =
   | {
     readonly type: "begin";
@@ -78,39 +94,44 @@ export type ManagerEffect =
   | {
     readonly type: "stop";
     readonly name: string;
-    /** Whether it will be begun again. */
+    /** Whether it will be started again. */
     readonly resumable: boolean;
     readonly reason: string;
   }
-  /** It is not wanted any more: what is left of earlier attempts can go. */
+  /** It is no longer wanted: the remains of earlier attempts can go. */
   | {
     readonly type: "forget";
     readonly name: string;
     readonly transfer: WantedTransfer;
   }
-  /** One that follows, or will, is to come to its end: the ring has changed. */
+  /** A transfer that follows, or will, should finish: the ring has changed. */
   | { readonly type: "finish"; readonly name: string }
-  /** Break off so many of the transfers that bring data here. */
+  /** Break off that many inbound transfers. */
   | { readonly type: "stop_inbound"; readonly count: number }
   /** Call again with `tick`. */
   | { readonly type: "set_timer"; readonly atMs: number };
 
-/** A transfer as the manager knows it. */
+/** The state of one transfer. */
 export interface ManagedTransfer {
   wanted: WantedTransfer;
-  /** `stopping` ends by `completed` or `failed`. */
+  /** `stopping` ends with `completed` or `failed`. */
   phase: "waiting" | "running" | "following" | "stopping";
-  /** Whether its sender follows when it has said all, rather than end. */
+  /**
+   * Whether its sender follows when it has sent everything, instead of ending.
+   */
   follows: boolean;
-  /** Times it was broken off. */
+  /** How often it was broken off. */
   failures: number;
-  /** Times it was not let begin, which is no failure: the target is busy, or has yet to hear of it. */
+  /**
+   * How often it was refused, which is not a failure: the target is busy, or
+   * has not heard of it yet.
+   */
   refusals: number;
-  /** When it was last begun. */
+  /** When it was last started. */
   beganMs: number;
   notBeforeMs: number;
   reason: string | null;
-  /** Whether it is not wanted any more. */
+  /** Whether it is no longer wanted. */
   dropped: boolean;
 }
 
@@ -122,7 +143,7 @@ export interface ManagerState {
   readonly transfers: Map<string, ManagedTransfer>;
 }
 
-/** A manager with nothing to do. */
+/** A manager without transfers. */
 export function createManager(config: HandoffConfig): ManagerState {
   return { config, inbound: 0, transfers: new Map() };
 }
@@ -164,7 +185,7 @@ export function stepManager(
   }
 }
 
-/** Whether another transfer may bring data here. */
+/** Whether another inbound transfer may run. */
 export function admitsInbound(
   { config, inbound, transfers }: ManagerState,
 ): boolean {
@@ -172,7 +193,7 @@ export function admitsInbound(
     inbound + runningIn(transfers).length < config.concurrency;
 }
 
-/** What a transfer waits for, or why it failed last; `null` if there is nothing to say. */
+/** What a transfer waits for, or why it last failed; `null` if neither. */
 export function reasonFor(
   { config, inbound, transfers }: ManagerState,
   { phase, wanted, reason }: ManagedTransfer,
@@ -186,7 +207,7 @@ export function reasonFor(
     : reason;
 }
 
-/** Whether any transfer from here runs. */
+/** Whether any outbound transfer runs. */
 export function isSending({ transfers }: ManagerState): boolean {
   return runningIn(transfers).length > 0;
 }
@@ -213,7 +234,8 @@ function want(
     const still = byName.get(name);
     known.dropped = still === undefined;
     if (still !== undefined) {
-      // Decided anew, it is another transfer, though it goes the same way.
+      // With a new decision it is another transfer, even between the same
+      // vnodes.
       const same = still.spread?.follows === false ||
         still.decided?.term === known.wanted.decided?.term &&
           still.decided?.version === known.wanted.decided?.version;
@@ -301,7 +323,7 @@ function stopSurplus(manager: ManagerState): ManagerEffect[] {
   const running = runningIn(transfers);
   let surplus = inbound + running.length - config.concurrency;
   const effects: ManagerEffect[] = [];
-  // The last to begin are the first to stop.
+  // The last to start are the first to stop.
   for (const [name, transfer] of running.reverse()) {
     if (surplus <= 0) break;
     surplus--;
@@ -349,7 +371,7 @@ function enable(
   return effects;
 }
 
-/** Begins what may run now, in order, and leaves room for `yielded` others. */
+/** Starts what may run now, in order, leaving `yielded` slots free. */
 function schedule(
   manager: ManagerState,
   nowMs: number,

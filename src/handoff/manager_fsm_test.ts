@@ -103,7 +103,7 @@ class Bench {
   }
 }
 
-Deno.test("stepManager() begins repairs, then hints, then ownership, by partition, as many as may run", () => {
+Deno.test("stepManager() starts repairs, then hints, then ownership, by partition, up to the concurrency", () => {
   const bench = new Bench(3);
   assertEquals(
     bench.want(
@@ -118,7 +118,7 @@ Deno.test("stepManager() begins repairs, then hints, then ownership, by partitio
   assertEquals(bench.complete(transfer(4, "hinted")), ["begin 0"]);
 });
 
-Deno.test("reasonFor() says what a transfer waits for, or why it failed last", () => {
+Deno.test("reasonFor() says what a transfer waits for, or why it last failed", () => {
   const bench = new Bench(1);
   const reasons = (): (string | null)[] =>
     [...bench.manager.transfers.values()].map((each) =>
@@ -161,14 +161,14 @@ Deno.test("stepManager() counts transfers in and out together", () => {
   assertEquals(bench.step({ type: "inbound", count: 1 }), ["begin 3"]);
 });
 
-Deno.test("stepManager() stops the surplus when fewer may run, outbound ones first, and begins them again when more may", () => {
+Deno.test("stepManager() stops surplus transfers when the concurrency is lowered, outbound ones first, and restarts them when it is raised", () => {
   const bench = new Bench(4);
   bench.step({ type: "inbound", count: 2 });
   bench.want(transfer(1), transfer(2));
   assertEquals(bench.step({ type: "concurrency", concurrency: 3 }), [
     "stop 2 for now",
   ]);
-  // It is on its way out already.
+  // It is already being stopped.
   assertEquals(bench.step({ type: "concurrency", concurrency: 1 }), [
     "stop 1 for now",
     "inbound 1",
@@ -206,7 +206,7 @@ Deno.test("stepManager() pauses and resumes each direction by itself", () => {
   ]);
 });
 
-Deno.test("stepManager() tries a transfer that failed after a pause that doubles up to RETRY_MS_MAX", () => {
+Deno.test("stepManager() retries a failed transfer after a pause that doubles up to RETRY_MS_MAX", () => {
   const bench = new Bench();
   bench.want(transfer(1));
   let pauseMs = RETRY_MS_MIN;
@@ -221,7 +221,7 @@ Deno.test("stepManager() tries a transfer that failed after a pause that doubles
   }
 });
 
-Deno.test("stepManager() tries one that was refused sooner, and those that failed together apart", () => {
+Deno.test("stepManager() retries refused transfers sooner, and spreads the retries of those that failed together", () => {
   const bench = new Bench();
   bench.want(transfer(1), transfer(2));
   const half = REFUSED_MS_MIN / 2;
@@ -257,7 +257,7 @@ Deno.test("The manager pauses a refused transfer for REFUSED_REST times as long 
   ]);
 });
 
-Deno.test("stepManager() leaves the room of one that was refused to one that waits to come, until the next event", () => {
+Deno.test("stepManager() leaves the slot of a refused transfer to a waiting inbound one, until the next event", () => {
   const bench = new Bench();
   bench.want(transfer(1), transfer(2), transfer(3));
   const half = REFUSED_MS_MIN / 2;
@@ -272,7 +272,7 @@ Deno.test("stepManager() leaves the room of one that was refused to one that wai
   ]);
 });
 
-Deno.test("stepManager() begins a stopped transfer again without a pause", () => {
+Deno.test("stepManager() restarts a stopped transfer without a pause", () => {
   const bench = new Bench();
   bench.want(transfer(1));
   bench.enable("outbound", false);
@@ -284,7 +284,7 @@ Deno.test("stepManager() begins a stopped transfer again without a pause", () =>
   );
 });
 
-Deno.test("stepManager() counts no failure where a target had no room", () => {
+Deno.test("stepManager() does not count a refusal for lack of room as a failure", () => {
   const bench = new Bench();
   bench.want(transfer(1));
   for (let times = 0; times < 5; times++) {
@@ -294,7 +294,7 @@ Deno.test("stepManager() counts no failure where a target had no room", () => {
   }
   const known = bench.manager.transfers.get(transferName(transfer(1)));
   assertEquals([known?.failures, known?.refusals], [0, 5]);
-  // The first pause of what broke off is the first one still.
+  // A break after refusals still has the first pause.
   const retryAt = bench.nowMs + RETRY_MS_MIN / 2;
   assertEquals(bench.fail(transfer(1)), [`at ${retryAt}`]);
   assertEquals(known?.failures, 1);
@@ -310,7 +310,7 @@ Deno.test("stepManager() waits for a blocked target, and begins at once when it 
   assertEquals(bench.want(transfer(1)), ["begin 1"]);
 });
 
-Deno.test("stepManager() stops what is not wanted any more for good, and forgets it when it has ended", () => {
+Deno.test("stepManager() stops an unwanted transfer for good, and forgets it once it has ended", () => {
   const bench = new Bench();
   bench.want(transfer(1), transfer(2), transfer(3));
   bench.fail(transfer(2));
@@ -322,7 +322,7 @@ Deno.test("stepManager() stops what is not wanted any more for good, and forgets
   assertEquals(bench.fail(transfer(1)), ["forget 1"]);
   assertEquals(bench.complete(transfer(3)), []);
   assertEquals(bench.manager.transfers.size, 0);
-  // Nobody knows it.
+  // It is unknown by now.
   assertEquals(bench.fail(transfer(1)), []);
 });
 
@@ -334,7 +334,7 @@ Deno.test("stepManager() keeps a transfer that is wanted again before it has end
   assertEquals(bench.fail(transfer(1)), ["begin 1"]);
 });
 
-Deno.test("stepManager() begins a transfer anew that was decided anew", () => {
+Deno.test("stepManager() starts over when a transfer was decided anew", () => {
   const bench = new Bench();
   bench.want(transfer(1));
   const anew = transfer(1, "ownership", { decided: { term: 1, version: 2 } });
@@ -347,7 +347,7 @@ Deno.test("stepManager() begins a transfer anew that was decided anew", () => {
   );
 });
 
-Deno.test("stepManager() never runs more than allowed, and forgets or finishes everything", () => {
+Deno.test("stepManager() never exceeds the concurrency, and forgets or finishes everything", () => {
   const events = fc.array(fc.tuple(fc.nat(9), fc.nat(100)), { maxLength: 80 });
   fc.assert(
     fc.property(events, (steps) => {
@@ -419,7 +419,7 @@ Deno.test("stepManager() never runs more than allowed, and forgets or finishes e
   );
 });
 
-/** A step of a resize: while the ring is on its way, or once it has its new size. */
+/** A step of a resize: before or after the ring gets its new size. */
 function spread(
   partition: number,
   follows: boolean,
@@ -434,7 +434,7 @@ function spread(
   });
 }
 
-Deno.test("stepManager() lets others run beside those that follow, and ends them when the ring has changed", () => {
+Deno.test("stepManager() does not count following transfers, and finishes them when the ring has changed", () => {
   const bench = new Bench(1);
   assertEquals(bench.want(spread(1, true), spread(2, true)), ["begin 1"]);
   const follows = (each: WantedTransfer) =>
@@ -442,7 +442,7 @@ Deno.test("stepManager() lets others run beside those that follow, and ends them
   assertEquals(follows(spread(1, true)), ["begin 2"]);
   assertEquals(follows(spread(2, true)), []);
   assertEquals(admitsInbound(bench.manager), true);
-  // Not before everybody goes by the new ring.
+  // Not before every node uses the new ring.
   const early = spread(1, false, { blocked: "some do not" });
   assertEquals(bench.want(early, spread(2, false)), ["finish 2"]);
   assertEquals(bench.want(spread(1, false), spread(2, false)), ["finish 1"]);
@@ -450,7 +450,7 @@ Deno.test("stepManager() lets others run beside those that follow, and ends them
   assertEquals(bench.complete(spread(1, false)), []);
 });
 
-Deno.test("stepManager() stops those that follow when the resize is given up, decided anew or transfers are disabled", () => {
+Deno.test("stepManager() stops following transfers when the resize is aborted or decided anew, or transfers are disabled", () => {
   const bench = new Bench(4);
   const follow = (...each: WantedTransfer[]) => {
     bench.want(...each);
@@ -469,7 +469,7 @@ Deno.test("stepManager() stops those that follow when the resize is given up, de
   assertEquals(bench.enable("outbound", true), ["begin 2"]);
 });
 
-Deno.test("stepManager() has a vnode send one transfer at a time", () => {
+Deno.test("stepManager() lets a vnode send one transfer at a time", () => {
   const bench = new Bench(4);
   assertEquals(bench.want(spread(1, true), transfer(1, "repair")), ["begin 1"]);
   assertEquals(bench.complete(transfer(1, "repair")), ["begin 1"]);

@@ -1,15 +1,15 @@
 /**
- * How fast something goes: counts over the last few seconds.
+ * Measures a rate over the last few seconds.
  *
  * @module
  */
 
-/** Length of the span over which a rate is taken, in milliseconds. */
+/** Length of the span over which a rate is measured, in milliseconds. */
 export const RATE_SPAN_MS = 5_000;
 const SLOTS = 10;
 const SLOT_MS = RATE_SPAN_MS / SLOTS;
 
-/** Counts what happens and says how much of it there was a second. */
+/** Counts events and returns their rate per second. */
 export class RateMeter {
   readonly #counts = new Float64Array(SLOTS);
   #slot: number;
@@ -29,13 +29,16 @@ export class RateMeter {
     this.#slot = Math.max(this.#slot, slot);
   }
 
-  /** `count` more have happened. */
+  /** Adds `count` events. */
   add(count: number, nowMs: number): void {
     this.#advance(nowMs);
     this.#counts[this.#slot % SLOTS]! += count;
   }
 
-  /** So many a second, over {@linkcode RATE_SPAN_MS} or as long as it counts. */
+  /**
+   * Events per second, over {@linkcode RATE_SPAN_MS} or since it was created if
+   * that is shorter.
+   */
   perSecond(nowMs: number): number {
     this.#advance(nowMs);
     let sum = 0;

@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { RATE_SPAN_MS, RateMeter } from "./rate_meter.ts";
 
-Deno.test("RateMeter says how much there was a second, over as long as it counts", () => {
+Deno.test("RateMeter averages over the time since it started counting", () => {
   const meter = new RateMeter(1_000);
   assertEquals(meter.perSecond(1_000), 0);
   meter.add(10, 1_000);
-  // It has hardly begun: half a second at least.
+  // It has hardly begun: the span is half a second at least.
   assertEquals(meter.perSecond(1_000), 20);
   assertEquals(meter.perSecond(2_000), 10);
   meter.add(30, 2_900);
@@ -21,7 +21,7 @@ Deno.test("RateMeter forgets what is older than its span", () => {
   assertEquals(meter.perSecond(200_000), 10);
 });
 
-Deno.test("RateMeter takes a clock that went back for one that stands", () => {
+Deno.test("RateMeter treats a clock that went back as standing still", () => {
   const meter = new RateMeter(10_000);
   meter.add(10, 10_000);
   meter.add(10, 3_000);

@@ -1,7 +1,6 @@
 /**
- * The repairs of a node as acts: its partitions' neighbours are asked for their
- * shares until all have sent them, and what other nodes ask this one for is
- * remembered until it has been sent.
+ * The repairs of a node: requests the shares of neighbours until all have been
+ * sent, and remembers what other nodes have requested until it has been sent.
  *
  * @module
  */
@@ -19,50 +18,61 @@ import { Repairs, repairShares } from "./repairs.ts";
 import type { RepairStatus } from "./transfer.ts";
 import { transferName, type WantedTransfer } from "./transfer_plan.ts";
 
-/** Time after which a neighbour is asked for its share of a repair once more, in milliseconds. */
+/**
+ * Interval at which a neighbour is asked again for its share of a repair, in
+ * milliseconds.
+ */
 export const REPAIR_ASK_MS = 5_000;
-/** The same for one that could not be asked. */
+/** The same for one that could not be reached. */
 const REPAIR_ASK_AGAIN_MS = 500;
-/** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
+/**
+ * Time after which a share that is no longer requested is not sent, in
+ * milliseconds.
+ */
 const REPAIR_FORGET_MS = 60_000;
-/** Shares that other nodes may have asked for; a further one is refused. */
+/**
+ * Most shares that other nodes may have requested; a further one is refused.
+ */
 export const REQUESTED_SHARES_MAX = 4_096;
-/** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
+/** Replicas of a key, for repairs. Source: riak_core's `n_val`. */
 export const REPAIR_N = 3;
 
-/** A repair somebody else has asked this node to send for. */
+/** A share that another node has requested. */
 interface RequestedShare {
   readonly transfer: WantedTransfer;
   askedMs: number;
 }
 
-/** Who is told of repairs. */
+/** Notifications about repairs. */
 export interface RepairEvents {
   /** A partition has been rebuilt. */
   onRepaired(module: string, partition: number): void;
-  /** A partition cannot be rebuilt: its module does not say how. */
+  /** A partition cannot be rebuilt: its module does not support it. */
   onUnrepairable(module: string, partition: number, reason: string): void;
 }
 
-/** Has what is to be moved looked at. */
+/** Requests a check of what has to move. */
 export interface Refresh {
   /** Now. */
   refresh(): void;
-  /** In so many milliseconds at the latest. */
+  /** In at most that many milliseconds. */
   refreshLater(afterMs: number): void;
 }
 
-/** The repairs of one node; see the module's text. */
+/** The repairs of one node; see the module comment. */
 export class RepairProcess {
   readonly #world: HandoffWorld;
   readonly #events: RepairEvents;
   readonly #refresh: Refresh;
   readonly #repairs = new Repairs();
-  /** The first vnode of the ring in which those that run were begun; `undefined` until a ring was looked at. */
+  /**
+   * The first vnode of the ring in which the running repairs were started;
+   * `undefined` until a ring was seen.
+   */
   #repairsFirst: number | undefined;
   /** Shares of other nodes' repairs, by the names of their transfers. */
   readonly #requested = new Map<string, RequestedShare>();
-  /** When each share of this node's repairs was asked for. */
+  /** When each share of this node's repairs was requested. */
   readonly #asked = new Map<string, number>();
 
   constructor(world: HandoffWorld, events: RepairEvents, refresh: Refresh) {
@@ -71,12 +81,12 @@ export class RepairProcess {
     this.#refresh = refresh;
   }
 
-  /** Gives up the repairs of partitions that are not this node's any more. */
+  /** Abandons repairs of partitions that this node no longer owns. */
   giveUpLost(ring: Ring): void {
     const first = firstVnode(ring);
     const resized = first !== (this.#repairsFirst ?? first);
     this.#repairsFirst = first;
-    // What was asked for was of the ring before.
+    // The requests were for the previous ring.
     if (resized) this.#asked.clear();
     this.#repairs.giveUp(
       (partition) =>
@@ -124,7 +134,7 @@ export class RepairProcess {
       );
     }
     const shares = repairShares(partition, ring.size, REPAIR_N);
-    // The ring may have got its size since it was looked at last.
+    // The ring may have been resized since it was last seen.
     this.giveUpLost(ring);
     const begun = modules.map((name) =>
       this.#repairs.begin(name, partition, shares)
@@ -140,13 +150,16 @@ export class RepairProcess {
     );
   }
 
-  /** How they stand. */
+  /** Their current state. */
   statuses(): readonly RepairStatus[] {
     const owners = this.#world.ring()?.ownership.owners;
     return this.#repairs.statuses((partition) => owners?.[partition] ?? "?");
   }
 
-  /** Asks the neighbours of what is being repaired for what they have yet to send. */
+  /**
+   * Asks the neighbours of partitions being repaired for the shares not sent
+   * yet.
+   */
   askForShares(): void {
     const world = this.#world;
     const ring = world.ring();
@@ -184,17 +197,18 @@ export class RepairProcess {
         });
       }
     }
-    // Whoever was asked and forgot it, having been started anew, is asked again.
+    // A neighbour that restarted and forgot the request is asked again.
     if (this.#repairs.running.length > 0) {
       this.#refresh.refreshLater(REPAIR_ASK_MS);
     }
   }
 
   /**
-   * `node` rebuilds a partition and asks for what one of this node's has in common
-   * with it.
+   * `node` rebuilds a partition and requests what it shares with one of this
+   * node's.
    *
-   * @throws {WhorlError} `protocol_error` if that makes no sense, `overload` beyond {@linkcode REQUESTED_SHARES_MAX}.
+   * @throws {WhorlError} `protocol_error` if it is malformed, `overload` beyond
+   * {@linkcode REQUESTED_SHARES_MAX}.
    */
   shareRequested(node: string, args: unknown): void {
     const fields = expectList(args, "a request for a repair", 4, 4);
@@ -224,10 +238,10 @@ export class RepairProcess {
   }
 
   /**
-   * A neighbour can send no part of what it has, as the module does not say what
-   * belongs to it: nothing can be rebuilt.
+   * A neighbour cannot send a share, since the module does not say which keys
+   * belong to it: the partition cannot be rebuilt.
    *
-   * @throws {WhorlError} `protocol_error` if that makes no sense.
+   * @throws {WhorlError} `protocol_error` if it is malformed.
    */
   shareRefused(args: unknown): void {
     const fields = expectList(args, "a refused repair", 4, 4);
@@ -263,7 +277,9 @@ export class RepairProcess {
     return transfers;
   }
 
-  /** Tells who rebuilds a partition that its neighbours cannot help. */
+  /**
+   * Tells the node that rebuilds a partition that its neighbours cannot help.
+   */
   refuse(name: string, transfer: WantedTransfer, reason: string): void {
     const world = this.#world;
     const { module, target, sourcePartition, targetPartition } = transfer;
@@ -272,7 +288,7 @@ export class RepairProcess {
     const told = target === world.self
       ? Promise.try(() => this.shareRefused(args))
       : world.call(target, "handoff_repair_refused", args);
-    // It asks again if it has not heard.
+    // It asks again if it does not get this.
     told.catch((error) =>
       world.log.debug("A refused repair was not told", {
         reason: reasonOf(error),
@@ -281,7 +297,7 @@ export class RepairProcess {
     this.#refresh.refresh();
   }
 
-  /** A share of a repair has come from `source`. */
+  /** A share of a repair has arrived from `source`. */
   shareArrived(
     offer: InboundOffer,
     source: string,
@@ -304,13 +320,13 @@ export class RepairProcess {
     }
   }
 
-  /** What another node has asked for has been sent. */
+  /** A share that another node has requested has been sent. */
   shareSent(name: string): void {
     this.#requested.delete(name);
   }
 }
 
-/** What a share of a repair of `partition` is remembered by. */
+/** The key of a share of a repair of `partition`. */
 function shareName(
   module: string,
   partition: number,

@@ -1,21 +1,21 @@
 /**
  * Repairs: partitions of this node that are rebuilt from their neighbours. Two
- * partitions less than N apart share key spaces; each neighbour is asked to send
- * those it shares. All of them must have, since each may have a write that the
+ * partitions less than N apart share key spaces; each neighbour is asked to
+ * send those it shares. All must send, since each may have a write that the
  * others missed.
  *
  * @module
  */
 import type { RepairStatus } from "./transfer.ts";
 
-/** Repairs that are remembered after their end. */
+/** Completed repairs that are remembered. */
 export const REPAIRS_KEPT = 100;
 
 /** A neighbour's share of a repair. */
 export interface RepairShare {
   /** The neighbour. */
   readonly sourcePartition: number;
-  /** Key spaces it has in common with the partition, ascending. */
+  /** Key spaces it shares with the partition, ascending. */
   readonly keySpaces: readonly number[];
 }
 
@@ -30,7 +30,7 @@ export function repairShares(
   n: number,
 ): RepairShare[] {
   const shares: RepairShare[] = [];
-  // A key has no more replicas than there are partitions.
+  // A key has at most as many replicas as there are partitions.
   n = Math.min(n, ringSize);
   for (let distance = 1 - n; distance <= n - 1; distance++) {
     const sourcePartition = (partition + distance + ringSize) % ringSize;
@@ -57,7 +57,7 @@ export function repairShares(
 export interface Repair {
   readonly module: string;
   readonly partition: number;
-  /** Neighbours that have yet to send. */
+  /** Neighbours that have not sent their share yet. */
   readonly pending: Map<number, RepairShare>;
   readonly done: { readonly sourcePartition: number; readonly node: string }[];
   items: number;
@@ -69,19 +69,19 @@ export interface Repair {
 export class Repairs {
   readonly #repairs: Repair[] = [];
 
-  /** Those that run. */
+  /** The running repairs. */
   get running(): Repair[] {
     return this.#repairs.filter(({ state }) => state === "running");
   }
 
-  /** The one of a partition that runs, if there is one. */
+  /** The running repair of a partition, if there is one. */
   find(module: string, partition: number): Repair | undefined {
     return this.running.find((repair) =>
       repair.module === module && repair.partition === partition
     );
   }
 
-  /** Begins one, or returns the one that runs. */
+  /** Starts a repair, or returns the running one. */
   begin(
     module: string,
     partition: number,
@@ -109,7 +109,10 @@ export class Repairs {
     return repair;
   }
 
-  /** A neighbour on `node` has sent all it shares; returns the repair if that was the last. */
+  /**
+   * A neighbour on `node` has sent everything it shares; returns the repair if
+   * that was the last.
+   */
   shareArrived(
     module: string,
     partition: number,
@@ -126,7 +129,7 @@ export class Repairs {
     return repair;
   }
 
-  /** Gives up those that `lost` says are not this node's any more. */
+  /** Abandons repairs of partitions for which `lost` returns true. */
   giveUp(lost: (partition: number) => boolean, reason: string): void {
     for (const repair of this.running) {
       if (!lost(repair.partition)) continue;
@@ -135,7 +138,7 @@ export class Repairs {
     }
   }
 
-  /** Gives up the one of a partition; returns whether it ran. */
+  /** Abandons the repair of a partition; returns whether it was running. */
   fail(module: string, partition: number, reason: string): boolean {
     const repair = this.find(module, partition);
     if (repair === undefined) return false;
@@ -144,7 +147,11 @@ export class Repairs {
     return true;
   }
 
-  /** What they are, newest first. @param ownerOf Who owns a partition now. */
+  /**
+   * Their status, newest first.
+   *
+   * @param ownerOf The current owner of a partition.
+   */
   statuses(ownerOf: (partition: number) => string): RepairStatus[] {
     return this.#repairs.map((repair) => ({
       module: repair.module,

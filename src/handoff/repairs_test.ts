@@ -20,7 +20,7 @@ Deno.test("repairShares() asks the two neighbours on either side for what they s
   assertEquals(repairShares(3, 8, 1), []);
 });
 
-Deno.test("repairShares() has each key space of the partition from every other partition that holds it, and nothing else", () => {
+Deno.test("repairShares() requests each key space from every other partition that holds it, and nothing else", () => {
   const rings = fc.record({
     ringSize: fc.integer({ min: 1, max: 40 }),
     n: fc.integer({ min: 1, max: 6 }),
@@ -75,12 +75,12 @@ Deno.test("Repairs ends a repair when every neighbour has sent, once each", () =
   assert(repairs.begin("kv", 0, repairShares(0, 8, 3)) !== repair);
 });
 
-Deno.test("Repairs is done at once where nobody else has anything", () => {
+Deno.test("Repairs completes at once if no other partition shares key spaces", () => {
   const repairs = new Repairs();
   assertEquals(repairs.begin("kv", 0, []).state, "done");
 });
 
-Deno.test("Repairs gives up those of partitions that were lost", () => {
+Deno.test("Repairs.giveUp() abandons repairs of lost partitions", () => {
   const repairs = new Repairs();
   const shares = repairShares(0, 8, 3);
   for (const partition of [1, 2]) repairs.begin("kv", partition, shares);
@@ -95,7 +95,7 @@ Deno.test("Repairs gives up those of partitions that were lost", () => {
   );
 });
 
-Deno.test("Repairs remembers REPAIRS_KEPT that have ended, and all that run", () => {
+Deno.test("Repairs remembers REPAIRS_KEPT ended repairs, and all running ones", () => {
   const repairs = new Repairs();
   repairs.begin("kv", 0, repairShares(0, 8, 3));
   for (let i = 0; i < REPAIRS_KEPT + 5; i++) repairs.begin("kv", 1, []);

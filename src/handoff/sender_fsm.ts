@@ -1,22 +1,23 @@
 /**
- * Sends the data of one vnode to another: it asks the source for batches and the
- * target to take them, a window of them at a time, has the source stand still for
- * the last of it, and lets go of it when the target has everything.
+ * Sends the data of one vnode to another: reads batches from the source and
+ * sends them to the target, a window at a time, makes the source stand still
+ * for the last of them, and lets it go when the target has everything.
  *
  *     opening ──► connecting ──► sending ── nearly all ──► switching ──► draining
  *        │ empty                    ▲                         │ not quiet    │ all acknowledged
  *        └──► switching             └─────────────────────────┘              ▼
  *                                                       done ◄── finishing ◄── closing
  *
- * Batches that are not acknowledged are kept by the source, so that a transfer
- * whose connection broke goes on after the last one that the target has. A
- * failure says whether that is so.
+ * The source keeps batches that are not acknowledged, so a transfer whose
+ * connection broke can resume after the last one that the target has. A failure
+ * says whether it can.
  *
- * One that resizes the ring has many targets, which take each batch for itself. It
- * reports when nearly all is there, follows what is written, and switches when it
- * is told that the ring has changed.
+ * A transfer of a resize has many targets, each of which takes its part of
+ * every batch. It reports when nearly everything is copied, forwards new
+ * writes, and switches when it is told that the ring has changed.
  *
- * This file only decides; `sender_process.ts` asks and keeps the time.
+ * This file only decides; `sender_process.ts` performs the requests and keeps
+ * time.
  *
  * @module
  */
@@ -24,26 +25,40 @@ import type { WhorlError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
 import { HandoffProgress, TOTAL_UNKNOWN } from "../vnode/handoff_codec.ts";
 
-/** Batches that may be at the target without an acknowledgement. */
+/** Most batches sent to the target and not acknowledged. */
 export const SEND_WINDOW = 4;
-/** First and longest pause before a vnode that did not become quiet is made to stand still again, in milliseconds; doubled in between, as it serves nobody while it is waited for. */
+/**
+ * First and longest pause before a vnode that did not become quiet is made to
+ * stand still again, in milliseconds; doubled in between, since it serves
+ * nobody during an attempt.
+ */
 export const SWITCH_PAUSE_MS = 50;
 /** See {@linkcode SWITCH_PAUSE_MS}. */
 export const SWITCH_PAUSE_MS_MAX = 10_000;
-/** How long nothing may happen, in milliseconds. Source: half of riak_core's `handoff_timeout`. */
+/**
+ * Longest time without progress, in milliseconds. Source: half of riak_core's
+ * `handoff_timeout`.
+ */
 export const STALL_MS = 60_000;
 
 /** How a transfer is sent. */
 export interface SenderRule {
-  /** Whether the source gives up what it sends; else it keeps it. */
+  /** Whether the source gives up what it sends; otherwise it keeps it. */
   readonly moves: boolean;
-  /** Whether it goes to many targets, none of which must be asked before. @default {false} */
+  /**
+   * Whether it goes to many targets, none of which has to accept it first.
+   * @default {false}
+   */
   readonly spreads?: boolean;
-  /** Whether it is to follow what is written until the ring has changed. @default {false} */
+  /**
+   * Whether to forward new writes until the ring has changed.
+   *
+   * @default {false}
+   */
   readonly follows?: boolean;
 }
 
-/** What happens to a transfer. */
+/** Events of a transfer. */
 export type SenderEvent =
   | { readonly type: "start" }
   | {
@@ -52,9 +67,9 @@ export type SenderEvent =
     readonly sendsCommands: boolean;
     readonly empty: boolean;
   }
-  /** The target lets the transfer begin, and has all batches up to `number`. */
+  /** The target accepts the transfer, and has all batches up to `number`. */
   | { readonly type: "connected"; readonly number: number }
-  /** What the source said; `batch` is valid during the step only. */
+  /** The answer of the source; `batch` is valid only during the step. */
   | {
     readonly type: "said";
     readonly progress: number;
@@ -68,25 +83,28 @@ export type SenderEvent =
   }
   | { readonly type: "switched"; readonly quiet: boolean }
   | { readonly type: "acknowledged"; readonly number: number }
-  /** The ring has changed: it need not follow any more. */
+  /** The ring has changed, so it can stop following. */
   | { readonly type: "ring_changed" }
   | { readonly type: "closed" }
   | { readonly type: "finished" }
   | { readonly type: "pause_over" }
-  /** What the source or the target was asked has failed, or nothing has happened for too long. */
+  /**
+   * A request to the source or the target has failed, or there was no progress
+   * for too long.
+   */
   | {
     readonly type: "failed";
     readonly at: "source" | "target";
     readonly error: WhorlError;
   }
-  /** The manager wants it to end: for now, or as it is not wanted any more. */
+  /** The manager stops it: for now, or because it is no longer wanted. */
   | {
     readonly type: "stop";
     readonly resumable: boolean;
     readonly reason: string;
   };
 
-/** What is to be done, in this order. */
+/** Effects, to be performed in this order. */
 export type SenderEffect =
   | { readonly type: "open" }
   | { readonly type: "connect" }
@@ -100,13 +118,22 @@ export type SenderEffect =
   | { readonly type: "switch" }
   /** Ask the target whether it has everything. */
   | { readonly type: "close"; readonly items: number; readonly hash: number }
-  /** Nearly all is with the targets, and what is written follows from now on. */
+  /**
+   * Nearly everything is with the targets, and new writes are forwarded from
+   * now on.
+   */
   | { readonly type: "copied" }
-  /** The source lets go. */
+  /** The source gives up what it has sent. */
   | { readonly type: "finish" }
-  /** The source forgets the transfer and serves on. Nobody waits for the answer. */
+  /**
+   * The source forgets the transfer and continues to serve. Nobody waits for
+   * the answer.
+   */
   | { readonly type: "abandon" }
-  /** The source keeps the transfer and serves on. Nobody waits for the answer. */
+  /**
+   * The source keeps the transfer and continues to serve. Nobody waits for the
+   * answer.
+   */
   | { readonly type: "let_go_on" }
   | { readonly type: "set_pause"; readonly afterMs: number }
   | {
@@ -121,7 +148,7 @@ export type SenderEffect =
   }
   | { readonly type: "done"; readonly outcome: SenderOutcome };
 
-/** How a transfer ended. */
+/** The outcome of a transfer. */
 export type SenderOutcome =
   | {
     readonly type: "completed";
@@ -130,16 +157,18 @@ export type SenderOutcome =
   }
   | {
     readonly type: "failed";
-    /** Whether it goes on where it was when it is begun again under the same number. */
+    /**
+     * Whether it resumes where it was when started again under the same number.
+     */
     readonly resumable: boolean;
-    /** A stable name, and the reason in words. */
+    /** A stable code, and the reason in words. */
     readonly code: string;
     readonly reason: string;
   };
 
 type Connection = "none" | "connecting" | "up";
 
-/** A transfer being sent. */
+/** The state of a transfer. */
 export interface SenderState {
   readonly rule: SenderRule;
   phase:
@@ -152,29 +181,31 @@ export interface SenderState {
     | "done";
   connection: Connection;
   sendsCommands: boolean;
-  /** Whether it follows what is written when nearly all is said. */
+  /** Whether it follows new writes once nearly everything is sent. */
   follows: boolean;
-  /** The batch with which nearly all was said, and whether the targets have it. */
+  /** Last batch sent when nearly everything was, and whether the targets have it. */
   copiedAt: number | undefined;
   copied: boolean;
-  /** Whether the source may have said batches that the target lacks. */
+  /** Whether the source may have sent batches that the target lacks. */
   repeat: boolean;
   /** How often the source did not become quiet. */
   unquiet: number;
-  /** Whether a pause lasts. */
+  /** Whether it is pausing. */
   pausing: boolean;
   /** Whether the source stands still. */
   still: boolean;
-  /** Whether a batch has been asked for. */
+  /** Whether a batch has been requested. */
   reading: boolean;
-  /** Whether the source has nothing, or little, left. */
+  /** Whether the source has little or nothing left. */
   nearlyAll: boolean;
-  /** Last batch that the source has numbered, this sender's or an earlier one's. */
+  /**
+   * Last batch number used by the source, for this sender or an earlier one.
+   */
   numbered: number;
-  /** Last batch said, and last one acknowledged. */
+  /** Last batch sent, and last one acknowledged. */
   said: number;
   acked: number;
-  /** Of everything said. */
+  /** Totals of everything sent. */
   items: number;
   bytes: number;
   hash: number;
@@ -186,7 +217,7 @@ export interface SenderState {
   >;
 }
 
-/** A transfer that has not begun. */
+/** A transfer that has not started. */
 export function createSender(rule: SenderRule): SenderState {
   return {
     rule,
@@ -218,7 +249,7 @@ export function stepSender(
   sender: SenderState,
   event: SenderEvent,
 ): SenderEffect[] {
-  // What was asked for may be answered after the end.
+  // Earlier requests may be answered after the end.
   if (sender.phase === "done") return [];
   switch (event.type) {
     case "start":
@@ -227,7 +258,7 @@ export function stepSender(
       return opened(sender, event);
     case "connected":
       if (event.number > 0 && !sender.repeat) {
-        // The source was started anew and numbers its batches from 1 again.
+        // The source has restarted and numbers its batches from 1 again.
         return ended(
           sender,
           false,
@@ -268,17 +299,19 @@ export function stepSender(
       sender.pausing = false;
       return goOn(sender);
     case "failed": {
-      // It has everything, and the source lets go already.
+      // The target has everything, and the source is already giving up its
+      // data.
       if (sender.phase === "finishing" && event.at === "target") return [];
       const { code, message } = event.error;
-      // A source that does not know the transfer, or a target that has something
-      // else than was sent, has to begin anew.
+      // If the source does not know the transfer, or the target has something
+      // other than what was sent, it has to start over.
       const begunAnew = event.at === "source" || code === "handoff_mismatch" ||
         code === "protocol_error";
       return ended(sender, !begunAnew, code, message);
     }
     case "stop":
-      // The target has everything, and the source lets go already.
+      // The target has everything, and the source is already giving up its
+      // data.
       if (sender.phase === "finishing") return [];
       return ended(sender, event.resumable, "cancelled", event.reason);
     default:
@@ -309,7 +342,7 @@ function opened(
     sender.connection = "up";
     return [{ type: "state", state: "sending" }, ...goOn(sender)];
   }
-  // Nothing to send: nobody else need be asked.
+  // Nothing to send, so nobody else needs to be asked.
   if (event.empty && sender.rule.moves && !sender.repeat) {
     return standStill(sender);
   }
@@ -322,7 +355,7 @@ function connect(sender: SenderState): SenderEffect[] {
   return [{ type: "state", state: "connecting" }, { type: "connect" }];
 }
 
-/** What can be done next. */
+/** The next steps. */
 function goOn(sender: SenderState): SenderEffect[] {
   const waiting = sender.said - sender.acked;
   switch (sender.phase) {
@@ -330,7 +363,7 @@ function goOn(sender: SenderState): SenderEffect[] {
       if (sender.pausing) return [];
       if (sender.nearlyAll) {
         if (sender.follows) return follow(sender);
-        // What it was asked for before the ring changed.
+        // A request made before the ring changed.
         if (sender.reading) return [];
         if (!sender.rule.moves) {
           sender.phase = "draining";
@@ -343,15 +376,15 @@ function goOn(sender: SenderState): SenderEffect[] {
     case "draining": {
       if (!sender.nearlyAll) return waiting < SEND_WINDOW ? read(sender) : [];
       if (sender.reading || sender.rule.spreads && waiting > 0) return [];
-      // Nothing was ever said, now or before the transfer was resumed. Whoever waits
-      // for a copy must hear even of that.
+      // Nothing was ever sent, now or before the transfer was resumed. The
+      // receiver of a copy must be told even of that.
       if (
         sender.rule.spreads || (sender.numbered === 0 && sender.rule.moves)
       ) {
         sender.phase = "finishing";
         return [{ type: "finish" }];
       }
-      // The target takes what is under way before it answers this.
+      // The target processes batches in flight before it answers this.
       sender.phase = "closing";
       const { items, hash } = sender;
       return [{ type: "close", items, hash }];
@@ -361,7 +394,10 @@ function goOn(sender: SenderState): SenderEffect[] {
   }
 }
 
-/** Has the source stand still, and asks for the rest in the same breath: each step for itself would be as long again. */
+/**
+ * Makes the source stand still, and requests the rest at once: one after the
+ * other would take twice as long.
+ */
 function standStill(sender: SenderState): SenderEffect[] {
   sender.phase = "switching";
   sender.nearlyAll = false;
@@ -372,7 +408,9 @@ function standStill(sender: SenderState): SenderEffect[] {
   ];
 }
 
-/** Goes on asking, and says once that the targets have nearly all. */
+/**
+ * Continues to read, and reports once that the targets have nearly everything.
+ */
 function follow(sender: SenderState): SenderEffect[] {
   sender.copiedAt ??= sender.said;
   const isCopied = !sender.copied && sender.acked >= sender.copiedAt;
@@ -399,18 +437,19 @@ function said(
   const { number, entries, items, bytes, hash } = event;
   sender.total = event.total === TOTAL_UNKNOWN ? null : event.total;
   sender.nearlyAll = event.progress === HandoffProgress.nearlyAll ||
-    // Once all was said little is ever left, though it may not be said again.
+    // After the first time, little is ever left, though the source may not say
+    // so again.
     sender.copiedAt !== undefined && !sender.still;
   sender.numbered = Math.max(sender.numbered, number);
   if (entries === 0) {
-    // Of what was said before this sender resumed the transfer it hears like this.
+    // This is how it learns of what was sent before it resumed the transfer.
     sender.items = items;
     sender.bytes = bytes;
     sender.hash = hash;
     return goOn(sender);
   }
   if (sender.connection !== "up") {
-    // It was empty when it was asked; what came since is said again.
+    // It was empty when it was asked; what came since is sent again.
     sender.repeat = true;
     sender.nearlyAll = false;
     return sender.connection === "none" ? connect(sender) : [];
@@ -432,7 +471,7 @@ function switched(sender: SenderState, quiet: boolean): SenderEffect[] {
       SWITCH_PAUSE_MS * 2 ** Math.min(20, sender.unquiet++),
     );
     return [
-      // Meanwhile its state is that of one that sends.
+      // Meanwhile it counts as sending.
       ...sender.connection === "none"
         ? connect(sender)
         : [{ type: "state" as const, state: "sending" as const }],
@@ -453,9 +492,9 @@ function acknowledged(sender: SenderState, number: number): SenderEffect[] {
     if (each <= number) sender.counts.delete(each);
   }
   const further = goOn(sender);
-  // What is asked for next says it as well, and each word to the source is two
-  // hops. Together with a switch it comes after that, for which writes may have to
-  // be acknowledged.
+  // The next request carries it too, and each message to the source takes two
+  // hops. A request together with a switch is handled after the switch, which
+  // may need writes to be acknowledged.
   const isSaid = further[0]?.type === "next";
   return [
     ...counted === undefined ? [] : [{
@@ -474,7 +513,7 @@ function ended(
   code: string,
   reason: string,
 ): SenderEffect[] {
-  // Commands wait for a target that is not there; they must not.
+  // Commands wait for a target that is not there, which they must not.
   const keeps = resumable && !sender.sendsCommands;
   const { still, phase } = sender;
   sender.phase = "done";

@@ -134,7 +134,7 @@ Deno.test("stepSender() sends what there is, has the source stand still for the 
     [switched(true), ""],
     [said(3, more), "send 3, next 1"],
     [acknowledged(2), "progress 20/?, tell_acknowledged 2"],
-    // It takes what is under way before it answers.
+    // It processes batches in flight before it answers.
     [said(3, nearlyAll, 0), "close 30 21"],
     [acknowledged(3), "progress 30/?, tell_acknowledged 3"],
     [closed, "finish"],
@@ -151,7 +151,7 @@ Deno.test("stepSender() has at most SEND_WINDOW batches without an acknowledgeme
   run([
     [said(SEND_WINDOW), `send ${SEND_WINDOW}`],
     [acknowledged(1), "progress 10/?, next 1"],
-    // What comes twice, or late, changes nothing.
+    // Duplicate and late acknowledgements change nothing.
     [acknowledged(1), ""],
     [said(SEND_WINDOW + 1), `send ${SEND_WINDOW + 1}`],
     [acknowledged(3), "progress 30/?, next 3"],
@@ -167,7 +167,7 @@ Deno.test("stepSender() shows the total as soon as the source has counted", () =
   ]);
 });
 
-Deno.test("stepSender() asks again when nothing was ready", () => {
+Deno.test("stepSender() asks the source again when it had nothing ready", () => {
   run([
     ...begun,
     [said(0, waiting, 0), "next 0"],
@@ -176,7 +176,7 @@ Deno.test("stepSender() asks again when nothing was ready", () => {
   ]);
 });
 
-Deno.test("stepSender() asks nobody else about a vnode that is empty", () => {
+Deno.test("stepSender() does not contact the target if the vnode is empty", () => {
   run([
     [start, "open"],
     [opened("begun", { empty: true }), "switching, switch, next 0"],
@@ -186,7 +186,7 @@ Deno.test("stepSender() asks nobody else about a vnode that is empty", () => {
   ]);
 });
 
-Deno.test("stepSender() connects after all when an empty vnode was written to, or did not become quiet", () => {
+Deno.test("stepSender() connects if an empty vnode was written to, or did not become quiet", () => {
   run([
     [start, "open"],
     [opened("begun", { empty: true }), "switching, switch, next 0"],
@@ -201,14 +201,14 @@ Deno.test("stepSender() connects after all when an empty vnode was written to, o
     [start, "open"],
     [opened("begun", { empty: true }), "switching, switch, next 0"],
     [switched(false), `connecting, connect, pause ${SWITCH_PAUSE_MS}`],
-    // Said before there is anybody to send it to, it is said again.
+    // What was read before there was a target is read again.
     [said(1, more), ""],
     [connected(), "sending"],
     [pauseOver, "next 0 again"],
   ]);
 });
 
-Deno.test("stepSender() tells the target of the end of a copy, even of nothing, and does not have the source stand still", () => {
+Deno.test("stepSender() tells the target that a copy has ended, even an empty one, without making the source stand still", () => {
   run([
     [start, "open"],
     [opened("begun", { empty: true }), "connecting, connect"],
@@ -219,7 +219,7 @@ Deno.test("stepSender() tells the target of the end of a copy, even of nothing, 
   ], createSender({ moves: false }));
 });
 
-Deno.test("stepSender() lets an unquiet source serve for a pause that doubles, whatever is acknowledged meanwhile", () => {
+Deno.test("stepSender() lets a source that is not quiet serve for a pause that doubles, whatever is acknowledged meanwhile", () => {
   const sender = run(begun);
   let pauseMs = SWITCH_PAUSE_MS;
   for (let number = 1; number <= 12; number++) {
@@ -241,7 +241,7 @@ Deno.test("stepSender() lets an unquiet source serve for a pause that doubles, w
   assertEquals(pauseMs, SWITCH_PAUSE_MS_MAX);
 });
 
-Deno.test("stepSender() goes on where a resumed transfer was", () => {
+Deno.test("stepSender() continues a resumed transfer where it was", () => {
   run([
     [start, "open"],
     [opened("resumed"), "connecting, connect"],
@@ -251,8 +251,8 @@ Deno.test("stepSender() goes on where a resumed transfer was", () => {
   ]);
 });
 
-Deno.test("stepSender() asks the target whether it has everything, also of a resumed transfer that has no more to say", () => {
-  // It was started anew, and has nothing of what it acknowledged.
+Deno.test("stepSender() asks the target whether it has everything, even if a resumed transfer has nothing more to send", () => {
+  // The target has restarted, and has nothing of what it acknowledged.
   run([
     [start, "open"],
     [opened("resumed"), "connecting, connect"],
@@ -264,7 +264,7 @@ Deno.test("stepSender() asks the target whether it has everything, also of a res
   ]);
 });
 
-Deno.test("stepSender() begins anew under another number when the source was started anew and the target was not", () => {
+Deno.test("stepSender() starts over under another number if the source restarted and the target did not", () => {
   run([
     [start, "open"],
     [opened("begun"), "connecting, connect"],
@@ -272,14 +272,14 @@ Deno.test("stepSender() begins anew under another number when the source was sta
   ]);
 });
 
-Deno.test("stepSender() ends at once if the module does not want to", () => {
+Deno.test("stepSender() ends at once if the module refuses the handoff", () => {
   run([[start, "open"], [opened("not_now"), "failed handoff_refused"], [
     opened(),
     "",
   ]]);
 });
 
-Deno.test("stepSender() can be resumed when the target is lost, and begins anew when either end lost the transfer", () => {
+Deno.test("stepSender() can be resumed after losing the target, and starts over if either end lost the transfer", () => {
   for (
     const code of ["connection_closed", "timeout", "vnode_crashed"] as const
   ) {
@@ -303,7 +303,7 @@ Deno.test("stepSender() never resumes where commands wait for the target", () =>
   ]);
 });
 
-Deno.test("stepSender() lets a source go on that stands still, or was asked to", () => {
+Deno.test("stepSender() releases a source that stands still, or was asked to", () => {
   run([
     ...begun,
     [said(1, nearlyAll), "send 1, switching, switch, next 0"],
@@ -323,7 +323,7 @@ Deno.test("stepSender() lets a source go on that stands still, or was asked to",
   ]);
 });
 
-Deno.test("stepSender() stops in each phase, for now or for good, but for the last", () => {
+Deno.test("stepSender() can be stopped in each phase except the last, for now or for good", () => {
   const phases: [string, [SenderEvent, string][], boolean][] = [
     ["opening", begun.slice(0, 1), false],
     ["connecting", begun.slice(0, 2), false],
@@ -357,7 +357,7 @@ Deno.test("stepSender() stops in each phase, for now or for good, but for the la
   ]);
 });
 
-Deno.test("stepSender() spreads, reports once that the targets have nearly all, and follows until the ring has changed", () => {
+Deno.test("stepSender() spreads, reports once that nearly everything is copied, and follows until the ring has changed", () => {
   run(
     [
       [start, "open"],
@@ -370,7 +370,7 @@ Deno.test("stepSender() spreads, reports once that the targets have nearly all, 
       [said(2, waiting, 0), "next 2"],
       [said(3, nearlyAll), "send 3, next 2"],
       [acknowledged(3), "progress 30/?, tell_acknowledged 3"],
-      // What it was asked is answered first.
+      // The pending request is answered first.
       [{ type: "ring_changed" }, ""],
       [said(3, waiting, 0), "switching, switch, next 3"],
       [switched(true), ""],
@@ -383,7 +383,7 @@ Deno.test("stepSender() spreads, reports once that the targets have nearly all, 
   );
 });
 
-Deno.test("stepSender() spreads what is left of a ring that is no more without following", () => {
+Deno.test("stepSender() spreads data of a former ring without following", () => {
   run(
     [
       [start, "open"],
@@ -400,7 +400,7 @@ Deno.test("stepSender() spreads what is left of a ring that is no more without f
   );
 });
 
-Deno.test("stepSender() goes on with a spread that broke, saying again what was not acknowledged", () => {
+Deno.test("stepSender() resumes a broken spread, resending what was not acknowledged", () => {
   run(
     [
       [start, "open"],
@@ -417,7 +417,7 @@ Deno.test("stepSender() goes on with a spread that broke, saying again what was 
   );
 });
 
-Deno.test("stepSender() reports that the targets have nearly all however long the last of it takes", () => {
+Deno.test("stepSender() reports that nearly everything is copied, however long the rest takes", () => {
   run(
     [
       [start, "open"],

@@ -1,7 +1,7 @@
 /**
- * One transfer while it is sent: asks the source and the target what
- * `sender_fsm.ts` says, and tells it what they answer. A temporary child of the
- * node's `handoff_sup`.
+ * One running transfer: makes the requests to source and target that
+ * `sender_fsm.ts` decides on, and passes it their answers. A temporary child of
+ * the node's `handoff_sup`.
  *
  * @module
  */
@@ -47,19 +47,29 @@ import {
 import { SwitchGate } from "./switch_gate.ts";
 import type { WantedTransfer } from "./transfer_plan.ts";
 
-/** Time a vnode has to begin, to say a batch or to stand still, in milliseconds. */
+/**
+ * Timeout for a vnode to begin, read a batch or stand still, in milliseconds.
+ */
 const SOURCE_MS = 30_000;
-/** Time a vnode has to remove what it has handed off, in milliseconds. */
+/** Timeout for a vnode to remove what it has handed off, in milliseconds. */
 const FINISH_MS = 600_000;
-/** Time a target has for an answer, in milliseconds. Source: riak_core's `handoff_receive_vnode_timeout`. */
+/**
+ * Timeout for an answer of a target, in milliseconds. Source: riak_core's
+ * `handoff_receive_vnode_timeout`.
+ */
 const TARGET_MS = 60_000;
 
-/** Whoever is told how a transfer goes. */
+/** Notifications about a transfer. */
 export interface SenderWatch {
   state(state: "connecting" | "sending" | "switching"): void;
-  /** The target has so many items and bytes of `total`, which may not be known. */
+  /**
+   * The target has that many items and bytes of `total`, which may be unknown.
+   */
   progress(items: number, bytes: number, total: number | null): void;
-  /** Nearly all is with the targets of a spread, and what is written follows. */
+  /**
+   * Nearly everything is with the targets of a spread, and new writes are
+   * forwarded.
+   */
   copied?(): void;
   /** It has ended; called once. */
   ended(outcome: SenderOutcome): void;
@@ -69,29 +79,33 @@ export interface SenderWatch {
 export class SenderProcess extends ChildBase {
   readonly kind = "task";
   readonly transfer: WantedTransfer;
-  /** Names it at its source and its target; the same when it is resumed. */
+  /** Identifies it at its source and target; the same when it is resumed. */
   readonly number: number;
   readonly #world: HandoffWorld;
   readonly #connect: (node: string) => Promise<BulkConnection>;
   readonly #watch: SenderWatch;
   readonly #sender: SenderState;
   readonly #gate: SwitchGate;
-  /** While it waits for its source to be let stand still. */
+  /** Pending while it waits for its turn to make the source stand still. */
   #entering: Promise<unknown> | undefined;
   /** Lets the next one in. */
   #leave: () => void = () => {};
   #connection: BulkConnection | undefined;
-  /** To the targets of a spread, by node. */
+  /** Connections to the targets of a spread, by node. */
   readonly #spreadConnections = new Map<string, Promise<BulkConnection>>();
-  /** Resolves when all batches of a spread that were sent have arrived, or one has not. */
+  /**
+   * Resolves when all batches of a spread that were sent have arrived, or one
+   * has failed.
+   */
   #spreadBefore: Promise<void> = Promise.resolve();
   #pause: TimerHandle | undefined;
   #stall: TimerHandle | undefined;
   #toldEnd = false;
 
   /**
-   * @param connect Gives the connection to a node, which others may use too.
-   * @param gate Lets its source stand still; shared by the senders of a node.
+   * @param connect Returns the connection to a node, possibly shared.
+   * @param gate Limits how many sources stand still; shared by the senders of a
+   * node.
    */
   constructor(
     world: HandoffWorld,
@@ -115,17 +129,17 @@ export class SenderProcess extends ChildBase {
     });
   }
 
-  /** Begins, once it is under its supervisor. */
+  /** Starts, once it is under its supervisor. */
   begin(): void {
     this.#step({ type: "start" });
   }
 
-  /** The ring has changed, for which the data was spread. */
+  /** The ring that the data was spread for is in effect. */
   ringChanged(): void {
     this.#step({ type: "ring_changed" });
   }
 
-  /** Ends for now, or as nobody wants it any more. */
+  /** Stops for now, or because it is no longer wanted. */
   giveUp(resumable: boolean, reason: string): void {
     this.#step({ type: "stop", resumable, reason });
   }
@@ -137,7 +151,7 @@ export class SenderProcess extends ChildBase {
       resumable: false,
       reason: `its node stops it: ${formatReason(reason)}`,
     });
-    // One that the source is letting go of already was not stopped by that.
+    // It is not stopped if the source is already giving up its data.
     this.#tellEnd(cutOff("its node stops it"));
     this.end(reason);
   }
@@ -148,7 +162,7 @@ export class SenderProcess extends ChildBase {
     this.end("killed");
   }
 
-  /** What it is, for the tree. */
+  /** Its node in the supervision tree. */
   describe(): Partial<TreeNode> {
     const { kind, module, sourcePartition, target } = this.transfer;
     return { id: `${kind} ${module} ${sourcePartition} to ${target}` };
@@ -220,7 +234,8 @@ export class SenderProcess extends ChildBase {
         this.#watch.copied?.();
         return;
       case "finish":
-        // Nobody waits for a vnode whose data is removed, which may take long.
+        // Nobody waits for a vnode whose data is being removed, which may take
+        // long.
         if (this.#outcome() === HandoffOutcome.removed) this.#leave();
         this.#ask(
           this.#askSource(
@@ -276,7 +291,7 @@ export class SenderProcess extends ChildBase {
     }
   }
 
-  /** Turns the answer to something asked into an event. */
+  /** Turns the answer to a request into an event. */
   #ask(asked: Promise<SenderEvent>, at: "source" | "target" = "source"): void {
     asked.then(
       (event) => this.#step(event),
@@ -299,7 +314,7 @@ export class SenderProcess extends ChildBase {
     return this.#world.askVnode(module, sourcePartition, write, timeoutMs);
   }
 
-  /** Tells the source something; if that fails, its transfer is gone anyway. */
+  /** Sends the source a message; if that fails, its transfer is gone anyway. */
   #tellSource(write: (into: ByteWriter) => void): void {
     this.#askSource(write).catch((error) =>
       this.#world.log.debug("A vnode was not told of its handoff", {
@@ -334,7 +349,10 @@ export class SenderProcess extends ChildBase {
     });
   }
 
-  /** Sends the parts of a batch to the vnodes they are for. It counts when all of it, and all before it, is there. */
+  /**
+   * Sends the parts of a batch to their vnodes. It is acknowledged when all of
+   * it, and everything before it, has arrived.
+   */
   async #sendSpread(number: number, batch: Uint8Array): Promise<SenderEvent> {
     const groups = readSpreadGroups(new ByteReader(batch));
     const before = this.#spreadBefore;
@@ -406,8 +424,8 @@ export class SenderProcess extends ChildBase {
     const { kind, module, sourcePartition, target, targetPartition, decided } =
       this.transfer;
     const connection = await this.#connect(target);
-    // Ended meanwhile: what began now at the target would never be ended there,
-    // and keep what lies there from going on.
+    // Ended meanwhile: if it began at the target now, it would never be ended
+    // there, and would keep the data there from moving on.
     if (this.#toldEnd) {
       connection.close();
       throw new WhorlError("cancelled", "The handoff has ended meanwhile");
@@ -431,7 +449,7 @@ export class SenderProcess extends ChildBase {
     return { type: "connected", number: new ByteReader(answer).u53() };
   }
 
-  /** Has the source stand still, in its turn. */
+  /** Makes the source stand still, in its turn. */
   async #switch(): Promise<SenderEvent> {
     const entering = this.#gate.enter();
     this.#entering = entering;
@@ -450,7 +468,7 @@ export class SenderProcess extends ChildBase {
   }
 
   async #next(acked: number, repeat: boolean): Promise<SenderEvent> {
-    // What is asked for together with a switch comes after it.
+    // A request made together with a switch comes after it.
     await this.#entering;
     const answer = await this.#askSource((into) =>
       writeHandoffNext(into, this.number, acked, repeat)
@@ -472,7 +490,7 @@ export class SenderProcess extends ChildBase {
     for (const timer of [this.#pause, this.#stall]) {
       if (timer !== undefined) this.#world.runtime.clearTimer(timer);
     }
-    // The target need not keep room for it.
+    // The target need not keep a slot for it.
     const connection = this.#connection;
     connection?.call("handoff_end", this.number).catch(() => {});
     connection?.close();
@@ -483,7 +501,7 @@ export class SenderProcess extends ChildBase {
   }
 }
 
-/** How a transfer ends whose process is ended from outside. */
+/** The outcome of a transfer whose process is ended from outside. */
 function cutOff(reason: string): SenderOutcome {
   return { type: "failed", resumable: false, code: "closed", reason };
 }

@@ -29,7 +29,7 @@ function bytesOf(write: (into: ByteWriter) => void): Uint8Array {
   return into.copy();
 }
 
-/** What a source says: batch `number`, with an entry or none. */
+/** An answer of a source: batch `number`, with one entry or none. */
 function batch(number: number, progress: number, entries: number): Uint8Array {
   const into = new ByteWriter();
   beginBatch(into);
@@ -47,15 +47,18 @@ function batch(number: number, progress: number, entries: number): Uint8Array {
   });
 }
 
-/** A sender between ends that answer as they are told. */
+/** A sender between ends that answer as scripted. */
 class Bench {
   readonly runtime = new ManualRuntime();
-  /** What was asked, in order: `source open`, `target offer`, `connect`, `call handoff_begin`, `close`. */
+  /**
+   * The requests, in order: `source open`, `target offer`, `connect`, `call
+   * handoff_begin`, `close`.
+   */
   readonly asked: string[] = [];
   readonly ended: SenderOutcome[] = [];
   readonly states: string[] = [];
   readonly progress: [number, number, number | null][] = [];
-  /** Answers by what is asked; a function is called. */
+  /** Answers by request; a function is called. */
   readonly answers: Record<string, () => Promise<Uint8Array> | Uint8Array> = {
     "source open": () => Uint8Array.of(OpenAnswer.begun, 0, 0),
     "target offer": () => bytesOf((into) => into.u53(0)),
@@ -151,7 +154,7 @@ class Bench {
   }
 }
 
-Deno.test("SenderProcess asks both ends for one step after the other, and tells how it goes", async () => {
+Deno.test("SenderProcess performs one step after the other at both ends, and reports its progress", async () => {
   const bench = await new Bench().begin();
   assertEquals(bench.asked, [
     "source open",
@@ -174,7 +177,7 @@ Deno.test("SenderProcess asks both ends for one step after the other, and tells 
   assertEquals(bench.ended, [{ type: "completed", items: 1, bytes: 100 }]);
 });
 
-Deno.test("SenderProcess finishes each kind of transfer as it must", async () => {
+Deno.test("SenderProcess finishes each kind of transfer in its own way", async () => {
   const outcomes: Partial<Record<TransferKind, number>> = {
     ownership: HandoffOutcome.released,
     hinted: HandoffOutcome.removed,
@@ -187,7 +190,7 @@ Deno.test("SenderProcess finishes each kind of transfer as it must", async () =>
   }
 });
 
-Deno.test("SenderProcess gives the connection back that it gets after it was stopped, and begins nothing over it", async () => {
+Deno.test("SenderProcess releases a connection it gets after it was stopped, without using it", async () => {
   const gate = Promise.withResolvers<void>();
   const bench = new Bench();
   bench.connecting = gate.promise;
@@ -199,7 +202,7 @@ Deno.test("SenderProcess gives the connection back that it gets after it was sto
   assertEquals(bench.asked, ["source open", "connect", "close"]);
 });
 
-Deno.test("SenderProcess says once that it ended, however it is ended, and leaves no timer", async () => {
+Deno.test("SenderProcess reports its end once, however it ends, and leaves no timer", async () => {
   const ways: Record<string, (bench: Bench) => void> = {
     stop: ({ sender }) => sender.stop("shutdown"),
     kill: ({ sender }) => sender.kill(),
@@ -217,7 +220,7 @@ Deno.test("SenderProcess says once that it ended, however it is ended, and leave
       end(bench);
       end(bench);
       if (at === "source finish" && way === "give up") {
-        // The target has everything: that is not given up any more.
+        // The target has everything, so it is not stopped any more.
         assertEquals(bench.ended, []);
         gate.resolve(new Uint8Array(0));
         await bench.runtime.settle();
@@ -232,20 +235,20 @@ Deno.test("SenderProcess says once that it ended, however it is ended, and leave
   }
 });
 
-Deno.test("SenderProcess fails with what either end answers", async () => {
+Deno.test("SenderProcess fails with the error of either end", async () => {
   const bench = new Bench();
   bench.answers["target batch"] = () =>
     Promise.reject(new WhorlError("connection_closed", "it broke"));
   await bench.begin();
   bench.assertEnded("failed", true);
-  // An answer that makes no sense is the end's failure too.
+  // A malformed answer is a failure of that end too.
   const other = new Bench();
   other.answers["source next"] = () => Uint8Array.of(1);
   await other.begin();
   other.assertEnded("failed");
 });
 
-Deno.test("SenderProcess ends when nothing happens for too long, but for a source that is removing what it had", async () => {
+Deno.test("SenderProcess ends after too long without progress, except while the source removes its data", async () => {
   for (const at of ["source open", "target final"]) {
     const bench = new Bench();
     bench.answers[at] = () => new Promise(() => {});
@@ -266,7 +269,7 @@ Deno.test("SenderProcess ends when nothing happens for too long, but for a sourc
   bench.assertEnded("completed");
 });
 
-Deno.test("SenderProcess asks an unquiet source again after a pause", async () => {
+Deno.test("SenderProcess asks a source that is not quiet again after a pause", async () => {
   const bench = new Bench();
   let asked = 0;
   bench.answers["source switch"] = () => Uint8Array.of(asked++ === 0 ? 0 : 1);

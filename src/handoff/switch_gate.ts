@@ -1,15 +1,15 @@
 /**
- * Lets few vnodes of a node stand still at a time. Requests go to all partitions
- * alike, so each that stands still soon holds up everybody who asks one thing after
- * the other; those that wait here serve meanwhile.
+ * Limits how many vnodes of a node stand still at a time. Requests go to all
+ * partitions alike, so each one that stands still soon blocks every client that
+ * sends one request after the other; vnodes that wait here continue to serve.
  *
  * @module
  */
 
-/** Vnodes of a node that stand still for transfers at a time. */
+/** Most vnodes of a node that stand still for transfers at a time. */
 export const STANDING_STILL_MAX = 1;
 
-/** Who may stand still; see the module's text. */
+/** See the module comment. */
 export class SwitchGate {
   readonly #max: number;
   #inside = 0;
@@ -19,7 +19,10 @@ export class SwitchGate {
     this.#max = max;
   }
 
-  /** Resolves when one more may stand still; call what it resolves to, once, when that is over. */
+  /**
+   * Resolves when one more may stand still; call the returned function, once,
+   * when that is over.
+   */
   async enter(): Promise<() => void> {
     if (this.#inside >= this.#max) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -28,7 +31,7 @@ export class SwitchGate {
     return () => {
       if (left) return;
       left = true;
-      // Whoever waits takes the place over.
+      // The next in line takes over the slot.
       const next = this.#waiting.shift();
       if (next === undefined) this.#inside--;
       else next();

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { SwitchGate } from "./switch_gate.ts";
 
-Deno.test("SwitchGate lets so many in at a time, in the order in which they came, and each leave once", async () => {
+Deno.test("SwitchGate admits up to its limit, in order of arrival, and each leaves once", async () => {
   const gate = new SwitchGate(2);
   const inside: string[] = [];
   const leave = new Map<string, () => void>();

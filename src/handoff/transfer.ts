@@ -1,7 +1,7 @@
 /**
- * A transfer: the data of one partition of one module on its way from a vnode to
- * another. What it is called, how far it is, and what can be set about all of
- * them, as plain data.
+ * A transfer moves the data of one partition of a module from one vnode to
+ * another. This module has its names, its progress and its settings, as plain
+ * data.
  *
  * @module
  */
@@ -10,42 +10,48 @@
  * Why data moves.
  *
  * - `ownership`: the ring gives the partition to another node;
- * - `hinted`: a node that stood in for the owner, or owned the partition once,
- *   gives it what it holds;
- * - `repair`: a neighbour gives what the two partitions share to one that has
- *   lost it;
- * - `resize`: the ring gets another number of partitions, and the data of one is
- *   spread over those it will have.
+ * - `hinted`: a fallback, or a former owner of the partition, hands over what
+ *   it holds;
+ * - `repair`: a neighbour sends what it shares with a partition that lost its
+ *   data;
+ * - `resize`: the ring gets another number of partitions, and the data of each
+ *   is spread over the new ones.
  */
 export type TransferKind = "ownership" | "hinted" | "repair" | "resize";
 
 /**
- * How far a transfer is.
+ * The state of a transfer.
  *
  *     waiting ─► connecting ─► sending ─► switching ─► done
  *        ▲  └── no free slot      └─ failed ─┘ after a pause
  *        └──────────────────────────────┘
  */
 export type TransferState =
-  /** For a free slot, for its target to be up, for its turn, or for the end of a pause. */
+  /**
+   * For a free slot, for its target to be up, for its turn, or for the end of a
+   * pause.
+   */
   | "waiting"
-  /** To its target. */
+  /** Connecting to its target. */
   | "connecting"
-  /** Items are under way. */
+  /** Sending items. */
   | "sending"
-  /** Nearly all is there, and what is written follows, until the ring has its new size. */
+  /**
+   * Nearly everything is copied, and new writes are forwarded until the ring
+   * has its new size.
+   */
   | "following"
-  /** The vnode stands still until the target has all that it holds. */
+  /** The vnode stands still until the target has everything. */
   | "switching";
 
-/** A transfer that waits or runs, as one of its ends sees it. */
+/** A transfer that waits or runs, as seen by one of its ends. */
 export interface TransferStatus {
-  /** Names the transfer on its source. */
+  /** Identifies the transfer on its source. */
   readonly id: string;
   readonly kind: TransferKind;
   /** Name of the vnode module. */
   readonly module: string;
-  /** Which end tells this. */
+  /** Which end reports this. */
   readonly direction: "outbound" | "inbound";
   readonly source: string;
   readonly sourcePartition: number;
@@ -54,35 +60,44 @@ export interface TransferStatus {
   /** The partition it goes to; in a resize, that of the source. */
   readonly targetPartition: number;
   readonly state: TransferState;
-  /** Wall clock when it began to connect, in milliseconds since 1970; `null` while it waits for the first time. */
+  /**
+   * Wall clock when it was first started, in milliseconds since 1970; `null`
+   * before that.
+   */
   readonly startedAtMs: number | null;
   /** Items that the target has acknowledged. */
   readonly items: number;
   /** Bytes of them. */
   readonly bytes: number;
-  /** Items there were when it began, if the module could say. */
+  /** Number of items when it began, if the module knew. */
   readonly itemsTotal: number | null;
-  /** Items a second over the last seconds; 0 while nothing moves. */
+  /** Items per second over the last few seconds; 0 while nothing moves. */
   readonly itemsPerSecond: number;
-  /** Bytes a second over the last seconds. */
+  /** Bytes per second over the last few seconds. */
   readonly bytesPerSecond: number;
-  /** Times it was broken off; that its target had no room yet does not count. */
+  /**
+   * How often it was broken off; refusals because its target has no room do not
+   * count.
+   */
   readonly failures: number;
-  /** Why it failed last, or what it waits for. */
+  /** Why it last failed, or what it waits for. */
   readonly reason: string | null;
 }
 
-/** What can be set about the transfers of a node. */
+/** Settings of the transfers of a node. */
 export interface HandoffConfig {
-  /** Most transfers at once, in and out together. Source: riak_core's `handoff_concurrency`. */
+  /**
+   * Most concurrent transfers, inbound and outbound together. Source:
+   * riak_core's `handoff_concurrency`.
+   */
   readonly concurrency: number;
-  /** Whether transfers to others may begin and go on. */
+  /** Whether outbound transfers may run. */
   readonly outbound: boolean;
-  /** Whether transfers from others may. */
+  /** Whether inbound transfers may run. */
   readonly inbound: boolean;
 }
 
-/** Which transfers something is about, as seen from a node. */
+/** A direction of transfers, as seen from a node. */
 export type TransferDirection = "inbound" | "outbound" | "both";
 
 /** The transfers of one node. */
@@ -94,7 +109,7 @@ export interface HandoffStatus {
   readonly transfers: readonly TransferStatus[];
   /** Transfers that have ended since the node started. */
   readonly completed: number;
-  /** Attempts that have been broken off since then. */
+  /** Attempts that were broken off since then. */
   readonly failed: number;
 }
 
@@ -102,46 +117,58 @@ export interface HandoffStatus {
 export interface RepairStatus {
   readonly module: string;
   readonly partition: number;
-  /** `running` until every neighbour that is up has given what it shares with the partition. */
+  /**
+   * `running` until every neighbour has sent what it shares with the partition.
+   */
   readonly state: "running" | "done" | "failed";
-  /** Neighbours that have given, and those that have yet to, as `node/partition`. */
+  /**
+   * Neighbours that have sent their share, and those that have not, as
+   * `node/partition`.
+   */
   readonly done: readonly string[];
   readonly pending: readonly string[];
-  /** Items that have come. */
+  /** Items received. */
   readonly items: number;
   /** Why it failed. */
   readonly reason: string | null;
 }
 
-/** A partition of which a node stores something, whoever owns it. */
+/** A partition of which a node stores data, whoever owns it. */
 export interface HeldPartition {
   readonly module: string;
   /** Number of its vnode: in a ring that was never resized, its partition. */
   readonly partition: number;
 }
 
-/** What an operator may do about the transfers of a node. */
+/** What an operator can do about the transfers of a node. */
 export interface HandoffControl {
-  /** What runs and waits now. */
+  /** The transfers that run and wait now. */
   status(): HandoffStatus;
   /**
-   * Sets how many may run at once, now: surplus ones are stopped and wait.
+   * Sets how many may run at once; surplus ones are stopped at once, and wait.
    *
    * @throws {WhorlError} `invalid_argument` unless `concurrency` is a whole number from 0 to 1,024.
    */
   setConcurrency(concurrency: number): HandoffConfig;
-  /** Lets transfers of `direction` go on or stops them; those that run pause and are resumed later. */
+  /**
+   * Enables or disables transfers of `direction`; running ones stop, and are
+   * resumed later.
+   */
   setEnabled(direction: TransferDirection, enabled: boolean): HandoffConfig;
   /**
-   * Rebuilds a partition this node owns from its neighbours, in `module` or in
-   * all. Resolves as soon as it runs.
+   * Rebuilds a partition of this node from its neighbours, in `module` or in
+   * all. Resolves as soon as the repair runs.
    *
    * @throws {WhorlError} `invalid_argument` if there is no such partition or
-   * module, `wrong_owner` naming who owns it, `ownership_change_in_progress` if it is moving.
+   * module, `wrong_owner` naming the owner, `ownership_change_in_progress` if
+   * it is moving.
    */
   repair(partition: number, module: string | null): Promise<RepairStatus[]>;
-  /** Repairs that run or have ended, newest first. */
+  /** Repairs that are running or have ended, newest first. */
   repairs(): readonly RepairStatus[];
-  /** What this node stores something of: its own partitions, and those it holds for others. In no particular order. */
+  /**
+   * The partitions this node stores data of: its own, and those it holds for
+   * others. In no particular order.
+   */
   heldPartitions(): Promise<readonly HeldPartition[]>;
 }

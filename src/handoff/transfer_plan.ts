@@ -1,7 +1,7 @@
 /**
- * Which transfers a node has to make: what the ring promises to others, and what
- * it holds of partitions that are not its own. Partitions have the numbers of
- * their vnodes here, so that those of a ring of another size are others
+ * Which transfers a node has to make: what the ring promises to others, and
+ * what it holds of partitions that are not its own. Partitions have the numbers
+ * of their vnodes here, so those of a ring of another size are different
  * (`ring_generations.ts`).
  *
  * @module
@@ -23,9 +23,12 @@ import { ownsNothing } from "../ring/ring_upkeep.ts";
 import type { HandoffSpread } from "../vnode/handoff_codec.ts";
 import type { HeldPartition, TransferKind } from "./transfer.ts";
 
-/** A ring over whose partitions a vnode spreads its data. */
+/** A ring that a vnode spreads its data over. */
 export interface TransferSpread extends HandoffSpread {
-  /** Whether what is written follows until the ring has that size. Else the vnode is of a ring that is no more, and ends. */
+  /**
+   * Whether new writes are forwarded until the ring has that size. Otherwise
+   * the vnode belongs to a former ring, and ends.
+   */
   readonly follows: boolean;
 }
 
@@ -37,13 +40,16 @@ export interface WantedTransfer {
   readonly module: string;
   /** The partition on this node. */
   readonly sourcePartition: number;
-  /** The node that is to have it. */
+  /** The node that should have it. */
   readonly target: string;
   /** The partition there; another one only for repairs. */
   readonly targetPartition: number;
-  /** What part of the data; `null` for all. */
+  /** The part of the data; `null` for all. */
   readonly keySpaces: readonly number[] | null;
-  /** The ownership in which it was decided, which the target must know; `null` if the target goes by who owns what. */
+  /**
+   * The ownership version in which it was decided, which the target must know;
+   * `null` if current ownership decides.
+   */
   readonly decided: { readonly term: number; readonly version: number } | null;
   /** The ring its data is spread over, in a resize. */
   readonly spread?: TransferSpread;
@@ -51,11 +57,11 @@ export interface WantedTransfer {
   readonly blocked: string | null;
 }
 
-/** What becomes of a partition that has been handed over. */
+/** What to do with a partition that has been handed over. */
 export interface SettledPartition extends HeldPartition {
   /**
    * - `report`: the ring does not know it yet;
-   * - `drop`: the ring names the new owner;
+   * - `drop`: the ring names the new owner, or one after that;
    * - `discard`: it has come for a resize that was given up;
    * - `take_back`: it names this node after all.
    */
@@ -75,7 +81,7 @@ export interface TransferPlan {
   readonly settled: readonly SettledPartition[];
 }
 
-/** What a plan is made from. */
+/** The input of a plan. */
 export interface TransferSituation {
   readonly ring: Ring;
   readonly self: string;
@@ -84,34 +90,36 @@ export interface TransferSituation {
   readonly held: readonly HeldPartition[];
   /** Data that another node has acknowledged, by {@linkcode heldName}. */
   readonly handedOver: ReadonlyMap<string, HandedOver>;
-  /** Why what is left of a ring of another size has to stay; `null` if it may go. */
+  /**
+   * Why data left from a ring of another size has to stay; `null` if it may go.
+   */
   readonly formerStays?: string | null;
-  /** Partitions that data is arriving for now. */
+  /** Partitions that data is currently arriving for. */
   readonly arriving: ReadonlySet<string>;
-  /** Nodes that serve a module now. */
+  /** Nodes that currently serve a module. */
   upNodes(module: string): readonly string[];
-  /** Whether the version that `node` runs takes transfers. @default {always} */
+  /** Whether the version of `node` supports transfers. @default {always} */
   canHandOff?(node: string): boolean;
 }
 
-/** Stands for the many targets of a spread. */
+/** Target name that stands for the many targets of a spread. */
 export const SPREAD_TARGET = "*";
 
-/** Names the data of a module and partition. */
+/** Name of the data of a module and partition. */
 export function heldName({ module, partition }: HeldPartition): string {
   return `${module}/${partition}`;
 }
 
-/** Whether the data went where `transfer` has it go, and by that very decision. */
+/** Whether the data went where `transfer` sends it, by the same decision. */
 function counts(went: HandedOver, transfer: OwnershipTransfer): boolean {
   return went.target === transfer.nextOwner && went.term === transfer.term &&
     went.version === transfer.version;
 }
 
 /**
- * Of `held`, all of one module, the partitions in the ring whose data is with their
- * next owner. The ring may have decided otherwise since it went, and then it must
- * not be told: the node it names now would be the owner and have no data.
+ * The partitions among `held`, all of one module, whose data is with their next
+ * owner. The ring may have decided otherwise since, and must not be told then:
+ * the node it names now would become the owner without data.
  */
 export function completedPartitions(
   { ring, self, handedOver }: Pick<
@@ -137,7 +145,17 @@ export function completedPartitions(
   });
 }
 
-/** Names a transfer on its node. */
+/**
+ * Whether the data that went to `target` is with `owner` or on its way there.
+ * The rest of it here is older, and not the only copy while the target serves.
+ */
+function isWithOwner(ring: Ring, target: string, owner: string): boolean {
+  if (target === owner) return true;
+  const status = memberStatus(ring, target);
+  return status === "valid" || status === "leaving" || status === "exiting";
+}
+
+/** Name of a transfer on its node. */
 export function transferName(transfer: WantedTransfer): string {
   const { kind, module, sourcePartition, target, targetPartition } = transfer;
   return `${kind}/${module}/${sourcePartition}/${targetPartition}/${target}`;
@@ -165,9 +183,9 @@ function spreadOf(
 }
 
 /**
- * Whether the vnode with this number may be of another ring that `self` comes from,
- * although the ring has such a number, too. It is no owner then, so whatever is in
- * it goes where its keys belong.
+ * Whether the vnode with this number may belong to another ring that `self`
+ * comes from, although the current ring has such a number too. `self` does not
+ * own it then, so its data goes where its keys belong.
  */
 function isOfOrigin(ring: Ring, self: string, vnode: number): boolean {
   return originsOf(ring, self)
@@ -175,7 +193,10 @@ function isOfOrigin(ring: Ring, self: string, vnode: number): boolean {
     ageOfVnode(ring, vnode) === "present" && ownsNothing(ring, self);
 }
 
-/** Whether `self`, which holds `held`, has handed on all that was of rings it comes from, and may have partitions of this one. */
+/**
+ * Whether `self`, which holds `held`, has handed on everything from its former
+ * rings, and so may own partitions of this one.
+ */
 export function hasHandedOnOrigin(
   ring: Ring,
   self: string,
@@ -284,19 +305,20 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
     const went = handedOver.get(heldName(each));
     if (owner === undefined) continue;
     if (owner === self) {
-      // The ring has changed its mind: what this node gave away is its own.
+      // The ring has changed its decision: what this node handed over is its
+      // own again.
       if (went !== undefined && transfer === undefined) {
         settled.push({ module, partition, action: "take_back" });
       }
       continue;
     }
-    // It is to be this node's, and what is here has come for that.
+    // It will be this node's, and the data here has arrived for that.
     if (transfer?.nextOwner === self || arriving.has(heldName(each))) continue;
-    if (went?.target === owner) {
+    if (went !== undefined && isWithOwner(ring, went.target, owner)) {
       settled.push({ module, partition, action: "drop" });
       continue;
     }
-    // Until it is a member for good, it may yet stand alone with what it has.
+    // Until it is a full member, it may still end up alone with what it has.
     if (memberStatus(ring, self) === "joining") continue;
     want("hinted", module, partition, owner, null);
   }

@@ -18,7 +18,7 @@ import {
   type TransferSituation,
 } from "./transfer_plan.ts";
 
-/** A ring of 8 with owners `a`, some of which have another or are to get one. */
+/** A ring of 8 owned by `a`, with some exceptions and pending transfers. */
 function ringWith(
   owners: Record<number, string>,
   next: Record<number, string> = {},
@@ -56,7 +56,7 @@ function ringWith(
   };
 }
 
-/** The plan of `a`, which holds what is named like `kv/3`. */
+/** The plan of `a`, which holds the partitions with names like `kv/3`. */
 function planOf(
   ring: Ring,
   held: string[],
@@ -77,7 +77,10 @@ function planOf(
   });
 }
 
-/** The plan of `a`: `ownership kv/3 to b`, with what blocks it, and `drop kv/3`. */
+/**
+ * The plan of `a` as text: `ownership kv/3 to b`, with what blocks it, and
+ * `drop kv/3`.
+ */
 function plan(
   ring: Ring,
   held: string[],
@@ -99,11 +102,11 @@ function went(name: string, target: string, version = 5) {
   return { handedOver: new Map([[name, { target, term: 1, version }]]) };
 }
 
-Deno.test("planTransfers() has nothing to do where everybody has his own", () => {
+Deno.test("planTransfers() plans nothing if every node holds exactly its own partitions", () => {
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/1", "kv/2"]), []);
 });
 
-Deno.test("planTransfers() sends what the ring promises to others, of each module, held or not, with the decision it is for", () => {
+Deno.test("planTransfers() sends what the ring promises to others, for each module, held or not, with its decision", () => {
   const ring = ringWith({ 4: "b", 5: "b" }, { 3: "b", 4: "c", 5: "a" });
   assertEquals(
     plan(ring, ["kv/3"], { modules: ["kv", "notes"] }),
@@ -131,7 +134,7 @@ Deno.test("planTransfers() sends what the ring promises to others, of each modul
   assertEquals(wanted.map(transferName), ["ownership/kv/3/3/b"]);
 });
 
-Deno.test("planTransfers() has done with modules of which the ring knows that they have moved", () => {
+Deno.test("planTransfers() skips modules that the ring knows to have moved", () => {
   const modules = ["kv", "notes"];
   const next = { 3: "b" };
   assertEquals(
@@ -154,7 +157,7 @@ Deno.test("planTransfers() reports what was handed over until the ring knows it,
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/3"], gone), ["drop kv/3"]);
 });
 
-Deno.test("planTransfers() takes back what was handed over by another decision, or is its own after all", () => {
+Deno.test("planTransfers() takes back what was handed over by another decision, or belongs to the node again", () => {
   assertEquals(
     plan(ringWith({}, { 3: "b" }), ["kv/3"], went("kv/3", "b", 4)),
     ["take_back kv/3"],
@@ -169,25 +172,43 @@ Deno.test("planTransfers() takes back what was handed over by another decision, 
   );
 });
 
-Deno.test("planTransfers() gives what it holds of others to their owners", () => {
+Deno.test("planTransfers() sends what a node holds for others to the owners", () => {
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/3"]), ["hinted kv/3 to b"]);
-  // Also what went to one that does not own it now.
-  assertEquals(plan(ringWith({ 3: "c" }), ["kv/3"], went("kv/3", "b")), [
-    "hinted kv/3 to c",
-  ]);
-  // The owner has it until another one does.
+  // The owner has it until the next one does.
   assertEquals(plan(ringWith({ 3: "b" }, { 3: "c" }), ["kv/3"]), [
     "hinted kv/3 to b",
   ]);
 });
 
-Deno.test("planTransfers() leaves alone what is to be its own, and what is arriving", () => {
+Deno.test("planTransfers() drops what went to a node that has passed it on since, unless that node is lost", () => {
+  const ring = ringWith({ 3: "c" });
+  for (const status of ["valid", "leaving", "exiting"] as const) {
+    const there = setStatus(ring, "a", "b", status);
+    assertEquals(
+      plan(there, ["kv/3"], went("kv/3", "b")),
+      ["drop kv/3"],
+      status,
+    );
+  }
+  for (const status of ["down", "invalid"] as const) {
+    const lost = setStatus(ring, "a", "b", status);
+    assertEquals(
+      plan(lost, ["kv/3"], went("kv/3", "b")),
+      ["hinted kv/3 to c"],
+      status,
+    );
+  }
+  // Nor is it a member any more.
+  assertEquals(plan(ring, ["kv/3"], went("kv/3", "b")), ["hinted kv/3 to c"]);
+});
+
+Deno.test("planTransfers() keeps partitions that the node is getting, and those that are arriving", () => {
   assertEquals(plan(ringWith({ 3: "b" }, { 3: "a" }), ["kv/3"]), []);
   const arriving = new Set(["kv/3"]);
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/3", "kv/4"], { arriving }), []);
 });
 
-Deno.test("planTransfers() makes no transfer to a version that takes none, and says so", () => {
+Deno.test("planTransfers() blocks transfers to a version that does not support them, and says so", () => {
   assertEquals(
     plan(ringWith({ 4: "c" }, { 3: "b" }), ["kv/4"], {
       canHandOff: (node) => node !== "c",
@@ -209,11 +230,11 @@ Deno.test("planTransfers() says what keeps a transfer from being made", () => {
   );
 });
 
-Deno.test("planTransfers() passes over partitions that the ring does not have", () => {
+Deno.test("planTransfers() ignores partitions that the ring does not have", () => {
   assertEquals(plan(ringWith({}), ["kv/99"]), []);
 });
 
-Deno.test("planTransfers() spreads all that a node owns while the ring is resized, whatever it has reported", () => {
+Deno.test("planTransfers() spreads everything a node owns during a resize, whatever it has reported", () => {
   let ring = ringWith({ 2: "b" });
   ring = beginResize(ring, "a", new Array(16).fill("b"));
   ring = completeTransfers(ring, "a", [1], null, ["kv"]);
@@ -235,7 +256,7 @@ Deno.test("planTransfers() spreads all that a node owns while the ring is resize
   );
 });
 
-Deno.test("planTransfers() keeps what comes for a resize until it is given up", () => {
+Deno.test("planTransfers() keeps data received for a resize until the resize is aborted", () => {
   let ring = beginResize(ringWith({}), "a", new Array(16).fill("a"));
   const held = ["kv/1027"];
   const kinds = (): string[] =>
@@ -246,12 +267,12 @@ Deno.test("planTransfers() keeps what comes for a resize until it is given up", 
   ring = abortResize(ring, "a");
   assertEquals(kinds(), ["discard 1027"]);
   assertEquals(planOf(ring, held).wanted, []);
-  // It stays so, also while the ring is resized again.
+  // It stays that way while the ring is resized again.
   ring = beginResize(ring, "a", new Array(32).fill("a"));
   assertEquals(kinds(), ["discard 1027"]);
 });
 
-Deno.test("planTransfers() spreads what is left of rings that are no more, if it may go, under the same name", () => {
+Deno.test("planTransfers() spreads data of former rings, if it may go, under the same name", () => {
   const before = beginResize(ringWith({}), "a", new Array(16).fill("b"));
   const ring = installResize(before, "a");
   const held = ["kv/3", "kv/1030", "kv/2050"];
@@ -297,11 +318,11 @@ Deno.test("planTransfers() spreads what a member came with if the ring has other
   const hasHandedOn = (ring: Ring, left: typeof all) =>
     hasHandedOnOrigin(ring, "a", left);
   assertEquals([hasHandedOn(ring, all), hasHandedOn(ring, [])], [false, true]);
-  // While it is joining it may yet stand alone with all of that.
+  // While joining it may still end up alone with all of it.
   const guest = setStatus(ring, "a", "a", "joining");
   assertEquals(planOf(guest, held).wanted, []);
   assertEquals(hasHandedOn(guest, []), false);
-  // Another ring's numbers are in nobody's way.
+  // Numbers of another ring conflict with nothing.
   const other = putFacts(resized, { ...facts, origin: "2/32" }, 0);
   assertEquals(hasHandedOn(other, []), false);
   assertEquals(
@@ -310,7 +331,7 @@ Deno.test("planTransfers() spreads what a member came with if the ring has other
   );
 });
 
-Deno.test("planTransfers() hands on what came from each of two rings that the node has gone by, and discards neither", () => {
+Deno.test("planTransfers() hands on data of two former rings of the node, and discards neither", () => {
   const facts = { name: "a", address: "a:1", nodeId: "id-a" };
   const given = abortResize(
     beginResize(ringWith({}), "a", new Array(32).fill("b")),
@@ -331,7 +352,7 @@ Deno.test("planTransfers() hands on what came from each of two rings that the no
   assertEquals(planned("2/64", null), [["resize 2050"], ["discard 1030"]]);
 });
 
-Deno.test("completedPartitions() has those that went where the ring has them go, by that very decision", () => {
+Deno.test("completedPartitions() selects partitions that went where the ring sends them, by the same decision", () => {
   const went = { target: "b", term: 1, version: 5 };
   const completed = (ring: Ring, by = went, self = "a"): number[] =>
     completedPartitions(
@@ -345,7 +366,7 @@ Deno.test("completedPartitions() has those that went where the ring has them go,
   assertEquals(completed(ringWith({ 3: "c" }, { 3: "b" })), []);
   assertEquals(completed(ring, { ...went, version: 4 }), []);
   assertEquals(completed(ring, { ...went, term: 0 }), []);
-  // A resize has steps of the same numbers, which are something else.
+  // A resize has steps with the same numbers, which are different.
   const resizing = beginResize(ringWith({}), "a", Array(16).fill("a"));
   assertEquals(completed(resizing), []);
   const resized = installResize(resizing, "a");

@@ -28,7 +28,7 @@ function roundTrip(bucket: string, key: string): unknown {
   return parseStorageKey(storageKey);
 }
 
-Deno.test("writeStorageKey() takes any well-formed Unicode, NUL included", () => {
+Deno.test("writeStorageKey() accepts any well-formed Unicode, including NUL", () => {
   for (
     const [bucket, key] of [
       ["b", "k"],
@@ -69,7 +69,7 @@ Deno.test("writeStorageKey() refuses names that are empty, too long or not text,
   }
 });
 
-Deno.test("writeModuleKey() takes bytes that are no text, and text as writeStorageKey() does", () => {
+Deno.test("writeModuleKey() accepts bytes that are not text, and text as writeStorageKey() does", () => {
   const written = (key: string | Uint8Array) => {
     const into = new ByteWriter();
     writeModuleKey("b", key, into);
@@ -80,7 +80,7 @@ Deno.test("writeModuleKey() takes bytes that are no text, and text as writeStora
   assertEquals(written("ü"), written(new TextEncoder().encode("ü")));
 });
 
-Deno.test("writeModuleKey() refuses what is neither, empty or too long, and writes nothing", () => {
+Deno.test("writeModuleKey() refuses anything else, and empty or long keys, and writes nothing", () => {
   for (
     const key of [
       "",
@@ -103,7 +103,7 @@ Deno.test("writeModuleKey() refuses what is neither, empty or too long, and writ
   }
 });
 
-Deno.test("checkStorageKey() holds bytes from elsewhere to the same lengths", () => {
+Deno.test("checkStorageKey() applies the same limits to bytes from elsewhere", () => {
   const cases = [
     [],
     [0],
@@ -132,11 +132,11 @@ Deno.test("parseStorageKey() refuses bytes that are not UTF-8", () => {
   );
 });
 
-Deno.test("STORAGE_KEY_BYTES_MAX fits what a store takes", () => {
+Deno.test("STORAGE_KEY_BYTES_MAX fits what a store accepts", () => {
   assertEquals(STORAGE_KEY_BYTES_MAX <= storeLimits.keyBytesMax, true);
 });
 
-Deno.test("checkValueBytes() takes 8 MiB and refuses one byte more", () => {
+Deno.test("checkValueBytes() accepts 8 MiB and refuses one byte more", () => {
   checkValueBytes(0);
   checkValueBytes(VALUE_BYTES_MAX);
   const error = assertThrows(

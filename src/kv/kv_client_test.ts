@@ -39,7 +39,7 @@ for (
   });
 }
 
-Deno.test("kvClient() takes no object at all for a key that was never written", async () => {
+Deno.test("kvClient() accepts no object at all for a key that was never written", async () => {
   const result = await kvClient(() => answering(undefined)).get("b", "k");
   assertEquals(result, {
     values: [],
@@ -77,7 +77,7 @@ for (
         () => kv.delete("b", "k"),
       ]
     ) {
-      // Not in an async function: what is thrown here would fail the test.
+      // Not in an async function: an error thrown here would fail the test.
       const promise = attempt();
       const error = await assertRejects(() => promise, WhorlError);
       assertEquals(error.code, "closed");
@@ -85,7 +85,7 @@ for (
   });
 }
 
-Deno.test("kvClient() refuses to list what is no bucket, and with options that make no sense", async () => {
+Deno.test("kvClient() refuses to list an invalid bucket, or with invalid options", async () => {
   const kv = kvClient(() => answering(undefined));
   for (
     const [keys, code] of [

@@ -13,7 +13,7 @@ import type {
 } from "../environment/storage.ts";
 import type { HandoffItem } from "../vnode/vnode.ts";
 
-/** A visit of all objects; see the module's text. */
+/** A visit of all objects; see the module comment. */
 export class KvItems implements AsyncIterableIterator<HandoffItem> {
   readonly #steps: RowSteps;
   #page: HandoffItem[] = [];

@@ -10,7 +10,7 @@ const KEYS = 2_000;
 const keyOf = (i: number): Uint8Array =>
   storageKey(`k${String(i).padStart(4, "0")}`);
 
-Deno.test("KvItems shows every key once and in order, each with a value it had, whatever is written meanwhile", async () => {
+Deno.test("KvItems shows every key once and in order, each with a value it had, whatever is written in the meantime", async () => {
   const storage = openMemoryStore("0123456789abcdef").partition(0);
   const write = (i: number, version: number): void =>
     storage.write(
@@ -24,7 +24,7 @@ Deno.test("KvItems shows every key once and in order, each with a value it had, 
     const value = item as Uint8Array;
     assertEquals(value, new Uint8Array(100 + value[0]!).fill(value[0]!));
     seen.push(bytesToText(sortKey));
-    // Memory of what was read is used anew for what is written.
+    // Memory that was read from is reused for writes.
     if (seen.length % 10 === 0) {
       version = version % 9 + 1;
       for (let i = seen.length; i < KEYS; i += 97) write(i, version);
@@ -36,7 +36,7 @@ Deno.test("KvItems shows every key once and in order, each with a value it had, 
   );
 });
 
-Deno.test("KvItems leaves out what is damaged and says so, and fails as the store does", async () => {
+Deno.test("KvItems leaves out damaged objects and reports them, and fails as the store does", async () => {
   const disk = new CachedDisk();
   const storage = disk.open();
   for (let i = 0; i < 600; i++) {
@@ -67,7 +67,7 @@ Deno.test("KvItems leaves out what is damaged and says so, and fails as the stor
   );
 });
 
-Deno.test("KvItems ends when it is told to, and stays so", async () => {
+Deno.test("KvItems ends when told to, and stays ended", async () => {
   const storage = openMemoryStore("0123456789abcdef").partition(0);
   for (let i = 0; i < 5; i++) {
     storage.write([{ key: keyOf(i), value: new Uint8Array(1) }], () => {});

@@ -40,7 +40,7 @@ async function listed(
   return chunks;
 }
 
-Deno.test("a vnode lists the keys of a bucket in order, and of no other", async () => {
+Deno.test("a vnode lists the keys of one bucket, in order", async () => {
   const vnode = await holding(["b", "a", "ä", "c"]);
   for (const [key, bucket] of [["x", "a"], ["y", "bb"], ["z", "c"]]) {
     const request = { ...put("v"), key: storageKey(key!, bucket) };
@@ -62,7 +62,7 @@ for (const slow of [false, true]) {
   });
 }
 
-Deno.test("a vnode lists no key that was deleted, and one that was written again", async () => {
+Deno.test("a vnode lists no deleted key, but one that was written again", async () => {
   const vnode = await holding(["a", "b", "c"]);
   for (const key of ["a", "b"]) {
     const { reply } = ask(vnode.started, "get", { key: storageKey(key) });
@@ -75,7 +75,7 @@ Deno.test("a vnode lists no key that was deleted, and one that was written again
   assertEquals((await listed(vnode)).flat(), ["b", "c"]);
 });
 
-Deno.test("a vnode goes on listing behind a stretch of deleted keys", async () => {
+Deno.test("a vnode continues listing after a stretch of deleted keys", async () => {
   const keys = Array.from(
     { length: 600 },
     (_, i) => String(i).padStart(4, "0"),
@@ -102,7 +102,7 @@ Deno.test("a vnode lists the keys of the key spaces it is asked for, and no othe
   );
 });
 
-Deno.test("a vnode lists a key whose object it cannot read", async () => {
+Deno.test("a vnode lists a key whose object is unreadable", async () => {
   const vnode = await holding(["a", "b", "c"]);
   vnode.disk.corrupt.add(storageKey("b").toHex());
   assertEquals((await listed(vnode)).flat(), ["a", "b", "c"]);
@@ -126,7 +126,7 @@ Deno.test("a vnode stops listing when its signal fires", async () => {
   assertEquals(chunks, 1);
 });
 
-Deno.test("a vnode refuses to list what is no bucket", () => {
+Deno.test("a vnode refuses to list an invalid bucket", () => {
   const { request } = kvCoverage.keys;
   for (const byteCount of [0, 257]) {
     assertThrows(
@@ -144,7 +144,7 @@ function packed(keys: readonly string[]): Uint8Array {
   return into.copy();
 }
 
-/** What a list says of an answer. */
+/** The keys that a list takes from an answer. */
 function taken(
   list: KeyList,
   part: number,
@@ -154,11 +154,11 @@ function taken(
   return list.take(part, repeats, chunks.map(packed));
 }
 
-Deno.test("KeyList says what a stand-in repeats once, also along a chain", () => {
+Deno.test("KeyList lists once what a replacement repeats, even along a chain", () => {
   const list = new KeyList();
   assertEquals(taken(list, 0, undefined, ["a", "c"], ["d"]), ["a", "c", "d"]);
   assertEquals(taken(list, 1, undefined, ["b"]), ["b"]);
-  // Two stand in for the first, and one of those fails before it has come further.
+  // Two replace the first, and one of those fails before it has come further.
   assertEquals(taken(list, 2, 0, ["a", "d"], ["e"]), ["e"]);
   assertEquals(taken(list, 3, 0, ["c"]), []);
   assertEquals(taken(list, 4, 3, ["c", "d", "f"]), ["f"]);

@@ -35,7 +35,7 @@ function values(object: Uint8Array): string[] {
   );
 }
 
-Deno.test("writeToObject() lays bytes out as docs/object_format.md says", () => {
+Deno.test("writeToObject() writes the layout of docs/object_format.md", () => {
   const object = writeToObject(undefined, undefined, A, version("hi", 2));
   assertEquals(
     object.toHex(),
@@ -49,7 +49,7 @@ Deno.test("writeToObject() lays bytes out as docs/object_format.md says", () => 
   );
 });
 
-Deno.test("writeToObject() replaces what the writer has seen and keeps what it has not", () => {
+Deno.test("writeToObject() replaces what the writer has seen and keeps the rest", () => {
   const first = writeToObject(undefined, undefined, A, version("1"));
   const blind = writeToObject(first, undefined, A, version("2"));
   assertEquals(values(blind), ["2", "1"]);
@@ -64,7 +64,7 @@ Deno.test("writeToObject() replaces what the writer has seen and keeps what it h
   assertEquals(values(seenAll), ["4"]);
 });
 
-Deno.test("writeToObject() gives no dot twice when the writer has seen more than the replica holds", () => {
+Deno.test("writeToObject() reuses no dot when the writer has seen more than the replica holds", () => {
   const first = writeToObject(undefined, undefined, A, version("1"));
   const second = writeToObject(first, contextOf(first), A, version("2"));
   // The replica has lost the object; the writer has seen both versions.
@@ -94,7 +94,7 @@ Deno.test("mergeObjects() agrees on one value when two replicas hold different b
   assert(mergeObjects(one, two) === mergeObjects(two, one));
 });
 
-Deno.test("hasLiveValue() is false for tombstones alone", () => {
+Deno.test("hasLiveValue() is false if there are only tombstones", () => {
   const value = writeToObject(undefined, undefined, A, version("v"));
   const removed = writeToObject(
     value,
@@ -122,7 +122,7 @@ Deno.test("writeToObject() refuses one sibling more than the limit", () => {
   assertEquals(values(resolved), ["one"]);
 });
 
-Deno.test("writeToObject() takes the largest value, and refuses siblings beyond the largest object", () => {
+Deno.test("writeToObject() accepts the largest value, and refuses siblings beyond the largest object", () => {
   const largest = {
     flags: 0,
     lastModified: 0,
@@ -138,7 +138,7 @@ Deno.test("writeToObject() takes the largest value, and refuses siblings beyond 
   assertEquals(error.code, "value_too_large");
 });
 
-Deno.test("mergeObjects() refuses a result that fits no frame", () => {
+Deno.test("mergeObjects() refuses a result that fits in no frame", () => {
   const large = (actor: Uint8Array) =>
     writeToObject(undefined, undefined, actor, {
       flags: 0,
@@ -152,7 +152,7 @@ Deno.test("mergeObjects() refuses a result that fits no frame", () => {
   assertEquals(error.code, "value_too_large");
 });
 
-Deno.test("checkObject() refuses what is not canonical, each for its reason", () => {
+Deno.test("checkObject() refuses objects that are not canonical, each for its reason", () => {
   const good = writeToObject(
     writeToObject(undefined, undefined, A, version("a")),
     undefined,
@@ -190,7 +190,7 @@ Deno.test("checkObject() refuses what is not canonical, each for its reason", ()
   assertEquals(newer.code, "store_format");
 });
 
-Deno.test("contextFromText() refuses what no read gave", () => {
+Deno.test("contextFromText() refuses contexts that no read returned", () => {
   const object = writeToObject(undefined, undefined, A, version("a"));
   const text = contextToText(contextOf(object));
   assertEquals(contextFromText(text), contextOf(object));

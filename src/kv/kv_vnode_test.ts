@@ -100,7 +100,7 @@ Deno.test("kv issues no dot twice when it crashes between sending and committing
   const before = await startOn(disk);
   const committed = ask(before, "put", put("1"));
   disk.commit();
-  // This version has left for the other replicas, and is not on the disk yet.
+  // This version was sent to the other replicas, and is not on the disk yet.
   const sent = ask(before, "put", put("2", committed.reply)).accepted;
   invariant(sent !== undefined, "the write was accepted");
   disk.crash();
@@ -146,7 +146,7 @@ Deno.test("kv issues no dot twice in any mix of writes, commits and crashes", as
   }
 });
 
-Deno.test("kv takes its actor from chance and from the durable epoch, so that one of them is enough", async () => {
+Deno.test("kv derives its actor from both chance and the durable epoch, so that either is enough", async () => {
   const same = (count: number) => new Uint8Array(count);
   const store = () => openMemoryStore("0123456789abcdef").partition(0);
   const first = await start(store(), true, 1, same);
@@ -159,7 +159,7 @@ Deno.test("kv takes its actor from chance and from the durable epoch, so that on
   assertNotEquals(actorOf(restored), actorOf(first));
 });
 
-Deno.test("kv merge takes in what is new and writes nothing when nothing is", async () => {
+Deno.test("kv merge stores what is new and writes nothing if nothing is", async () => {
   const disk = new CachedDisk();
   const kv = await startOn(disk);
   const one = foreign("one");
@@ -175,7 +175,7 @@ Deno.test("kv merge takes in what is new and writes nothing when nothing is", as
   assertEquals(disk.writes, 2);
 });
 
-Deno.test("kv merge of what is here but not durable yet waits for the commit", async () => {
+Deno.test("kv merge of an object that is not durable yet waits for the commit", async () => {
   const disk = new CachedDisk();
   const kv = await startOn(disk);
   const one = foreign("one");
@@ -186,7 +186,7 @@ Deno.test("kv merge of what is here but not durable yet waits for the commit", a
   assertEquals(repeat.replied, true);
 });
 
-Deno.test("kv fails what needs a damaged object and mends it with a merge", async () => {
+Deno.test("kv fails commands that need a damaged object and repairs it with a merge", async () => {
   for (const slow of [false, true]) {
     const disk = new CachedDisk();
     const kv = await startOn(disk);
@@ -205,7 +205,7 @@ Deno.test("kv fails what needs a damaged object and mends it with a merge", asyn
     assertEquals(mend.replied, true);
     const next = ask(kv, "put", put("3"));
     await settle();
-    // The damaged object had counted dots that nobody here knows any more.
+    // The damaged object had counted dots that nobody here knows any longer.
     const common = dots(next.accepted!).filter((dot) =>
       dots(old).includes(dot)
     );
@@ -214,7 +214,7 @@ Deno.test("kv fails what needs a damaged object and mends it with a merge", asyn
   }
 });
 
-Deno.test("kv removes a damaged object that is merged with nothing, and leaves a good one as it is", async () => {
+Deno.test("kv removes a damaged object that is merged with nothing, and keeps a good one", async () => {
   for (const slow of [false, true]) {
     const disk = new CachedDisk();
     const kv = await startOn(disk);
@@ -255,7 +255,7 @@ Deno.test("kv removes a damaged object that is merged with nothing, and leaves a
   }
 });
 
-Deno.test("kv removes an object that holds nothing, or replaces it, as the version before stored one for a damaged object", async () => {
+Deno.test("kv removes or replaces an empty object, as an earlier version stored for a damaged one", async () => {
   for (const theirs of [kvObjectMerge.nothing, foreign("theirs")]) {
     const disk = new CachedDisk();
     const kv = await startOn(disk);
@@ -274,12 +274,12 @@ Deno.test("kv removes an object that holds nothing, or replaces it, as the versi
   }
 });
 
-/** Lets everything that is ready happen. */
+/** Runs everything that is ready. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 50; i++) await Promise.resolve();
 }
 
-Deno.test("kv changes one key in order of arrival while its object is read from disk", async () => {
+Deno.test("kv changes a key in order of arrival while its object is read from disk", async () => {
   const disk = new CachedDisk();
   const kv = await startOn(disk);
   ask(kv, "put", put("0"));
@@ -293,7 +293,7 @@ Deno.test("kv changes one key in order of arrival while its object is read from 
     ask(kv, "put", put("3")),
     ask(kv, "put", put("other", undefined, "k2")),
   ];
-  // The message it came in is used for something else meanwhile.
+  // The message it came in is reused in the meantime.
   request.value.fill(0);
   request.key.fill(0);
   await settle();
@@ -311,7 +311,7 @@ Deno.test("kv changes one key in order of arrival while its object is read from 
   assertEquals(values(answers[4]!.reply), ["other"]);
 });
 
-Deno.test("kv answers refusals by name and goes on", async () => {
+Deno.test("kv answers refusals by name and continues", async () => {
   const disk = new CachedDisk();
   const kv = await startOn(disk);
   disk.refuse = new WhorlError("overload", "Too much is waiting");
@@ -333,7 +333,7 @@ Deno.test("kv ends itself when a commit fails", async () => {
   assertEquals(answers.replied, false);
 });
 
-Deno.test("kv throws what it cannot answer for, so that it is started anew", async () => {
+Deno.test("kv throws errors it cannot answer for, so that it is restarted", async () => {
   const disk = new CachedDisk();
   const kv = await startOn(disk);
   disk.refuse = new WhorlError("store_unavailable", "The disk is gone");
@@ -344,7 +344,7 @@ Deno.test("kv throws what it cannot answer for, so that it is started anew", asy
   assertEquals(kv.crashes, [disk.refuse]);
 });
 
-Deno.test("kv touches no object of a newer format", async () => {
+Deno.test("kv never touches an object of a newer format", async () => {
   const store = openMemoryStore("0123456789abcdef").partition(0);
   const newer = foreign("one");
   newer[0] = 2;
@@ -359,7 +359,7 @@ Deno.test("kv touches no object of a newer format", async () => {
   assertEquals(await store.get(storageKey("k")), newer);
 });
 
-Deno.test("kv hands its objects over in key order, and merges what it is handed", async () => {
+Deno.test("kv hands its objects over in key order, and merges those it receives", async () => {
   const from = await memory();
   const to = await memory();
   for (const key of ["c", "a", "b"]) {
@@ -389,7 +389,7 @@ Deno.test("kv hands its objects over in key order, and merges what it is handed"
   assertEquals(await from.vnode.isEmpty(), true);
 });
 
-Deno.test("kv leaves an item behind that is no object, and refuses to take one in", async () => {
+Deno.test("kv leaves an invalid item behind, and refuses to receive one", async () => {
   const kv = await memory();
   const sortKey = storageKey("k");
   const item = new Uint8Array([1, 2, 3]);
@@ -400,7 +400,7 @@ Deno.test("kv leaves an item behind that is no object, and refuses to take one i
   );
 });
 
-Deno.test("kv is another actor once its partition was deleted", async () => {
+Deno.test("kv is another actor after its partition was deleted", async () => {
   const kv = await memory();
   const first = ask(kv, "put", put("1")).reply!;
   await kv.vnode.delete();
@@ -408,7 +408,7 @@ Deno.test("kv is another actor once its partition was deleted", async () => {
   assertEquals(values(mergeObjects(first, second)).sort(), ["1", "2"]);
 });
 
-Deno.test("kv says which key space an item belongs to", async () => {
+Deno.test("kv tells which key space an item belongs to", async () => {
   const { vnode } = await memory();
   const sortKey = storageKey("k");
   assertEquals(
@@ -417,7 +417,7 @@ Deno.test("kv says which key space an item belongs to", async () => {
   );
 });
 
-Deno.test("kv codecs give back what they were given and refuse the rest", () => {
+Deno.test("kv codecs undo each other and refuse the rest", () => {
   const context = contextOf(foreign("x"));
   const roundTrip = <T>(codec: CommandCodec<T>, value: T): T => {
     const into = new ByteWriter();

@@ -25,7 +25,7 @@ function unpacked(keys: Uint8Array, at = 0): string[] {
   return texts;
 }
 
-/** Keys of any text, some longer than a length of one byte can say. */
+/** Keys of any text, some too long for a length of one byte. */
 const anyKey = fc.oneof(
   fc.string({ unit: "grapheme" }),
   fc.string({ unit: "binary-ascii", maxLength: 30 }),
@@ -38,13 +38,13 @@ Deno.test("unpackKeys() reads what packKey() wrote, whatever the text", () => {
   }));
 });
 
-Deno.test("packKey() takes a key from the middle of other bytes", () => {
+Deno.test("packKey() packs a key from the middle of other bytes", () => {
   const into = new ByteWriter();
   packKey(into, encoder.encode("before key after"), 7, 10);
   assertEquals(unpacked(into.view()), ["key"]);
 });
 
-Deno.test("placeAfter() leaves out the keys up to one, which need not be among them", () => {
+Deno.test("placeAfter() skips the keys up to a given one, which need not be among them", () => {
   const inOrder = fc.uniqueArray(anyKey).map((keys) =>
     keys.map((key) => encoder.encode(key)).sort(compareBytes)
       .map((key) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(key))

@@ -35,7 +35,7 @@ async function codeOf(work: () => unknown): Promise<string> {
   return error.code;
 }
 
-Deno.test("the handoff methods show and set what the node's handoff says", async () => {
+Deno.test("the handoff methods show and set the state of the node's handoff", async () => {
   const { node, handoff } = await nodeWithFake("a@127.0.0.1");
   await using _ = node;
   handoff.transfers = [fakeTransfer()];
@@ -68,7 +68,7 @@ Deno.test("the handoff methods show and set what the node's handoff says", async
   });
 });
 
-Deno.test("the handoff methods check what they are given, and fail while there is no handoff", async () => {
+Deno.test("the handoff methods check their arguments, and fail while there is no handoff", async () => {
   const { node } = await nodeWithFake("a@127.0.0.1");
   await using _ = node;
   const wrong: [string, unknown][] = [
@@ -104,7 +104,8 @@ Deno.test("the handoff methods check what they are given, and fail while there i
     await codeOf(() => performCall(node, "handoff_status", {})),
     "closed",
   );
-  // Whoever takes that for an older version would take its clusters for unknown.
+  // A node that took this one for an older version would take its clusters for
+  // unknown.
   node.parts.raKv = undefined;
   assertEquals(
     await codeOf(() => performCall(node, "ra_kv_locate", { cluster: "c" })),
@@ -112,7 +113,7 @@ Deno.test("the handoff methods check what they are given, and fail while there i
   );
 });
 
-Deno.test("ask_members reaches members over links, and tells which are gone", async () => {
+Deno.test("ask_members reaches members over links, and reports which are gone", async () => {
   const { node: first, handoff: firstHandoff } = await nodeWithFake(
     "a@127.0.0.1",
   );
@@ -138,7 +139,7 @@ Deno.test("ask_members reaches members over links, and tells which are gone", as
     all.answers.map(({ node, result }) => [node, result.concurrency]),
     [["a@127.0.0.1", 1], ["b@127.0.0.1", 9]],
   );
-  // A refusal there comes back with its code.
+  // An error there comes back with its code.
   const refused = await session.call("ask_members", {
     method: "handoff_set_concurrency",
     args: { concurrency: 2_000 },

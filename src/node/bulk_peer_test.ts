@@ -54,7 +54,7 @@ async function assertCode(asked: Promise<unknown>, code: string) {
   assertEquals(error.code, code);
 }
 
-Deno.test("BulkPeer pairs answers with what was asked, and gives up after a time", async () => {
+Deno.test("BulkPeer pairs answers with requests, and gives up after a time", async () => {
   const bench = new Bench();
   const asked = [bench.ask(), bench.ask(), bench.ask()];
   await bench.runtime.settle();
@@ -73,11 +73,11 @@ Deno.test("BulkPeer pairs answers with what was asked, and gives up after a time
   assertEquals(bench.runtime.pendingTimers, 0);
 });
 
-Deno.test("BulkPeer fails a request that fits in no frame once, and leaves nothing of it", async () => {
+Deno.test("BulkPeer fails a request that fits in no frame, once, and leaves nothing behind", async () => {
   const bench = new Bench();
   bench.tooLarge = true;
   await assertCode(bench.ask(), "frame_too_large");
-  // A failure that nobody waits for any more would end the process.
+  // A failure that nobody waits for would end the process.
   await bench.runtime.advance(2_000);
   assertEquals(bench.runtime.pendingTimers, 0);
 });

@@ -29,14 +29,14 @@ const MIB = 1024 * 1024;
 const secretBytes = (count: number): Uint8Array<ArrayBuffer> =>
   crypto.getRandomValues(new Uint8Array(count));
 
-/** A client, and a node that notes the operations it gets and answers when told. */
+/** A client, and a node that records its operations and answers when told. */
 class Bench implements AsyncDisposable {
   readonly runtime = new ManualRuntime();
   readonly network = new MemoryNetwork(this.runtime);
   readonly client: ClientConnection;
   /** Numbers of the operations that reached the node, in order. */
   readonly arrived: number[] = [];
-  /** What the client was told: the number of the operation and what came of it. */
+  /** The outcomes that the client received, by number of the operation. */
   readonly told: string[] = [];
   linkCount = 0;
   #node: PeerLinks;
@@ -144,7 +144,7 @@ class Bench implements AsyncDisposable {
   }
 }
 
-Deno.test("ClientConnection sends more than a link bears, as the link drains", async () => {
+Deno.test("ClientConnection sends more than a link can hold, as the link drains", async () => {
   await using bench = await Bench.open();
   const numbers = Array.from({ length: 20 }, (_, i) => i + 1);
   for (const number of numbers) bench.submit(number, "put", 5 * MIB);
@@ -156,11 +156,11 @@ Deno.test("ClientConnection sends more than a link bears, as the link drains", a
   assertEquals(bench.linkCount, 1);
 });
 
-Deno.test("ClientConnection refuses to keep more bytes than is set, and takes more when some have left", async () => {
+Deno.test("ClientConnection refuses to hold more bytes than its bound, and accepts more when some have left", async () => {
   await using bench = await Bench.open();
   bench.network.stall("client", "node");
   const fit = CLIENT_KEPT_BYTES_MAX / (15 * MIB);
-  // One is in the link, and is not kept.
+  // One is in the link, and is not held.
   for (let number = 1; number <= Math.ceil(fit); number++) {
     bench.submit(number, "put", 15 * MIB);
   }
@@ -176,7 +176,7 @@ Deno.test("ClientConnection refuses to keep more bytes than is set, and takes mo
   assertEquals(bench.told.length, Math.ceil(fit) + 2);
 });
 
-Deno.test("ClientConnection fails by name an operation that fits in no frame", async () => {
+Deno.test("ClientConnection fails an operation that fits in no frame, by name", async () => {
   await using bench = await Bench.open();
   bench.submit(1, "put", 17 * MIB);
   bench.submit(2, "put", 5 * MIB);
@@ -192,7 +192,7 @@ Deno.test("ClientConnection fails by name an operation that fits in no frame", a
   assertEquals(bench.linkCount, 1);
 });
 
-Deno.test("ClientConnection does not send what has waited for room past its deadline", async () => {
+Deno.test("ClientConnection does not send an operation that has waited past its deadline", async () => {
   await using bench = await Bench.open();
   bench.network.stall("client", "node");
   bench.submit(1, "put", 5 * MIB);
@@ -205,7 +205,7 @@ Deno.test("ClientConnection does not send what has waited for room past its dead
   assertEquals(bench.arrived, [1, 3]);
 });
 
-Deno.test("ClientConnection asks again what was read and sends what had not left when its link breaks", async () => {
+Deno.test("ClientConnection repeats reads and sends what had not left when its link breaks", async () => {
   await using bench = await Bench.open();
   bench.network.stall("client", "node");
   bench.submit(1, "get", 5 * MIB);
@@ -232,7 +232,7 @@ Deno.test("ClientConnection asks again what was read and sends what had not left
   assertEquals(bench.arrived, [1, 2, 3, 4, 5, 5]);
 });
 
-Deno.test("ClientConnection answers a call by its deadline, also while there is no connection", async () => {
+Deno.test("ClientConnection answers a call by its deadline, even without a connection", async () => {
   await using bench = await Bench.open();
   bench.network.cut("client", "node");
   await bench.runtime.settle();
@@ -257,7 +257,7 @@ Deno.test("ClientConnection answers a call by its deadline, also while there is 
   ]);
   await bench.runtime.advance(9_000);
   assertEquals(told.length, 3);
-  // It is connected again, and the time it has waited for that counts.
+  // It is connected again, and the time spent waiting for that counts.
   bench.network.heal("client", "node");
   await bench.runtime.advance(699);
   assertEquals(told.length, 3);
@@ -265,7 +265,7 @@ Deno.test("ClientConnection answers a call by its deadline, also while there is 
   assertEquals(told.slice(3), ["default timeout"]);
 });
 
-Deno.test("ClientConnection refuses what shares the fate of what was refused, for as long as it was told", async () => {
+Deno.test("ClientConnection refuses operations that share the fate of a refused one, for as long as it was told", async () => {
   await using bench = await Bench.open(new HeededOverloads(() => 0.5));
   bench.submit(1, "put");
   await bench.runtime.settle();
@@ -273,7 +273,7 @@ Deno.test("ClientConnection refuses what shares the fate of what was refused, fo
   bench.submit(2, "put");
   bench.submit(3, "get");
   await bench.runtime.settle();
-  // A read asks for other things than a write.
+  // A read has other demands than a write.
   assertEquals(bench.arrived, [1, 3]);
   assertEquals(bench.told, ["1 overload", "2 overload"]);
   await bench.runtime.advance(100);
@@ -282,13 +282,13 @@ Deno.test("ClientConnection refuses what shares the fate of what was refused, fo
   assertEquals(bench.arrived, [1, 3, 4]);
 });
 
-Deno.test("ClientConnection shares what it was told with others, and always asks if it is not to heed that", async () => {
+Deno.test("ClientConnection shares its knowledge of overload with others, and always asks if told to ignore it", async () => {
   const overloads = new HeededOverloads(() => 0.5);
   await using told = await Bench.open(overloads);
   await using shares = await Bench.open(overloads);
   await using other = await Bench.open();
   for (const bench of [told, shares, other]) {
-    // One clock would be that of all.
+    // One clock for all of them.
     await bench.runtime.advance(1_000 - bench.runtime.now());
     bench.submit(1, "put");
     await bench.runtime.settle();

@@ -24,7 +24,7 @@ function callsTo(
   };
 }
 
-Deno.test("askMembers() asks all members, itself without a link, and sorts what they answer", async () => {
+Deno.test("askMembers() asks all members, itself without a link, and sorts their answers", async () => {
   const calls = callsTo({
     c: () => Promise.resolve("c there"),
     b: () => Promise.resolve("b there"),
@@ -46,7 +46,7 @@ Deno.test("askMembers() asks all members, itself without a link, and sorts what 
   assertEquals(calls.asked, ['b status {"x":1} 500', 'c status {"x":1} 500']);
 });
 
-Deno.test("askMembers() tells who did not answer and why, and keeps what the others said", async () => {
+Deno.test("askMembers() reports who did not answer and why, and keeps the other answers", async () => {
   const calls = callsTo({
     b: () =>
       Promise.reject(
@@ -76,7 +76,7 @@ Deno.test("askMembers() tells who did not answer and why, and keeps what the oth
   assertEquals(gathered.failures[0]?.details, { node: "b" });
 });
 
-Deno.test("askMembers() waits no longer for the node it runs on than for others", async () => {
+Deno.test("askMembers() waits no longer for its own node than for others", async () => {
   const gathered = await askMembers(callsTo({}, never), {
     method: "held_partitions",
     args: {},

@@ -15,13 +15,13 @@ const control = {
   cookieFile: "/somewhere/cookie",
 };
 
-Deno.test("readControlFile() gives back what writeControlFile() wrote", () =>
+Deno.test("readControlFile() returns what writeControlFile() wrote", () =>
   inTempDirectory(async (directory) => {
     await writeControlFile(directory, control);
     assertEquals(await readControlFile(directory), control);
   }));
 
-Deno.test("readControlFile() is undefined where no node ever ran", () =>
+Deno.test("readControlFile() is undefined if no node ever ran", () =>
   inTempDirectory(async (directory) => {
     assertEquals(await readControlFile(directory), undefined);
     assertEquals(await readControlFile(`${directory}/nowhere`), undefined);
@@ -36,7 +36,7 @@ Deno.test("removeControlFile() leaves the file of a newer process alone", () =>
     assertEquals(await readControlFile(directory), undefined);
   }));
 
-Deno.test("readControlFile() refuses what it does not understand and names the file", () =>
+Deno.test("readControlFile() refuses a file it does not understand and names it", () =>
   inTempDirectory(async (directory) => {
     for (const text of ["", "{", "null", '{"format":2}', '{"format":1}']) {
       await Deno.writeTextFile(`${directory}/${CONTROL_FILE_NAME}`, text);

@@ -8,7 +8,7 @@ function stream() {
   return { events, unsubscribed };
 }
 
-Deno.test("EventStream yields what happened since it was made, in order, and then what happens", async () => {
+Deno.test("EventStream yields the events since its creation, in order, and then new ones", async () => {
   const { events, unsubscribed } = stream();
   events.push(1);
   events.push(2);
@@ -23,7 +23,7 @@ Deno.test("EventStream yields what happened since it was made, in order, and the
   assertEquals(unsubscribed, []);
 });
 
-Deno.test("EventStream lets what waits be read when it has ended, and then is done", async () => {
+Deno.test("EventStream lets waiting events be read after its end, and then is done", async () => {
   const { events, unsubscribed } = stream();
   const waiting = events.next();
   events.push(1);
@@ -35,7 +35,7 @@ Deno.test("EventStream lets what waits be read when it has ended, and then is do
   assertEquals(unsubscribed, [events]);
 });
 
-Deno.test("EventStream ends with its loop, and for readers that wait when it is disposed", async () => {
+Deno.test("EventStream ends with its loop, and for waiting readers when it is disposed", async () => {
   const { events, unsubscribed } = stream();
   events.push(1);
   events.push(2);
@@ -48,7 +48,7 @@ Deno.test("EventStream ends with its loop, and for readers that wait when it is 
   assertEquals((await waiting).done, true);
 });
 
-Deno.test("EventStream tells a reader that is too far behind what it has, and then that it missed some", async () => {
+Deno.test("EventStream gives a reader that is too far behind what it has, and then tells that it missed some", async () => {
   const { events, unsubscribed } = stream();
   for (let i = 0; i <= EVENTS_WAITING_MAX; i++) events.push(i);
   assertEquals(unsubscribed, [events]);

@@ -1,7 +1,7 @@
 /**
- * What a node still has of rings before the one it goes by. Its vnodes are named
- * by the generation of its own ring, of which a cluster that it joins learns but
- * one, so whatever is of another must have been handed on before.
+ * What a node still holds of rings before its current one. Its vnodes are named
+ * by the generation of its ring, and a cluster that it joins learns of only one
+ * generation, so the data of any other must have been handed over before.
  *
  * @module
  */
@@ -12,10 +12,11 @@ import { originsOf } from "../ring/ring_origin.ts";
 import type { HeldPartition } from "../handoff/transfer.ts";
 
 /**
- * Whether `self`, which goes by `ring`, may take what it holds into another
- * cluster; `null` if so.
+ * Why `self`, whose ring is `ring`, may not take its data into another cluster;
+ * `null` if it may.
  *
- * @param held Asks for what it holds; undefined if that cannot be told now. A node whose ring never changed its size is not asked.
+ * @param held Asks what it holds; undefined if that is unknown now. Not called
+ * for a node whose ring never changed its size.
  */
 export async function refuseFormerPartitions(
   ring: Ring,

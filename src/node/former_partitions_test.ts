@@ -38,23 +38,23 @@ async function refused(ring: Ring, ...vnodes: number[]): Promise<unknown> {
   return refusal === null ? null : refusal.details["partitions"];
 }
 
-Deno.test("refuseFormerPartitions() lets a node go with what is of its ring as it is", async () => {
+Deno.test("refuseFormerPartitions() accepts a node that holds data of its current ring", async () => {
   assertEquals(await refused(alone(), 0, 7), null);
   const resized = installResize(begun(alone(), 16), "a");
   assertEquals(await refused(resized, 1_024, 1_039), null);
 });
 
-Deno.test("refuseFormerPartitions() keeps a node that has something of another ring", async () => {
+Deno.test("refuseFormerPartitions() refuses a node that holds data of another ring", async () => {
   const resized = installResize(begun(alone(), 16), "a");
   assertEquals(await refused(resized, 3, 1_024), [3]);
   assertEquals(await refused(abortResize(begun(alone(), 16), "a"), 1_024), [
     1_024,
   ]);
-  // What it had before the cluster it has left since.
+  // Data from before the cluster that it has left since.
   assertEquals(await refused(alone("5/16"), 0, 5 * 1_024 + 1), [5_121]);
 });
 
-Deno.test("refuseFormerPartitions() asks nobody where the ring never changed its size", async () => {
+Deno.test("refuseFormerPartitions() asks nobody if the ring never changed its size", async () => {
   const refusal = await refuseFormerPartitions(
     alone(),
     "a",
@@ -64,7 +64,7 @@ Deno.test("refuseFormerPartitions() asks nobody where the ring never changed its
   assertEquals(refusal, null);
 });
 
-Deno.test("refuseFormerPartitions() keeps a node of which nobody can tell what it holds", async () => {
+Deno.test("refuseFormerPartitions() refuses a node if nobody can tell what it holds", async () => {
   const resized = installResize(begun(alone(), 16), "a");
   const refusal = await refuseFormerPartitions(
     resized,

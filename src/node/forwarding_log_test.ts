@@ -36,7 +36,7 @@ function eventIn(message: Uint8Array<ArrayBuffer>): unknown {
   return event;
 }
 
-Deno.test("relayLogLine() writes lines of a forwarding log as they were", () => {
+Deno.test("relayLogLine() writes the lines of a forwarding log unchanged", () => {
   const lines: string[] = [];
   const log = forwardingLog((message) => {
     assertEquals(
@@ -46,7 +46,7 @@ Deno.test("relayLogLine() writes lines of a forwarding log as they were", () => 
   });
   log.info("Started");
   log.child("part").error("It fell", { count: 2 });
-  // What cannot travel stays behind, the line does not.
+  // Data that cannot be sent is left out; the line is not.
   log.warn("Odd data", { call: () => {} });
   assertEquals(lines, [
     "info here: Started {}",
@@ -55,7 +55,7 @@ Deno.test("relayLogLine() writes lines of a forwarding log as they were", () => 
   ]);
 });
 
-Deno.test("forwardingLog() makes text of what a line quotes that is none", () => {
+Deno.test("forwardingLog() makes text of quoted data that is not text", () => {
   const lines: string[] = [];
   const log = forwardingLog((message) => {
     relayLogLine(eventIn(message), keptLog(lines));
@@ -75,7 +75,7 @@ Deno.test("relayLogLine() leaves other events alone", () => {
   assertEquals(lines, []);
 });
 
-Deno.test("forwardingLog() leaves behind what a node would refuse, and never throws", () => {
+Deno.test("forwardingLog() leaves out data that a node would refuse, and never throws", () => {
   const lines: string[] = [];
   const log = forwardingLog((message) => {
     relayLogLine(eventIn(message), keptLog(lines));

@@ -105,8 +105,8 @@ function worldOf(parts: NodeParts): HandoffWorld {
         module,
         modules.map(({ name }) => name),
       ),
-    drop: (module, partition) =>
-      present(parts.vnodes, "vnodes").drop(module, partition),
+    drop: (module, partition, atOnce) =>
+      present(parts.vnodes, "vnodes").drop(module, partition, atOnce),
     discard: (module, vnode) =>
       present(parts.vnodes, "vnodes").discard(module, vnode),
     originHandedOn: () => void noteOriginHandedOn(parts),

@@ -6,6 +6,9 @@
  * one that cannot be held is replaced by `overload`, which is small. The limits
  * are in `link_budget.ts`.
  *
+ * Once the node has left its cluster, failures are sent in place of successes,
+ * also of those held back (`departure.ts`).
+ *
  *     waiting in the link ≤ window ──► sent
  *     more ──► small: sent · fits: held · else: `overload` is sent
  *     held ── link drains ──► sent, or dropped after its deadline
@@ -18,6 +21,7 @@ import type { TurnClock } from "../environment/turn_clock.ts";
 import type { Link } from "../transport/link.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { acknowledges, type Departure } from "./departure.ts";
 import {
   ANSWERS_HELD_BYTES_MAX,
   ANSWERS_WINDOW_BYTES,
@@ -43,11 +47,12 @@ interface HeldAnswer {
   next: HeldAnswer | undefined;
 }
 
-/** Answers over one link; see the module's text. */
+/** Answers over one link; see the module comment. */
 export class LinkAnswers {
   readonly #link: Link;
   readonly #clock: TurnClock;
   readonly #heldByNode: HeldByNode;
+  readonly #departure: Departure;
   /** The window, or a negative number while answers are held back, which go first. */
   #window = ANSWERS_WINDOW_BYTES;
   #first: HeldAnswer | undefined;
@@ -57,10 +62,16 @@ export class LinkAnswers {
   #earliestDeadline = Infinity;
   readonly #onRoom = (): void => this.#drain();
 
-  constructor(link: Link, clock: TurnClock, heldByNode: HeldByNode) {
+  constructor(
+    link: Link,
+    clock: TurnClock,
+    heldByNode: HeldByNode,
+    departure: Departure,
+  ) {
     this.#link = link;
     this.#clock = clock;
     this.#heldByNode = heldByNode;
+    this.#departure = departure;
   }
 
   /** Bytes held back now. */
@@ -98,6 +109,11 @@ export class LinkAnswers {
     start: number,
     end: number,
   ): void {
+    const departed = acknowledges(type) ? this.#departure() : undefined;
+    if (departed !== undefined) {
+      this.#fail(type, correlation, departed);
+      return;
+    }
     this.#link.begin(type, correlation).rawRange(bytes, start, end);
     try {
       this.#link.end();

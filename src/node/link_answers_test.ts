@@ -1,10 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
 import { TurnClock } from "../environment/turn_clock.ts";
 import type { Link } from "../transport/link.ts";
-import { readFailure } from "../wire/failure.ts";
+import { readFailure, writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { hasLeftCluster } from "./departure.ts";
 import { HeldByNode, LinkAnswers } from "./link_answers.ts";
 import {
   ANSWERS_HELD_BYTES_MAX,
@@ -13,10 +15,10 @@ import {
 } from "./link_budget.ts";
 
 const MIB = 1024 * 1024;
-/** Never written to, so it costs no memory; a slice of it does. */
+/** Never written to, so it uses no memory; a slice of it does. */
 const BODY = new Uint8Array(8 * MIB);
 
-/** As much of a link as answers need; the test says when bytes have left. */
+/** The part of a link that answers need; the test decides when bytes have left. */
 class SlowLink {
   readonly peer = { name: "slow" };
   readonly sent: string[] = [];
@@ -48,7 +50,7 @@ class SlowLink {
     this.#waiting.push({ bytes, callback });
   }
 
-  /** So many bytes leave. */
+  /** Sends this many bytes. */
   leave(count: number): void {
     this.bufferedBytes = Math.max(0, this.bufferedBytes - count);
     this.#tell();
@@ -79,6 +81,7 @@ class Bench {
   readonly clock = new TurnClock(this.runtime);
   readonly heldByNode = new HeldByNode();
   readonly link = new SlowLink();
+  hasLeft = false;
   readonly answers = this.answersOver(this.link);
 
   answersOver(link: SlowLink): LinkAnswers {
@@ -86,10 +89,11 @@ class Bench {
       link as unknown as Link,
       this.clock,
       this.heldByNode,
+      () => this.hasLeft ? hasLeftCluster("a@host") : undefined,
     );
   }
 
-  /** Answers `count` bytes to one who waits for `timeLeftMs`. */
+  /** Answers `count` bytes to a caller that waits for `timeLeftMs`. */
   answer(
     correlation: number,
     count: number,
@@ -115,7 +119,7 @@ class Bench {
   }
 }
 
-Deno.test("LinkAnswers sends at once what a link has room for", () => {
+Deno.test("LinkAnswers sends at once what the link has room for", () => {
   const bench = new Bench();
   for (let id = 1; id <= 3; id++) {
     bench.answer(id, 1000);
@@ -147,11 +151,11 @@ Deno.test("LinkAnswers holds answers back in order, and sends each as the link d
   assertEquals(bench.link.sent.at(-1), "21", "goes straight through again");
 });
 
-Deno.test("LinkAnswers lets an answer wait while others are held, though there is room", () => {
+Deno.test("LinkAnswers holds an answer while others are held, even if there is room", () => {
   const bench = new Bench();
   bench.link.bufferedBytes = ANSWERS_WINDOW_BYTES + 1;
   bench.answer(1, 2000);
-  // The link has drained, and has not said so yet.
+  // The link has drained, but has not reported it yet.
   bench.link.bufferedBytes = 0;
   bench.answer(2, 2000);
   assertEquals(bench.link.sent, []);
@@ -172,7 +176,7 @@ Deno.test("LinkAnswers sends small answers before large ones that wait", () => {
   assertEquals(bench.link.sent, ["1", "4", "2", "3", "5"]);
 });
 
-Deno.test("LinkAnswers drops what nobody waits for any more", async () => {
+Deno.test("LinkAnswers drops answers that nobody waits for any longer", async () => {
   const bench = new Bench();
   bench.answer(1, 5 * MIB);
   bench.answer(2, 5 * MIB, 100);
@@ -183,7 +187,7 @@ Deno.test("LinkAnswers drops what nobody waits for any more", async () => {
   bench.assertIdle();
 });
 
-Deno.test("LinkAnswers answers overload for what it cannot hold, and drops what is overdue first", async () => {
+Deno.test("LinkAnswers answers overload for what it cannot hold, and drops overdue answers first", async () => {
   const bench = new Bench();
   bench.answer(1, 8 * MIB);
   const fit = Math.floor(LINK_ANSWERS_HELD_BYTES_MAX / (8 * MIB)) - 1;
@@ -207,7 +211,7 @@ Deno.test("LinkAnswers answers overload for what it cannot hold, and drops what 
   bench.assertIdle();
 });
 
-Deno.test("LinkAnswers holds no more for all links of a node together than is set", () => {
+Deno.test("LinkAnswers holds no more for all links of a node together than the bound", () => {
   const bench = new Bench();
   bench.heldByNode.bytes = ANSWERS_HELD_BYTES_MAX - 9 * MIB;
   const other = new SlowLink();
@@ -224,7 +228,33 @@ Deno.test("LinkAnswers holds no more for all links of a node together than is se
   assertEquals(other.sent.at(-1), "5");
 });
 
-Deno.test("LinkAnswers lets go of everything when the link ends", () => {
+Deno.test("LinkAnswers sends no success after the node has left, not even one held back, and still sends failures", () => {
+  const bench = new Bench();
+  for (let id = 1; id <= 2; id++) bench.answer(id, 5 * MIB);
+  bench.hasLeft = true;
+  bench.link.leave(5 * MIB);
+  bench.answer(3, 10);
+  const failure = new ByteWriter();
+  writeFailure(failure, new WhorlError("timeout", "It took too long"));
+  bench.answers.send(
+    FrameType.operationError,
+    4,
+    failure.copy(),
+    0,
+    failure.length,
+    bench.answers.deadlineIn(1_000),
+  );
+  const error = FrameType.operationError;
+  assertEquals(bench.link.sent, [
+    "1",
+    `2 ${error} closed`,
+    `3 ${error} closed`,
+    `4 ${error} timeout`,
+  ]);
+  bench.assertIdle();
+});
+
+Deno.test("LinkAnswers drops everything when the link ends", () => {
   const bench = new Bench();
   for (let id = 1; id <= 3; id++) bench.answer(id, 5 * MIB);
   bench.link.close();

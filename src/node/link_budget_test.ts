@@ -60,6 +60,7 @@ class Bench implements AsyncDisposable {
       bench.link,
       new TurnClock(bench.runtime),
       bench.heldByNode,
+      () => undefined,
     );
     bench.routes = new NodeRoutes(
       "a@near",
@@ -81,7 +82,7 @@ class Bench implements AsyncDisposable {
     );
   }
 
-  /** Sends a request of so many bytes; says what it was refused with. */
+  /** Sends a request of this many bytes; returns the error if it was refused. */
   request(byteCount: number): string | undefined {
     const into = this.routes.beginVnodeRequest(
       "b@far",
@@ -105,7 +106,7 @@ class Bench implements AsyncDisposable {
   }
 }
 
-Deno.test("a request to a peer goes out while answers to it are held back, however large they are", async () => {
+Deno.test("a request to a peer is sent while answers to it are held back, however large they are", async () => {
   await using bench = await Bench.create();
   bench.answer(ANSWERS_WINDOW_BYTES - 100);
   bench.answer(FRAME_BYTES_MAX - 64);
@@ -115,7 +116,7 @@ Deno.test("a request to a peer goes out while answers to it are held back, howev
   assertEquals(bench.request(1000), undefined);
 });
 
-Deno.test("requests to a peer that takes none are refused with overload, and its link lives", async () => {
+Deno.test("requests to a peer that reads none are refused with overload, and its link survives", async () => {
   await using bench = await Bench.create();
   const outcomes = Array.from({ length: 12 }, () => bench.request(8 * MIB));
   const sent = outcomes.filter((outcome) => outcome === undefined).length;
@@ -124,7 +125,7 @@ Deno.test("requests to a peer that takes none are refused with overload, and its
     outcomes.slice(sent),
     outcomes.slice(sent).map(() => "overload"),
   );
-  // What is no request has room still.
+  // Other frames still have room.
   assert(
     bench.link.bufferedBytes + FRAME_BYTES_MAX < LINK_LIMITS.bufferedBytesMax,
   );

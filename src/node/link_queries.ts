@@ -46,7 +46,7 @@ interface OpenQuery {
 /** A target that observes the outcomes passing through it. */
 type PassingTarget = Required<OperationTarget>;
 
-/** The coverage queries of one link; see the module's text. */
+/** The coverage queries of one link; see the module comment. */
 export class LinkQueries {
   readonly #coordinators: () => OperationCarrier | undefined;
   readonly #now: () => number;
@@ -71,8 +71,8 @@ export class LinkQueries {
   }
 
   /**
-   * The target for the operation in `bytes[start, end)`, which is of a coverage
-   * query: `target`, or one that looks at what comes of it first.
+   * The target for the operation in `bytes[start, end)`, which belongs to a
+   * coverage query: `target`, or one that observes the outcome first.
    */
   watch(
     bytes: Uint8Array,
@@ -87,7 +87,7 @@ export class LinkQueries {
       readOperationHeader(reader, header);
       if (header.kind !== OperationKind.coverage) followed = reader.u53();
     } catch (error) {
-      // Whoever it is for refuses it.
+      // Its receiver refuses it.
       if (isWhorlError(error)) return target;
       throw error;
     }

@@ -31,7 +31,7 @@ class Bench {
   nowMs = 0;
   /** Queries that were cancelled. */
   readonly cancelled: number[] = [];
-  /** What reached the one who asked. */
+  /** What reached the caller. */
   readonly passed: string[] = [];
   coordinators: boolean = true;
   readonly queries = new LinkQueries(
@@ -106,7 +106,7 @@ function page(query: number, last = false): OperationResult {
   return { object: into.copy(), replies: [], replicas: [] };
 }
 
-/** Answers as a host elsewhere does: with what travelled. */
+/** Answers as a host elsewhere does: with encoded results. */
 function answer(
   target: Required<OperationTarget>,
   what: OperationResult | WhorlError,
@@ -125,7 +125,7 @@ function answer(
   );
 }
 
-Deno.test("LinkQueries.close() cancels what has begun and not ended, wherever it is coordinated", () => {
+Deno.test("LinkQueries.close() cancels queries that have begun and not ended, wherever they are coordinated", () => {
   const bench = new Bench();
   bench.begin().operationDone(page(1));
   answer(bench.begin(), page(2));
@@ -145,7 +145,7 @@ Deno.test("LinkQueries.close() cancels what has begun and not ended, wherever it
   assertEquals(bench.queries.size, 0);
 });
 
-Deno.test("LinkQueries cancels a query that gets its number when the link has ended", () => {
+Deno.test("LinkQueries cancels a query that gets its number after the link has ended", () => {
   const bench = new Bench();
   const early = bench.begin();
   const whole = bench.begin();
@@ -158,7 +158,7 @@ Deno.test("LinkQueries cancels a query that gets its number when the link has en
   assertEquals(bench.cancelled, [5]);
 });
 
-Deno.test("LinkQueries forgets what was cancelled or has failed, and not what was asked for twice at once", () => {
+Deno.test("LinkQueries forgets queries that were cancelled or have failed, but not those asked twice at once", () => {
   const bench = new Bench();
   for (const query of [1, 2, 3, 4]) bench.begin().operationDone(page(query));
   bench.follow(1, OperationKind.coverageCancel);
@@ -174,7 +174,7 @@ Deno.test("LinkQueries forgets what was cancelled or has failed, and not what wa
   assertEquals(bench.cancelled, [4]);
 });
 
-Deno.test("LinkQueries forgets what its coordinator has given up, and not what waits for a page", () => {
+Deno.test("LinkQueries forgets queries that their coordinator gave up, but not those that wait for a page", () => {
   const bench = new Bench();
   for (const query of [1, 2]) bench.begin().operationDone(page(query));
   bench.follow(2, OperationKind.coverageMore);
@@ -185,7 +185,7 @@ Deno.test("LinkQueries forgets what its coordinator has given up, and not what w
   assertEquals(bench.cancelled.sort(), [2, 3]);
 });
 
-Deno.test("LinkQueries leaves an operation that is cut short to whoever refuses it", () => {
+Deno.test("LinkQueries passes on an operation that is cut short, for others to refuse", () => {
   const bench = new Bench();
   const target: OperationTarget & Required<OperationTarget> = {
     operationDone: () => {},
@@ -199,7 +199,7 @@ Deno.test("LinkQueries leaves an operation that is cut short to whoever refuses 
   }
 });
 
-Deno.test("LinkQueries has nobody to tell when the coordinators are gone", () => {
+Deno.test("LinkQueries cancels nothing when the coordinators are gone", () => {
   const bench = new Bench();
   bench.begin().operationDone(page(1));
   bench.coordinators = false;

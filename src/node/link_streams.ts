@@ -43,7 +43,7 @@ interface StreamPlace {
   readonly query: number;
 }
 
-/** The streams of one link; see the module's text. */
+/** The streams of one link; see the module comment. */
 export class LinkStreams {
   readonly #relay: RelayRequest;
   readonly #open = new Map<number, StreamPlace>();
@@ -77,7 +77,7 @@ export class LinkStreams {
       readVnodeRequestHeader(reader, header);
       asked = readCoverageAction(reader);
     } catch (error) {
-      // Whoever it is for refuses it.
+      // Its receiver refuses it.
       if (isWhorlError(error)) return target;
       throw error;
     }

@@ -23,7 +23,7 @@ const QUERY = 2;
 class Bench {
   /** Partition and stream of each cancel. */
   readonly cancelled: [partition: number, stream: number][] = [];
-  /** Types of the answers that went on to the peer. */
+  /** Types of the answers that were passed on to the peer. */
   readonly passed: number[] = [];
   readonly streams = new LinkStreams(
     (_target, correlation, bytes, start, end) => {
@@ -86,7 +86,7 @@ function request(
   return into;
 }
 
-/** Says something, that it was all, or that it failed. */
+/** Answers with a batch, the end, or a failure. */
 function answer(target: AnswerTarget, type: number, ended: boolean): void {
   target.vnodeAnswer(type, 7, Uint8Array.from([9, ended ? 1 : 0]), 1, 2);
 }
@@ -113,7 +113,7 @@ Deno.test("LinkStreams.close() cancels the streams that have not ended", () => {
   assertEquals(bench.streams.size, 0);
 });
 
-Deno.test("LinkStreams leaves a request that is cut short to whoever refuses it", () => {
+Deno.test("LinkStreams passes on a request that is cut short, for others to refuse", () => {
   const bench = new Bench();
   const target: AnswerTarget = { vnodeAnswer: () => {} };
   const whole = request(more, 1, 100);

@@ -15,7 +15,7 @@ Deno.test("localSession() answers as a session over TCP does", async () => {
   });
   await using session = localSession(node);
   assertEquals(await session.call("ping", {}), { node: node.name });
-  // What is done to an answer is not done to the node.
+  // Changing an answer does not change the node.
   for (
     const method of [
       "ring_status",

@@ -21,7 +21,7 @@ const notStarted = Object.assign(
   { code: "start_failed" },
 );
 
-Deno.test("MASTER_BACKOFF never uses up the restarts that are borne, whatever chance takes", () => {
+Deno.test("MASTER_BACKOFF never exceeds the restart intensity, whatever chance draws", () => {
   for (const chance of [0, 0.5, 0.999999]) {
     const intensity = createIntensity({
       intensity: MASTER_RESTARTS_MAX - 1,
@@ -29,7 +29,7 @@ Deno.test("MASTER_BACKOFF never uses up the restarts that are borne, whatever ch
     });
     let nowMs = 0;
     for (let attempt = 0; attempt < 100; attempt++) {
-      // A restart counts from the moment in which it is decided on.
+      // A restart counts from the moment it is decided.
       assert(addRestart(intensity, nowMs), `restart ${attempt}, ${chance}`);
       const pauseMs = backoffDelayMs(MASTER_BACKOFF, attempt, chance);
       assertEquals(pauseMs === 0, attempt === 0);
@@ -40,7 +40,7 @@ Deno.test("MASTER_BACKOFF never uses up the restarts that are borne, whatever ch
 
 const damaged = new WhorlError("store_corrupt", "Cannot read /d/store");
 
-Deno.test("masterPausesAfter() holds for what time may cure, and for starts that fail", () => {
+Deno.test("masterPausesAfter() applies to failures that time may cure, and to failed starts", () => {
   for (const ran of [true, false]) {
     assert(masterPausesAfter(crash(full), ran));
     assert(masterPausesAfter(crash(notStarted), ran));
@@ -50,7 +50,7 @@ Deno.test("masterPausesAfter() holds for what time may cure, and for starts that
   }
 });
 
-Deno.test("partPausesAfter() holds for starts that fail, unless a store is damaged", () => {
+Deno.test("partPausesAfter() applies to failed starts, unless a store is damaged", () => {
   assert(partPausesAfter(crash(notStarted), false));
   assert(partPausesAfter(crash(new Error("no room")), false));
   assert(!partPausesAfter(crash(damaged), false));
@@ -58,7 +58,7 @@ Deno.test("partPausesAfter() holds for starts that fail, unless a store is damag
   assert(!partPausesAfter("killed", true));
 });
 
-Deno.test("masterWaiting() has the name of the store's failure, or says what else felled the master", () => {
+Deno.test("masterWaiting() names the store's failure, or tells what else stopped the master", () => {
   const error = masterWaiting("kv-0", crash(notStarted));
   assertEquals(error.code, "store_full");
   assertEquals(error.details.master, "kv-0");

@@ -44,7 +44,7 @@ interface Sent {
   readonly target: OperationTarget;
 }
 
-/** A client whose operations are kept for the test to look at and answer. */
+/** A client whose operations are kept for the test to inspect and answer. */
 function client() {
   const sent: Sent[] = [];
   const adder = moduleClient(MODULE, () => ({
@@ -74,7 +74,7 @@ async function codeOf(work: Promise<unknown>): Promise<ErrorCode> {
   return (await assertRejects(() => work, WhorlError)).code;
 }
 
-Deno.test("moduleClient() sends the command's number, the quorum and the body alone", async () => {
+Deno.test("moduleClient() sends only the command's number, the quorum and the body", async () => {
   const { adder, sent } = client();
   const request = adder.request("b", "k", "add", { by: 2 }, { n: 5, w: 4 });
   const { header, body, target } = sent[0] as Sent;
@@ -92,7 +92,7 @@ Deno.test("moduleClient() sends the command's number, the quorum and the body al
   assertEquals((await request).replies, [3, undefined]);
 });
 
-Deno.test("moduleClient() counts r as a read and keeps fallbacks out when asked to", () => {
+Deno.test("moduleClient() counts r as a read and excludes fallbacks when asked to", () => {
   const { adder, sent } = client();
   adder.request("b", "k", "clear", undefined, { r: "all", quorum: "strict" });
   const { header, body } = sent[0] as Sent;
@@ -119,7 +119,7 @@ Deno.test("moduleClient() sends keys that are neither text nor bytes by their pl
   );
 });
 
-Deno.test("moduleClient() rejects what cannot be sent, without sending it", async () => {
+Deno.test("moduleClient() rejects invalid calls without sending them", async () => {
   const { adder, sent } = client();
   const unknown = adder.request as (...args: unknown[]) => Promise<unknown>;
   assertEquals(await codeOf(unknown("b", "k", "toString")), "unknown_command");
@@ -139,7 +139,7 @@ Deno.test("moduleClient() rejects what cannot be sent, without sending it", asyn
   assertEquals(sent, []);
 });
 
-Deno.test("moduleClient() rejects a reply that cannot be read, and what the carrier fails with", async () => {
+Deno.test("moduleClient() rejects an unreadable reply, and errors of the carrier", async () => {
   const { adder, sent } = client();
   const broken = adder.request("b", "k", "add", { by: 1 });
   sent[0]?.target.operationDone({
@@ -167,11 +167,11 @@ Deno.test("moduleClient() stops waiting when its signal fires", async () => {
   });
   controller.abort();
   assertEquals(await codeOf(request), "cancelled");
-  // What comes after that is nobody's.
+  // Later answers are ignored.
   sent[0]?.target.operationFailed(new WhorlError("timeout", "Cannot"));
 });
 
-Deno.test("ModuleClient.failures() finds declared failures among what replicas answered", () => {
+Deno.test("ModuleClient.failures() finds declared failures among the answers of replicas", () => {
   const { adder } = client();
   const error = new WhorlError("quorum_unavailable", "Cannot", {
     details: { answers: [{ code: "too_much" }, { code: "timeout" }, {}] },
@@ -182,7 +182,7 @@ Deno.test("ModuleClient.failures() finds declared failures among what replicas a
   assertEquals(adder.failures("add", new Error("other")), []);
 });
 
-Deno.test("moduleClient() sends a coverage query by its number and yields what vnodes say, decoded", async () => {
+Deno.test("moduleClient() sends a coverage query by its number and yields the decoded answers of vnodes", async () => {
   const sent: Uint8Array[] = [];
   const listing = moduleClient({
     ...MODULE,

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import type { DiskEntry } from "../environment/disk.ts";
 import { moduleConfigFlags } from "./module_config.ts";
 
-/** A disk with these files, on which nothing else may be read but below `readable`. */
+/** A disk with these files, on which only what is below `readable` may be read. */
 function diskWith(files: readonly string[], readable = "/") {
   return {
     entry(path: string): Promise<DiskEntry | undefined> {
@@ -27,7 +27,7 @@ Deno.test("moduleConfigFlags() names the deno.json nearest above a module", asyn
   ]);
 });
 
-Deno.test("moduleConfigFlags() names none for a module that has none", async () => {
+Deno.test("moduleConfigFlags() names none for a module without one", async () => {
   const disk = diskWith(["/deno.json"]);
   assertEquals(
     await moduleConfigFlags("file:///shop/vnode.ts", diskWith([])),
@@ -39,7 +39,7 @@ Deno.test("moduleConfigFlags() names none for a module that has none", async () 
   );
 });
 
-Deno.test("moduleConfigFlags() passes over what may not be read, and nothing else", async () => {
+Deno.test("moduleConfigFlags() skips files it may not read, and no others", async () => {
   assertEquals(
     await moduleConfigFlags(
       "file:///shop/src/vnode.ts",

@@ -1,5 +1,5 @@
 /**
- * What a node tells those who subscribe to it.
+ * The events of a node, and their subscribers.
  *
  * @module
  */
@@ -27,9 +27,9 @@ export type NodeEvent =
     readonly module: string;
     readonly partition: number;
   }
-  /** A part of the node has fallen, or one it stands on has, and is there again. */
+  /** A part of the node, or one that it depends on, has failed and was restarted. */
   | { readonly type: "part_restarted"; readonly part: string }
-  /** The node cannot go on: its process should end and be started anew. */
+  /** The node cannot continue: its process should end and be restarted. */
   | { readonly type: "failed"; readonly reason: string };
 
 /** A {@linkcode NodeEvent} of one of these types. */
@@ -46,7 +46,7 @@ export type NodeEventOf<T extends NodeEvent["type"]> =
 export class NodeSubscribers {
   readonly #log: Log;
   readonly #listeners = new Set<(event: NodeEvent) => void>();
-  /** Subscriptions that are iterated over, and end with the node. */
+  /** Event streams in use; they end with the node. */
   readonly #streams = new Set<{ end(): void }>();
   #closed = false;
 
@@ -60,7 +60,7 @@ export class NodeSubscribers {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** The events of `types`, or without any all events, from now on, to iterate over. */
+  /** The events of `types` from now on, or all events if none are given. */
   events<T extends NodeEvent["type"]>(
     types: readonly T[],
   ): EventStream<NodeEventOf<T>> {
@@ -78,7 +78,7 @@ export class NodeSubscribers {
     return stream;
   }
 
-  /** Tells all of them. */
+  /** Tells all subscribers. */
   tell(event: NodeEvent): void {
     for (const listener of [...this.#listeners]) {
       try {
@@ -98,7 +98,7 @@ export class NodeSubscribers {
     this.#closed = true;
   }
 
-  /** The node has stopped: nobody is told anything any more. */
+  /** The node has stopped: no subscriber is told anything from now on. */
   close(): void {
     this.#closed = true;
     this.#listeners.clear();

@@ -10,7 +10,7 @@ import { type NodeOptions, resolveNodeOptions } from "./node_options.ts";
 
 const LEAST: NodeOptions = { name: "dev1@127.0.0.1", cookie: "secret" };
 
-Deno.test("resolveNodeOptions() answers every question that was left open", () => {
+Deno.test("resolveNodeOptions() fills in every option that was left open", () => {
   assertEquals(resolveNodeOptions(LEAST), {
     name: "dev1@127.0.0.1",
     listen: "127.0.0.1:0",
@@ -30,7 +30,7 @@ Deno.test("resolveNodeOptions() answers every question that was left open", () =
     requestsMax: 20_000,
     coverageQueriesMax: 100,
     handoffConcurrency: 4,
-    // Without a directory it can keep no members of ensembles.
+    // Without a directory it can have no members of ensembles.
     capabilities: WHORL_CAPABILITIES.map((capability) =>
       capability === CONSISTENT_BUCKETS
         ? { ...capability, supported: ["none"] }
@@ -40,7 +40,7 @@ Deno.test("resolveNodeOptions() answers every question that was left open", () =
   });
 });
 
-Deno.test("resolveNodeOptions() keeps what was said", () => {
+Deno.test("resolveNodeOptions() keeps given options", () => {
   const said = {
     listen: "0.0.0.0:10101",
     advertise: "node1.example:10101",
@@ -91,7 +91,7 @@ Deno.test("resolveNodeOptions() stores in Deno KV when there is a data directory
   );
 });
 
-Deno.test("resolveNodeOptions() takes every ring size that is a power of two in its range", () => {
+Deno.test("resolveNodeOptions() accepts every ring size that is a power of two in its range", () => {
   const taken: number[] = [];
   for (let ringSize = 1; ringSize <= 2_048; ringSize++) {
     try {
@@ -103,7 +103,7 @@ Deno.test("resolveNodeOptions() takes every ring size that is a power of two in 
   assertEquals(taken, [8, 16, 32, 64, 128, 256, 512, 1_024]);
 });
 
-/** Options that must be refused, the code, and what the message says. */
+/** Options that must be refused, the code, and a part of the message. */
 const REFUSED: readonly (readonly [object, string, string])[] = [
   [{ name: "dev1" }, "invalid_name", "dev1"],
   [{ name: "Dev1@host" }, "invalid_name", "Dev1@host"],
@@ -188,7 +188,7 @@ const REFUSED: readonly (readonly [object, string, string])[] = [
   [{ handoffConcurrency: -1 }, "invalid_config", "'handoffConcurrency'"],
 ];
 
-Deno.test("resolveNodeOptions() refuses what cannot be, naming the option and its value", () => {
+Deno.test("resolveNodeOptions() refuses invalid options, naming the option and its value", () => {
   for (const [wrong, code, message] of REFUSED) {
     const error = assertThrows(
       () => resolveNodeOptions({ ...LEAST, ...wrong } as NodeOptions),
@@ -199,14 +199,14 @@ Deno.test("resolveNodeOptions() refuses what cannot be, naming the option and it
   }
 });
 
-Deno.test("resolveNodeOptions() fills in the bounds of kv's mailboxes that were not said", () => {
+Deno.test("resolveNodeOptions() fills in the missing bounds of kv's mailboxes", () => {
   assertEquals(
     resolveNodeOptions({ ...LEAST, kvMailbox: { requestsMax: 7 } }).kvMailbox,
     { ...MAILBOX_BOUNDS_DEFAULT, requestsMax: 7 },
   );
 });
 
-Deno.test("resolveNodeOptions() fills in the sizes of Raft logs that were not said", () => {
+Deno.test("resolveNodeOptions() fills in the missing sizes of Raft logs", () => {
   assertEquals(
     resolveNodeOptions({ ...LEAST, raftLogs: { snapshotEntriesMin: 50 } })
       .raftLogs,

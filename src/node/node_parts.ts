@@ -34,6 +34,7 @@ import type { Link } from "../transport/link.ts";
 import type { LinkCalls } from "../transport/link_calls.ts";
 import type { PeerLinks } from "../transport/peer_links.ts";
 import type { BulkPeer } from "./bulk_peer.ts";
+import { type Departure, hasLeftCluster, MemberTarget } from "./departure.ts";
 import type { NodeConfig } from "./node_options.ts";
 import type { NodeHome } from "./node_home.ts";
 import { VnodeDoor } from "./vnode_door.ts";
@@ -84,11 +85,14 @@ export class NodeParts {
   coverage: Coordinators | undefined;
   /** How fast coverage queries may go while requests are under way. */
   readonly coveragePace: CoveragePace = new CoveragePace(() => this.requests);
-  /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none. */
+  /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none, and once this node has left. */
   readonly operations: OperationCarrier = {
-    submit: (bytes, start, end, target) =>
+    submit: (bytes, start, end, target) => {
+      const departed = this.departure();
+      if (departed !== undefined) throw departed;
       present(this.carrierOf(bytes, start, end), "coordinators")
-        .submit(bytes, start, end, target),
+        .submit(bytes, start, end, new MemberTarget(target, this.departure));
+    },
   };
   /** The ring as requests see it, by module number. */
   readonly views: Map<number, RingView> = new Map();
@@ -97,6 +101,8 @@ export class NodeParts {
   /** Worker threads that hang and cannot be ended. */
   zombies = 0;
   #hasLeft = false;
+  /** Made once: many requests may be in progress then. */
+  #departed: WhorlError | undefined;
 
   constructor(
     config: NodeConfig,
@@ -116,6 +122,12 @@ export class NodeParts {
   get hasLeft(): boolean {
     return this.#hasLeft || this.cluster?.hasLeft === true;
   }
+
+  /** The answer to all requests once this node {@linkcode hasLeft}. */
+  readonly departure: Departure = () =>
+    this.hasLeft
+      ? this.#departed ??= hasLeftCluster(this.config.name)
+      : undefined;
 
   /** The ring by which data moves: not that of a node that has left, where all that went elsewhere would be its own again. */
   get ring(): Ring | undefined {

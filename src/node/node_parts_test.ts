@@ -8,15 +8,21 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { ClusterProcess } from "../cluster/cluster_process.ts";
 import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
-import { kvClient } from "../kv/kv_client.ts";
+import { kvClient, kvOutcomeUnknown } from "../kv/kv_client.ts";
 import { writeGetBody } from "../kv/kv_command_codec.ts";
 import type { Coordinators } from "../request/coordinators.ts";
+import { submitOperation } from "../request/operation_carrier.ts";
+import type { OperationResult } from "../request/operation_codec.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
 import { moduleIdOf, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
 import { NodeParts } from "./node_parts.ts";
 
-/** Parts of a node that knows of a consistent bucket, and who takes in what its client asks for. */
+/**
+ * Parts of a node that knows a consistent bucket, and which part accepts its
+ * client's operations.
+ */
 function partsWithBucket() {
-  const parts = new NodeParts({} as never, {} as never, []);
+  const parts = new NodeParts({ name: "a@host" } as never, {} as never, []);
   const requests = {} as Coordinators;
   parts.requests = requests;
   parts.buckets.set(["accounts"]);
@@ -33,7 +39,7 @@ function partsWithBucket() {
   return { parts, requests, carriers, ask };
 }
 
-Deno.test("NodeParts has nobody take in what is on a consistent bucket while what serves those has yet to start", async () => {
+Deno.test("NodeParts accepts no operation on a consistent bucket before the part that serves it has started", async () => {
   const { parts, requests, carriers, ask } = partsWithBucket();
   for (const bucket of ["accounts", "carts"]) await ask(bucket);
   const consistentKv = {
@@ -44,7 +50,7 @@ Deno.test("NodeParts has nobody take in what is on a consistent bucket while wha
   assertEquals(carriers, [undefined, requests, consistentKv, requests]);
 });
 
-Deno.test("NodeParts has vnodes refuse what is on a consistent bucket while what serves those has yet to start", () => {
+Deno.test("NodeParts has vnodes refuse requests for a consistent bucket before the part that serves it has started", () => {
   const { parts } = partsWithBucket();
   const codeOf = (bucket: string): string | undefined => {
     const into = new ByteWriter(64);
@@ -59,7 +65,7 @@ Deno.test("NodeParts has vnodes refuse what is on a consistent bucket while what
   ]);
 });
 
-Deno.test("NodeParts of a node that has left has nobody take in operations, and no ring to move data by, also when its cluster part is made anew", async () => {
+Deno.test("NodeParts of a node that has left accept no operations, and have no ring to move data by, even after a restart of the cluster part", async () => {
   const { parts, requests, carriers, ask } = partsWithBucket();
   await ask("carts");
   const ring = {};
@@ -78,4 +84,34 @@ Deno.test("NodeParts of a node that has left has nobody take in operations, and 
   assertEquals(parts.ring, undefined);
   await ask("carts");
   assertEquals(carriers, [requests, undefined, undefined]);
+});
+
+Deno.test("NodeParts reports no success of operations in progress after the node has left, and names the node", async () => {
+  const { parts } = partsWithBucket();
+  const targets: OperationTarget[] = [];
+  parts.requests = {
+    submit: (_bytes, _start, _end, target) => void targets.push(target),
+  } as Coordinators;
+  const carried = (): Promise<OperationResult> =>
+    submitOperation(
+      parts.operations,
+      new ByteWriter(),
+      undefined,
+      (result) => result,
+    );
+  const done: OperationResult = {
+    object: undefined,
+    replies: [],
+    replicas: [],
+  };
+  const [soon, late, failed] = [carried(), carried(), carried()];
+  targets[0]?.operationDone(done);
+  assertStrictEquals(await soon, done);
+  parts.cluster = { hasLeft: true } as ClusterProcess;
+  targets[1]?.operationDone(done);
+  const error = await assertRejects(() => late, WhorlError, "a@host");
+  assertEquals([error.code, kvOutcomeUnknown(error)], ["closed", true]);
+  targets[2]?.operationFailed(new WhorlError("timeout", "it took too long"));
+  await assertRejects(() => failed, WhorlError, "it took too long");
+  assertThrows(() => carried(), WhorlError, "a@host");
 });

@@ -20,7 +20,7 @@ interface Frame {
   readonly body: Uint8Array;
 }
 
-/** As much of a link as answers need, and the frames that went out on it. */
+/** The part of a link that answers need, and the frames sent on it. */
 function outgoing(closed?: unknown): { link: Link; frames: () => Frame[] } {
   const frames: Frame[] = [];
   const sink = new BatchingSink(() => {}, (batch) => {
@@ -54,10 +54,11 @@ function answersOver(link: Link): LinkAnswers {
     link,
     new TurnClock(new ManualRuntime()),
     new HeldByNode(),
+    () => undefined,
   );
 }
 
-Deno.test("RemoteOperationTarget passes an answer on as it came", async () => {
+Deno.test("RemoteOperationTarget passes an answer on unchanged", async () => {
   const { link, frames } = outgoing();
   new RemoteOperationTarget(answersOver(link), 9, 100).operationAnswered(
     FrameType.operationReply,
@@ -91,7 +92,7 @@ Deno.test("RemoteOperationTarget answers with an error for a result that fits in
   await Promise.resolve();
 });
 
-Deno.test("RemoteOperationTarget says nothing on a link that has closed", async () => {
+Deno.test("RemoteOperationTarget sends nothing on a link that has closed", async () => {
   const { link, frames } = outgoing({ message: "gone" });
   const target = new RemoteOperationTarget(answersOver(link), 9, 100);
   target.operationDone({ object: undefined, replies: [], replicas: [] });
@@ -101,7 +102,7 @@ Deno.test("RemoteOperationTarget says nothing on a link that has closed", async 
   await Promise.resolve();
 });
 
-Deno.test("PeerRequestTarget brings each answer but the one to a repair", async () => {
+Deno.test("PeerRequestTarget passes on each answer except the one to a repair", async () => {
   const { link, frames } = outgoing();
   const target = new PeerRequestTarget(answersOver(link), 100);
   const body = new Uint8Array([1, 2, 3]);
@@ -115,7 +116,7 @@ Deno.test("PeerRequestTarget brings each answer but the one to a repair", async 
   await Promise.resolve();
 });
 
-Deno.test("NodeRoutes refuses while its vnodes or the way to a node are missing", () => {
+Deno.test("NodeRoutes refuses while its vnodes or the route to a node are missing", () => {
   const routes = new NodeRoutes(
     "a@host",
     () => undefined,
@@ -134,7 +135,7 @@ Deno.test("NodeRoutes refuses while its vnodes or the way to a node are missing"
   );
 });
 
-Deno.test("NodeRoutes sends a node that is suspected nothing that waits for an answer", async () => {
+Deno.test("NodeRoutes sends a suspected node nothing that waits for an answer", async () => {
   const { link, frames } = outgoing();
   let suspected = true;
   const routes = new NodeRoutes(

@@ -16,25 +16,25 @@ import { ownPartitions, updateViews } from "./ring_followers.ts";
 import { TailRepairs } from "./tail_repairs.ts";
 import type { VnodeManagerEvent } from "./vnode_manager.ts";
 
-/** Hung workers after which the node gives itself up, so that its parent starts a clean process. */
+/** Hung workers after which the node ends, so that its parent starts a clean process. */
 export const ZOMBIES_MAX = 1;
 
-/** The node whose parts they are. */
+/** The node to which the parts belong. */
 export interface PartNewsHost {
   /** Whether all its parts have been started once. */
   hasStarted(): boolean;
-  /** Its cluster goes on without it. */
+  /** It has left its cluster. */
   hasLeft(): void;
-  /** It cannot go on. */
+  /** It cannot continue. */
   fail(reason: string): void;
 }
 
-/** The news of the parts of one node; see the module's text. */
+/** The news of the parts of one node; see the module comment. */
 export class PartNews {
   readonly #parts: NodeParts;
   readonly #host: PartNewsHost;
   readonly #tailRepairs: TailRepairs;
-  /** Who has subscribed. */
+  /** The node's subscribers. */
   readonly subscribers: NodeSubscribers;
   #viewVersion = 0;
 
@@ -52,7 +52,7 @@ export class PartNews {
     });
   }
 
-  /** The cluster says. */
+  /** News of the cluster. */
   clusterChanged(change: ClusterChange): void {
     const {
       environment: { log },
@@ -67,12 +67,12 @@ export class PartNews {
         this.#host.hasLeft();
         break;
       case "ring_changed":
-        // Of a cluster part that was made anew since.
+        // The news came from a cluster part that was restarted since.
         if (this.#parts.hasLeft) {
           this.#host.hasLeft();
           break;
         }
-        // Before anybody serves by this ring.
+        // Before any request is served by this ring.
         buckets.set(consistentBuckets(change.ring));
         door.follow(change.ring);
         this.updateViews();
@@ -98,7 +98,7 @@ export class PartNews {
         ensembles?.process.changed();
         break;
       case "services_changed":
-        // Nobody is served any more, nor is anything to be moved.
+        // No request is served any longer, and no data is to be moved.
         if (this.#parts.hasLeft) break;
         this.updateViews();
         vnodes?.clusterChanged({ type: "services_changed", up: change.up });
@@ -113,7 +113,7 @@ export class PartNews {
     updateViews(this.#parts, ++this.#viewVersion);
   }
 
-  /** The vnode manager says. */
+  /** News of the vnode manager. */
   vnodesChanged(event: VnodeManagerEvent): void {
     const { transfers, vnodes } = this.#parts;
     switch (event.type) {
@@ -151,7 +151,7 @@ export class PartNews {
     this.#parts.transfers?.masterStarted();
   }
 
-  /** The transfers say. */
+  /** News of the transfers. */
   readonly handoff: HandoffEvents = {
     onTransfer: (transfer, outcome) =>
       this.#tell({ type: "transfer", transfer, outcome }),
@@ -168,7 +168,8 @@ export class PartNews {
     },
     onHeldChanged: () => {
       this.#tailRepairs.look();
-      // What it held is why it has not left yet, if it is leaving.
+      // If the node is leaving, the data it held may be why it has not left
+      // yet.
       this.#parts.cluster?.exitIfReady();
     },
   };
@@ -177,11 +178,11 @@ export class PartNews {
   reported(report: SupervisorReport): void {
     const hasStarted = this.#host.hasStarted();
     if (report.type === "child_started") {
-      // A part that starts after all had started has been restarted.
+      // A part that starts when all had started already has been restarted.
       if (hasStarted) this.#tell({ type: "part_restarted", part: report.id });
       return;
     }
-    // Whoever starts a node reports, once, why it does not start.
+    // Whatever starts a node reports, once, why it does not start.
     const known = !hasStarted && report.type === "start_failed";
     const { log } = this.#parts.environment;
     log[known ? "debug" : "warn"](`A part of the node: ${report.type}`, {

@@ -24,7 +24,10 @@ writeGetBody("accounts", "ann", request);
 /** A request to a vnode for a key of a bucket. */
 const getOfAccounts = request.copy();
 
-/** The news of a node, what its masters are told to run, and how often it hears that it has left. */
+/**
+ * The news of a node, what its masters are told to run, and how often it is
+ * told that it has left.
+ */
 class Bench {
   readonly parts: NodeParts;
   readonly owned: number[][] = [];
@@ -63,7 +66,7 @@ class Bench {
   }
 }
 
-Deno.test("PartNews has masters run what the ring says, and notes its consistent buckets", () => {
+Deno.test("PartNews has masters run what the ring assigns, and records its consistent buckets", () => {
   const bench = new Bench();
   const isNoted = (): boolean => {
     const { buckets } = bench.parts;
@@ -76,7 +79,7 @@ Deno.test("PartNews has masters run what the ring says, and notes its consistent
   assertEquals([bench.owned.length, bench.left, isNoted()], [2, 0, true]);
 });
 
-Deno.test("PartNews says once more that the node has left when a cluster part made anew shows the ring it is alone in", () => {
+Deno.test("PartNews reports again that the node has left when a restarted cluster part shows the ring it is alone in", () => {
   const bench = new Bench();
   bench.parts.left();
   bench.ringChanged(fresh);

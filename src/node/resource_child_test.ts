@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { ResourceChild } from "./resource_child.ts";
 
-/** A child whose resource is let go of when the test says so. */
+/** A child whose resource is released when the test says so. */
 function slowChild() {
   const gone = Promise.withResolvers<void>();
   let releases = 0;
@@ -12,7 +12,7 @@ function slowChild() {
   return { child, gone, releases: () => releases };
 }
 
-Deno.test("ResourceChild ends with the reason it was stopped for, once its resource is let go of", async () => {
+Deno.test("ResourceChild ends with the reason it was stopped for, once its resource is released", async () => {
   const { child, gone } = slowChild();
   child.stop("shutdown");
   assertEquals(child.exitReason, undefined);
@@ -31,7 +31,7 @@ Deno.test("ResourceChild.kill() leaves the resource free for the next one", asyn
   assertEquals(child.exitReason, "killed");
 });
 
-Deno.test("ResourceChild.kill() does not wait for a resource that is being let go of", () => {
+Deno.test("ResourceChild.kill() does not wait for a resource that is being released", () => {
   const { child, releases } = slowChild();
   child.stop("shutdown");
   child.kill();
@@ -39,7 +39,7 @@ Deno.test("ResourceChild.kill() does not wait for a resource that is being let g
   assertEquals(releases(), 1);
 });
 
-Deno.test("ResourceChild.fail() ends with what was wrong", async () => {
+Deno.test("ResourceChild.fail() ends with its cause", async () => {
   const child = new ResourceChild("broken", () => {});
   child.fail(new Error("the disk is gone"));
   await new Promise<void>((resolve) => child.onExit(() => resolve()));

@@ -34,7 +34,7 @@ function parts(hasLeft: boolean) {
   return { parts: made as unknown as NodeParts, shown, owned };
 }
 
-Deno.test("updateViews() shows requests the ring, but not one in which a node that has left owns everything", () => {
+Deno.test("updateViews() gives requests the ring, but not one in which a node that has left owns everything", () => {
   const member = parts(false);
   updateViews(member.parts, 1);
   assertEquals([member.shown.length, member.parts.views.size], [1, 1]);
@@ -43,7 +43,7 @@ Deno.test("updateViews() shows requests the ring, but not one in which a node th
   assertEquals([gone.shown.length, gone.parts.views.size], [0, 0]);
 });
 
-Deno.test("ownPartitions() has masters run what this node owns, but not what it does in a ring of its own once it has left", () => {
+Deno.test("ownPartitions() has masters run what this node owns, but not what it owns in its own ring after it has left", () => {
   const member = parts(false);
   ownPartitions(member.parts);
   assertEquals(member.owned, [[0, 1, 2, 3, 4, 5, 6, 7]]);

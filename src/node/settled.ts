@@ -1,6 +1,6 @@
 /**
- * When a cluster has come to rest: all agree on the ring, nothing moves, and every
- * owner serves.
+ * Waits until a cluster has settled: all agree on the ring, nothing moves, and
+ * every owner serves.
  *
  * @module
  */
@@ -22,7 +22,7 @@ function isSettled(
     });
 }
 
-/** Resolves with true once the cluster of a node has come to rest; with false after `waitMs`. */
+/** Resolves with true once the cluster of a node has settled; with false after `waitMs`. */
 export function whenSettled(
   parts: NodeParts,
   subscribers: NodeSubscribers,

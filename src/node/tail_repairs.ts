@@ -28,7 +28,7 @@ interface HurtStore {
   declaring: boolean;
 }
 
-/** The stores of one node that have lost their tail; see the module's text. */
+/** The stores of one node that have lost their tail; see the module comment. */
 export class TailRepairs {
   readonly #world: TailRepairWorld;
   /** By master. */

@@ -33,6 +33,7 @@ import {
   VNODE_REQUEST_TIME_LEFT_OFFSET,
 } from "../vnode/vnode_wire.ts";
 import { relayHandoff } from "./bulk_peer.ts";
+import type { Departure } from "./departure.ts";
 import { handoffCall } from "./handoff_sup.ts";
 import { HeldByNode, LinkAnswers } from "./link_answers.ts";
 import { LinkQueries } from "./link_queries.ts";
@@ -78,7 +79,7 @@ async function startLinks(
   const { environment, config } = parts;
   const home = present(parts.home, "home");
   const calls = new LinkCalls(environment);
-  const answersOf = answersByLink(environment);
+  const answersOf = answersByLink(environment, parts.departure);
   // A listing of a consistent bucket is no coordinator's.
   const queriesOf = byLink(() =>
     new LinkQueries(
@@ -220,8 +221,9 @@ export function frameHandler(
           u32At(bytes, start + VNODE_REQUEST_TIME_LEFT_OFFSET, end),
         );
         const { vnodes } = parts;
-        if (vnodes === undefined || parts.hasLeft) {
-          answerFailure(target, correlation, stopping());
+        const departed = parts.departure();
+        if (vnodes === undefined || departed !== undefined) {
+          answerFailure(target, correlation, departed ?? stopping());
           return;
         }
         const flags = bytes[start + VNODE_REQUEST_FLAGS_OFFSET] ?? 0;
@@ -264,7 +266,9 @@ export function frameHandler(
         const carrier = parts.carrierOf(bytes, start, end);
         if (carrier === undefined) {
           target.operationFailed(
-            bytes[start] === OperationKind.raft ? notServing() : stopping(),
+            bytes[start] === OperationKind.raft
+              ? notServing()
+              : parts.departure() ?? stopping(),
           );
           return;
         }
@@ -385,8 +389,12 @@ function bulkFrameHandler(
           u32At(bytes, start + VNODE_REQUEST_TIME_LEFT_OFFSET, end),
         );
         const { transfers: handoff, vnodes } = parts;
-        if (handoff === undefined || vnodes === undefined || parts.hasLeft) {
-          answerFailure(target, correlation, stopping());
+        const departed = parts.departure();
+        if (
+          handoff === undefined || vnodes === undefined ||
+          departed !== undefined
+        ) {
+          answerFailure(target, correlation, departed ?? stopping());
           return;
         }
         try {
@@ -477,10 +485,13 @@ export async function fetchJoinOffer(
 }
 
 /** The answers of each link. */
-function answersByLink(runtime: Runtime): (link: Link) => LinkAnswers {
+function answersByLink(
+  runtime: Runtime,
+  departure: Departure,
+): (link: Link) => LinkAnswers {
   const clock = new TurnClock(runtime);
   const heldByNode = new HeldByNode();
-  return byLink((link) => new LinkAnswers(link, clock, heldByNode));
+  return byLink((link) => new LinkAnswers(link, clock, heldByNode, departure));
 }
 
 /** What belongs to each link, made when first asked for. */

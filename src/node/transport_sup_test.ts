@@ -17,21 +17,25 @@ import {
   RequestFlag,
   writeVnodeRequestHeader,
 } from "../vnode/vnode_wire.ts";
+import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { hasLeftCluster } from "./departure.ts";
 import { HeldByNode, LinkAnswers } from "./link_answers.ts";
-import type { NodeParts } from "./node_parts.ts";
+import { type NodeParts, present } from "./node_parts.ts";
 import { fetchJoinOffer, frameHandler } from "./transport_sup.ts";
 
-/** A node's end of links: what reaches its vnodes, and what is answered. */
+/** A node's end of links: what reaches its vnodes, and how they are answered. */
 class Bench {
   readonly runtime = new ManualRuntime();
-  /** Requests that vnodes got. */
+  /** Requests that reached vnodes. */
   relayed = 0;
-  /** Transfers whose frames were asked about: number, module, partition. */
+  /** Transfers whose frames were checked: number, module, partition. */
   readonly required: number[][] = [];
+  /** The last of them. */
+  asked: { target: AnswerTarget; correlation: number } | undefined;
   letIn = true;
-  /** Whether the peer has not heard of something. */
+  /** Whether the peer has not heard of a change. */
   isLate = false;
   hasLeft = false;
   readonly answers: string[] = [];
@@ -64,17 +68,20 @@ class Bench {
       this.link,
       new TurnClock(this.runtime),
       new HeldByNode(),
+      () => this.departure(),
     );
     const unused = (): never => {
       throw new Error("nobody asks for that");
     };
-    const hasLeft = (): boolean => this.hasLeft;
     this.#handle = frameHandler(
       {
-        get hasLeft() {
-          return hasLeft();
+        departure: () => this.departure(),
+        vnodes: {
+          relay: (target: AnswerTarget, correlation: number) => {
+            this.relayed++;
+            this.asked = { target, correlation };
+          },
         },
-        vnodes: { relay: () => void this.relayed++ },
         door: {
           refuse: () =>
             this.isLate
@@ -83,6 +90,7 @@ class Bench {
         },
         transfers: {
           inbound: {
+            took: () => {},
             require: (_connection: object, ...of: number[]) => {
               this.required.push(of);
               if (this.letIn) return;
@@ -100,6 +108,10 @@ class Bench {
         }) as never,
       unused,
     );
+  }
+
+  departure(): WhorlError | undefined {
+    return this.hasLeft ? hasLeftCluster("a@host") : undefined;
   }
 
   send(flags: number, write: (into: ByteWriter) => void): void {
@@ -127,7 +139,10 @@ function batch(into: ByteWriter): void {
   into.raw(sealed.view());
 }
 
-/** What a peer might forge: for the target, and for the source, which only its own node may ask. */
+/**
+ * Requests that a peer might forge: for the target, and for the source, which
+ * only its own node may ask.
+ */
 const parts: ((into: ByteWriter) => void)[] = [
   batch,
   (into) => into.u8(HandoffAction.offer),
@@ -142,7 +157,7 @@ const parts: ((into: ByteWriter) => void)[] = [
   () => {},
 ];
 
-Deno.test("frameHandler() refuses each part of a handoff over the link of a peer, whatever other flags it bears", () => {
+Deno.test("frameHandler() refuses each part of a handoff over the link of a peer, whatever other flags it has", () => {
   for (const write of parts) {
     for (
       const flag of [0, RequestFlag.coverage, RequestFlag.asFallback, 0xf7]
@@ -158,7 +173,7 @@ Deno.test("frameHandler() refuses each part of a handoff over the link of a peer
   assertEquals([bench.answers, bench.relayed], [[], 2]);
 });
 
-Deno.test("frameHandler() answers a peer that goes by less than this node itself", () => {
+Deno.test("frameHandler() refuses a peer that has not heard of a change this node follows", () => {
   const bench = new Bench("peer");
   bench.isLate = true;
   bench.send(0, () => {});
@@ -169,7 +184,7 @@ Deno.test("frameHandler() answers a peer that goes by less than this node itself
   ]);
 });
 
-Deno.test("frameHandler() lets nothing through to the vnodes of a node that has left", () => {
+Deno.test("frameHandler() passes nothing to the vnodes of a node that has left", () => {
   for (const kind of ["peer", "bulk"] as const) {
     const bench = new Bench(kind);
     bench.hasLeft = true;
@@ -178,7 +193,26 @@ Deno.test("frameHandler() lets nothing through to the vnodes of a node that has 
   }
 });
 
-Deno.test("frameHandler() takes no request for a vnode from a client", () => {
+Deno.test("frameHandler() passes on no success of a vnode after the node has left, neither to peers nor in handoffs", () => {
+  for (const kind of ["peer", "bulk"] as const) {
+    for (const type of [FrameType.vnodeReply, FrameType.vnodeAccepted]) {
+      const answersOf = (hasLeft: boolean): string[] => {
+        const bench = new Bench(kind);
+        bench.send(kind === "bulk" ? RequestFlag.handoff : 0, batch);
+        bench.hasLeft = hasLeft;
+        const { target, correlation } = present(bench.asked, "request");
+        target.vnodeAnswer(type, correlation, new Uint8Array(8), 0, 8);
+        return bench.answers;
+      };
+      assertEquals([answersOf(false), answersOf(true)], [
+        [`${type}`],
+        ["closed"],
+      ]);
+    }
+  }
+});
+
+Deno.test("frameHandler() accepts no request for a vnode from a client", () => {
   const bench = new Bench("client");
   bench.send(RequestFlag.handoff, batch);
   bench.send(0, () => {});
@@ -188,7 +222,7 @@ Deno.test("frameHandler() takes no request for a vnode from a client", () => {
   ]);
 });
 
-Deno.test("frameHandler() lets a batch through over a bulk link if its transfer was let begin there, to that vnode", () => {
+Deno.test("frameHandler() passes a batch from a bulk link to the vnode for which the transfer began on that link", () => {
   const bench = new Bench("bulk");
   bench.send(RequestFlag.handoff, batch);
   assertEquals([bench.relayed, bench.required], [1, [[
@@ -201,7 +235,7 @@ Deno.test("frameHandler() lets a batch through over a bulk link if its transfer 
   assertEquals([bench.answers, bench.relayed], [["handoff_refused"], 1]);
 });
 
-Deno.test("frameHandler() ends a bulk link over which something else is asked", () => {
+Deno.test("frameHandler() ends a bulk link over which anything else is asked", () => {
   for (const write of parts.slice(2)) {
     const bench = new Bench("bulk");
     let code: string | undefined;

@@ -1,8 +1,8 @@
 /**
- * Which requests of other nodes get to the vnodes of this one. A node may go by a
- * ring that says less than this node has said to know: then it would read or write
- * where others do not look any more, and is refused until it has heard of it. A
- * node that exits stands in for no other one any more.
+ * Decides which requests of other nodes reach the vnodes of this one. A node
+ * may use a ring older than one that this node has announced to know. It would
+ * then read or write where others no longer look, so it is refused until it
+ * knows the newer ring. A node that exits no longer stands in for others.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import {
 /** The offset of the vnode's number in a request. */
 const VNODE_OFFSET = 4;
 
-/** See the module's text. */
+/** Decides; see the module comment. */
 export class VnodeDoor {
   readonly #readers = createFormerReaders();
   readonly #buckets: Pick<MarkedBuckets, "isMistaken">;
@@ -33,7 +33,7 @@ export class VnodeDoor {
   readonly #self: string;
 
   /**
-   * @param buckets Those that vnodes do not serve.
+   * @param buckets The buckets that vnodes do not serve.
    * @param self Name of this node.
    */
   constructor(buckets: Pick<MarkedBuckets, "isMistaken">, self: string) {
@@ -41,16 +41,16 @@ export class VnodeDoor {
     this.#self = self;
   }
 
-  /** This node goes by `ring`, and has said so to nobody. */
+  /** This node uses `ring`, and has not told other nodes yet. */
   follow(ring: Ring): void {
     followRing(this.#readers, ring);
   }
 
   /**
-   * Why the request in `bytes[start, end)` of the node `from` is refused; `undefined`
-   * if it is not.
+   * Why the request in `bytes[start, end)` of the node `from` is refused;
+   * `undefined` if it is not.
    *
-   * @param current The ring as it is known by now.
+   * @param current The current ring, if known.
    */
   refuse(
     from: string,
@@ -59,11 +59,11 @@ export class VnodeDoor {
     end: number,
     current: Ring | undefined,
   ): WhorlError | undefined {
-    // Whoever is to have it says what is wrong with it.
+    // The request's receiver reports what is wrong with it.
     if (end - start <= VNODE_REQUEST_HEADER_BYTES) return undefined;
     const flags = bytes[start + VNODE_REQUEST_FLAGS_OFFSET] as number;
     const action = bytes[start + VNODE_REQUEST_HEADER_BYTES];
-    // What has begun already goes on.
+    // What has begun already continues.
     if (flags & RequestFlag.coverage && action !== CoverageAction.open) {
       return undefined;
     }
@@ -71,7 +71,7 @@ export class VnodeDoor {
       flags & RequestFlag.asFallback && current !== undefined &&
       memberStatus(current, this.#self) === "exiting"
     ) {
-      // It has handed on all it had, and nobody looks here again.
+      // It has handed over all its data, and nobody will look here again.
       return new WhorlError(
         "closed",
         "Cannot stand in for another node as this one exits",

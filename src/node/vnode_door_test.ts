@@ -31,7 +31,7 @@ const reading = enterResizePhase(
   "reading",
 );
 
-/** What a door that has followed `rings` says to a request of `from`. */
+/** The answer of a door that has followed `rings` to a request of `from`. */
 function codeOf(
   rings: readonly Ring[],
   from: string,
@@ -51,13 +51,13 @@ function codeOf(
 
 const key = (into: ByteWriter): void => into.raw(new Uint8Array(8));
 
-Deno.test("VnodeDoor refuses who reads by a ring that others read no more, and may not know it", () => {
+Deno.test("VnodeDoor refuses peers that may not know that the ring they read by is no longer used", () => {
   assertEquals(codeOf([ring], "guest", 0, key), undefined);
   assertEquals(codeOf([ring, reading], "a", 0, key), undefined);
   assertEquals(codeOf([ring, reading], "guest", 0, key), "wrong_owner");
 });
 
-Deno.test("VnodeDoor lets a listing begin no more, and go on", () => {
+Deno.test("VnodeDoor lets no new listing begin, but lets those in progress continue", () => {
   const action = (kind: 1 | 2 | 3) => (into: ByteWriter): void => {
     if (kind === CoverageAction.open) into.u8(kind);
     else writeCoverageAction(into, kind, 7);
@@ -79,16 +79,16 @@ Deno.test("VnodeDoor lets a listing begin no more, and go on", () => {
   );
 });
 
-Deno.test("VnodeDoor refuses who takes a consistent bucket for another one, and leaves to others what cannot be read", () => {
+Deno.test("VnodeDoor refuses peers that take a consistent bucket for another kind, and leaves unreadable requests to others", () => {
   assertEquals(codeOf([ring], "b", 0, key, true), "ring_not_ready");
   assertEquals(codeOf([ring], "b", 0, () => {}, true), undefined);
 });
 
-Deno.test("VnodeDoor lets nobody have this node stand in for another one once it exits", () => {
+Deno.test("VnodeDoor refuses requests to stand in for other nodes once this node exits", () => {
   const exiting = setStatus(ring, "a", "a", "exiting");
   const { asFallback } = RequestFlag;
   assertEquals(codeOf([ring], "b", asFallback, key), undefined);
   assertEquals(codeOf([ring, exiting], "b", asFallback, key), "closed");
-  // The vnode says where its data is.
+  // The vnode tells where its data is.
   assertEquals(codeOf([ring, exiting], "b", 0, key), undefined);
 });

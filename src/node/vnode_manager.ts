@@ -156,7 +156,7 @@ interface ModuleMasters {
   readonly links: readonly VnodeMasterLink[];
 }
 
-/** The masters of a node; see the module's text. */
+/** The masters of a node; see the module comment. */
 export class VnodeManager {
   #options: VnodeManagerOptions;
   #modules = new Map<number, ModuleMasters>();
@@ -558,10 +558,14 @@ export class VnodeManager {
     return { held, isAll };
   }
 
-  /** Removes what is left of a vnode that went to another node; false if it must be handed off after all. */
-  async drop(module: string, vnode: number): Promise<boolean> {
+  /** Removes what is left of a vnode that went to another node; see `HandoffWorld.drop`. */
+  async drop(
+    module: string,
+    vnode: number,
+    atOnce: boolean = false,
+  ): Promise<boolean> {
     return await this.#requireLink(module, vnode)
-      .call("drop", vnode, DROP_MS) === true;
+      .call(atOnce ? "drop_at_once" : "drop", vnode, DROP_MS) === true;
   }
 
   /** Removes what a vnode holds that is to be no more. */

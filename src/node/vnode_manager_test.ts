@@ -19,7 +19,7 @@ import { decodeMsgpack, encodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import { systemEnvironment } from "./system_environment.ts";
 import { VnodeManager, type VnodeManagerEvent } from "./vnode_manager.ts";
 
-/** Makes of a "wild" answer a frame of a type that no vnode master sends. */
+/** Turns a "wild" answer into a frame of a type that no vnode master sends. */
 const wildCodec: CommandCodec<string> = {
   encode(value, into): void {
     if (value === "wild") into.setU8(into.length - 10, 99);
@@ -43,7 +43,7 @@ const wildModule = defineVnode({
   }),
 }) as unknown as VnodeModule;
 
-/** A manager of one master, a task, and whoever asks its vnodes. */
+/** A manager of one master, a task, and a caller of its vnodes. */
 class Bench implements AnswerTarget {
   readonly events: VnodeManagerEvent[] = [];
   /** Error lines of the log. */
@@ -113,7 +113,7 @@ class Bench implements AnswerTarget {
   }
 }
 
-Deno.test("VnodeManager replaces a master that sends what is no message, and answers what it had in hand", async () => {
+Deno.test("VnodeManager replaces a master that sends an invalid message, and answers the requests it had", async () => {
   const bench = new Bench();
   const supervisor = await startSupervisor({
     name: "masters",
@@ -149,9 +149,9 @@ Deno.test("VnodeManager replaces a master that sends what is no message, and ans
   }
 });
 
-Deno.test("VnodeManager has no master attached that ended while its start was being told of", async () => {
+Deno.test("VnodeManager attaches no master that ended while its start was being reported", async () => {
   let ended = 0;
-  // Whichever step of the start the end comes in, until it comes after it.
+  // Whichever step of the start the end falls into, until it comes after it.
   for (let steps = 0, over = false; !over; steps++) {
     let told = false;
     const bench = new Bench();
@@ -170,7 +170,7 @@ Deno.test("VnodeManager has no master attached that ended while its start was be
     stopping.abort();
     const child = await starting;
     if (!over && child?.exitReason !== undefined) ended++;
-    // Those that are attached are asked, and one that is gone would never answer.
+    // Attached masters are asked, and one that is gone would never answer.
     assertEquals(await bench.manager.stats(), {});
     bench.manager.close();
     assertEquals(
@@ -181,7 +181,7 @@ Deno.test("VnodeManager has no master attached that ended while its start was be
   assert(ended > 0, "some ended before their start was told of");
 });
 
-Deno.test("VnodeManager.heldByAll() tells nothing while a master does not run, which may hold more", async () => {
+Deno.test("VnodeManager.heldByAll() tells nothing while a master that may hold more does not run", async () => {
   const bench = new Bench();
   const [spec] = bench.manager.childSpecs();
   invariant(spec !== undefined, "it has one master");

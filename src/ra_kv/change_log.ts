@@ -1,8 +1,8 @@
 /**
- * The latest changes of one store, in the order of the log: what watchers are
- * told. It is kept beside the state on every member and is no part of it: a
- * member that was given a snapshot begins with none, and says so to whoever
- * wants to go on from before.
+ * The latest changes of one store, in log order: what watchers are told. Each
+ * member keeps them beside its state, not in it: a member that was given a
+ * snapshot starts with none, and tells a watcher that wants to continue from an
+ * earlier index.
  *
  * @module
  */
@@ -19,25 +19,25 @@ export const ChangeKind = {
 /** One of {@linkcode ChangeKind}. */
 export type ChangeKind = typeof ChangeKind[keyof typeof ChangeKind];
 
-/** A change, as seen while it is visited. */
+/** A change, valid only while it is visited. */
 export interface Change {
-  /** Index of the entry that brought it. */
+  /** Index of its entry. */
   index: number;
   kind: ChangeKind;
-  /** Where the key is: `bytes[start, end)`, valid during the visit only. */
+  /** The key is `bytes[start, end)`, valid during the visit only. */
   bytes: Uint8Array<ArrayBuffer>;
   start: number;
   end: number;
 }
 
-/** Changes that are kept: between this and one part less. */
+/** Most changes that are kept; the oldest are dropped a part at a time. */
 export const CHANGES_KEPT_MAX = 8_192;
 const PART_CHANGES_MAX = 1_024;
 const PART_CHANGES_MIN = 32;
-/** Bytes of keys after which a part is full. */
+/** Bytes of keys after which a part counts as full. */
 const PART_BYTES_MAX = 64 * 1024;
 
-/** Changes one after another. */
+/** Consecutive changes. */
 interface Part {
   readonly indexes: Float64Array;
   readonly kinds: Uint8Array;
@@ -47,12 +47,12 @@ interface Part {
   count: number;
 }
 
-/** The latest changes; see the module's text. */
+/** The latest changes; see the module comment. */
 export class ChangeLog {
   readonly #parts: Part[] = [];
   #floor: number;
 
-  /** @param floor Changes up to this index are not here. */
+  /** @param floor Changes up to this index are unknown. */
   constructor(floor: number) {
     this.#floor = floor;
   }
@@ -62,7 +62,7 @@ export class ChangeLog {
     return this.#floor;
   }
 
-  /** Adds a change of the key `bytes[start, end)`; indexes never go back. */
+  /** Adds a change of the key `bytes[start, end)`; indexes never decrease. */
   add(
     index: number,
     kind: ChangeKind,
@@ -108,7 +108,7 @@ export class ChangeLog {
   }
 
   #nextPart(last: Part | undefined): Part {
-    // Most stores never change much: their first part is small.
+    // Most stores change little, so the first part is small.
     const capacity = last === undefined
       ? PART_CHANGES_MIN
       : Math.min(PART_CHANGES_MAX, last.indexes.length * 2);
@@ -128,7 +128,7 @@ export class ChangeLog {
   }
 }
 
-/** Place of the first of `count` ascending `indexes` that is above `index`. */
+/** Position of the first of `count` ascending `indexes` that is above `index`. */
 function firstAfter(
   indexes: Float64Array,
   count: number,

@@ -18,7 +18,7 @@ function after(log: ChangeLog, index: number, count = Infinity): string[] {
   return seen;
 }
 
-Deno.test("ChangeLog shows what came after an index, as long as it is asked to go on", () => {
+Deno.test("ChangeLog.visitAfter() shows the changes after an index until the visitor stops it", () => {
   const steps = fc.array(fc.nat(3), { maxLength: 300 });
   fc.assert(
     fc.property(steps, fc.nat(50), fc.nat(20), (steps, from, count) => {
@@ -37,7 +37,7 @@ Deno.test("ChangeLog shows what came after an index, as long as it is asked to g
   );
 });
 
-Deno.test("ChangeLog keeps a bounded number of changes and says which are gone", () => {
+Deno.test("ChangeLog keeps a bounded number of changes and tells up to where they are gone", () => {
   const log = new ChangeLog(7);
   assertEquals(log.floor, 7);
   const last = 3 * CHANGES_KEPT_MAX;
@@ -58,7 +58,7 @@ Deno.test("ChangeLog keeps fewer changes of long keys", () => {
   assertEquals(after(log, log.floor).length, 4_000 - log.floor);
 });
 
-Deno.test("ChangeLog takes an entry whose changes fall into two parts for seen only as a whole", () => {
+Deno.test("ChangeLog.floor never splits an entry whose changes are in two parts", () => {
   const log = new ChangeLog(0);
   // More changes than all parts hold, in entries of 100.
   for (let index = 1; index <= 120; index++) {

@@ -1,5 +1,5 @@
 /**
- * How clusters of `ra_kv` begin and end, and which there are.
+ * Starts, deletes and lists clusters of `ra_kv`.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import {
   LOCATE_TIMEOUT_MS,
   MEMBERS_TIMEOUT_MS,
   type NodeOutcomes,
-  unknownCluster,
+  notFound,
 } from "./cluster_questions.ts";
 import {
   clusterArgument,
@@ -26,29 +26,36 @@ import type {
   ClusterMembers,
   DeletedCluster,
   MemberPlace,
-  NodeFailure,
   RaKvMethodTypes,
   RaKvPeerMethodTypes,
   StartedCluster,
 } from "./ra_kv_protocol.ts";
 
-/** Time each member of a new cluster adds to that in which a leader must answer, in milliseconds. */
+/**
+ * Each member of a new cluster adds this to the time in which a leader must
+ * answer, in milliseconds.
+ */
 export const FORM_TIMEOUT_MS = 5_000;
 
-/** What it stands on. */
+/** What it needs. */
 export interface ClusterLivesOptions {
   readonly questions: ClusterQuestions;
   /** The groups of this node; undefined while there are none. */
   readonly system: () => RaftSystem | undefined;
   /** All nodes that may have members. */
   readonly nodes: () => readonly string[];
-  /** A number from 1 to 2^48 - 1 that nobody has had. */
+  /** A number from 1 to 2^48 - 1 that was never used. */
   readonly newNumber: () => number;
-  /** Whether a cluster is somebody else's, so that nobody starts or deletes it by a call. @default {none} */
+  /**
+   * Whether a cluster is managed internally, so that calls cannot start or
+   * delete it.
+   *
+   * @default {none}
+   */
   readonly isReserved?: ((cluster: string) => boolean) | undefined;
 }
 
-/** Begins and ends clusters; see the module's text. */
+/** Starts and deletes clusters; see the module comment. */
 export class ClusterLives {
   readonly #questions: ClusterQuestions;
   readonly #system: () => RaftSystem | undefined;
@@ -64,7 +71,7 @@ export class ClusterLives {
     this.#isReserved = options.isReserved ?? (() => false);
   }
 
-  /** @throws {WhorlError} `invalid_argument` for a cluster that is somebody else's. */
+  /** @throws {WhorlError} `invalid_argument` for a cluster that is managed internally. */
   #requireOwn(cluster: string): void {
     if (!this.#isReserved(cluster)) return;
     throw new WhorlError(
@@ -74,7 +81,7 @@ export class ClusterLives {
     );
   }
 
-  /** Starts a member on each node, and waits for a leader. */
+  /** Creates a member on each node, and waits for a leader. */
   async start(args: unknown): Promise<StartedCluster> {
     const cluster = clusterArgument(args);
     this.#requireOwn(cluster);
@@ -102,7 +109,8 @@ export class ClusterLives {
     const there = failures.find(({ code }) => code === "already_exists");
     let leader: string | undefined;
     if (there === undefined && started.length * 2 > nodes.length) {
-      // Where there is none, a leader need not wait until the silence is certain.
+      // In a new cluster nobody leads, so a member need not wait for a leader
+      // to fall silent.
       raKvMember(this.#system(), cluster)?.standNow();
       leader = await this.#questions.members(cluster, deadlineAt).then(
         (members) => members.leader,
@@ -112,7 +120,8 @@ export class ClusterLives {
     if (leader !== undefined) {
       return { cluster, started, notStarted: failures, leader };
     }
-    // One that did not answer may have made its member nevertheless, and learns from the others that it was in vain.
+    // A node that did not answer may have created its member nevertheless. That
+    // member learns from the others that the cluster was deleted.
     await this.#questions.onEach(
       initial,
       ({ node, uid }) => this.#deleteOn(node, { cluster, groupId, uid }),
@@ -130,7 +139,10 @@ export class ClusterLives {
     );
   }
 
-  /** Makes a member on `node`, in the place of one whose cluster was deleted while it was away. */
+  /**
+   * Creates a member on `node`, replacing one whose cluster was deleted while
+   * the node was away.
+   */
   async #create(
     node: string,
     member: RaKvPeerMethodTypes["ra_kv_create_member"]["args"],
@@ -155,9 +167,9 @@ export class ClusterLives {
   }
 
   /**
-   * Deletes a cluster: its members agree on it, and then each goes. One that
-   * cannot be reached learns of it when it asks the others
-   * (`standing_process.ts`), as they remember.
+   * Deletes a cluster: its members agree on that, and then each is removed. One
+   * that cannot be reached finds out when it asks the others
+   * (`standing_process.ts`), because they remember.
    */
   async delete(args: unknown): Promise<DeletedCluster> {
     const cluster = clusterArgument(args);
@@ -197,7 +209,7 @@ export class ClusterLives {
     };
   }
 
-  /** Has the members agree that `cluster` is deleted; its number. */
+  /** Has the members agree that `cluster` is deleted; returns its group id. */
   async #agreeOnEnd(
     cluster: string,
     places: NodeOutcomes<MemberPlace>,
@@ -232,7 +244,7 @@ export class ClusterLives {
         },
       );
     } catch (error) {
-      // Whoever knew the leader's answer may be gone already.
+      // All that knew the leader's answer may be gone already.
       if (!await this.#questions.wasDeleted(groupId)) {
         if (!isWhorlError(error, "timeout")) throw error;
         throw isUnderWay
@@ -247,7 +259,7 @@ export class ClusterLives {
     try {
       return await this.#questions.members(cluster);
     } catch (error) {
-      // That there are members is known: then none of them runs.
+      // It is known that there are members, so none of them runs.
       if (
         !isWhorlError(error, "timeout") &&
         !isWhorlError(error, "unknown_cluster")
@@ -256,7 +268,7 @@ export class ClusterLives {
     }
   }
 
-  /** Has the cluster of that number go on `node`, where it may have the member `uid`. */
+  /** Tells `node` that the group was deleted; it may have the member `uid` of it. */
   async #deleteOn(
     node: string,
     { cluster, groupId, uid }: {
@@ -272,13 +284,13 @@ export class ClusterLives {
       });
     } catch (error) {
       if (!isWhorlError(error, "unknown_command")) throw error;
-      // An older version: it can be told that its member is to go, and does not remember why.
+      // An older version can remove its member, but does not remember why.
       if (uid === undefined) return;
       await this.#questions.drop(cluster, node, uid);
     }
   }
 
-  /** All that any node has a member of. */
+  /** All clusters of which any node has a member. */
   async list(): Promise<RaKvMethodTypes["ra_kv_clusters"]["result"]> {
     const { results, failures } = await this.#questions.onEach(
       this.#nodes().map((node) => ({ node })),
@@ -304,23 +316,7 @@ export class ClusterLives {
   }
 }
 
-/** No node that answers has a member of `cluster`. */
-function notFound(
-  cluster: string,
-  failures: readonly NodeFailure[],
-): WhorlError {
-  if (failures.length === 0) return unknownCluster(cluster);
-  const nodes = failures.map(({ node }) => node);
-  return new WhorlError(
-    "quorum_unavailable",
-    `Cannot find ${cluster} on the nodes that answer: ${
-      nodes.join(", ")
-    } may have members of it`,
-    { details: { cluster, nodes, outcomeUnknown: false } },
-  );
-}
-
-/** No leader has answered who is followed by a majority. */
+/** No leader with a majority has answered. */
 function noMajority(cluster: string, cause: WhorlError): WhorlError {
   return new WhorlError(
     "quorum_unavailable",
@@ -329,7 +325,7 @@ function noMajority(cluster: string, cause: WhorlError): WhorlError {
   );
 }
 
-/** A leader was asked, and no majority has told it that it agrees. */
+/** A leader was asked, but did not learn that a majority agrees. */
 function notKnown(cluster: string, cause: WhorlError): WhorlError {
   return new WhorlError(
     "timeout",

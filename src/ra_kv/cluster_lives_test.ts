@@ -6,7 +6,7 @@ import type { MemberPlace } from "./ra_kv_protocol.ts";
 import { failureOf, inTime, membersOn, onNodes } from "./testing/on_nodes.ts";
 
 onNodes(
-  "startCluster() starts a member on each node, asked of any",
+  "startCluster() starts a member on each node, whichever node is asked",
   async (cluster) => {
     const started = await cluster.node("d").raKv.startCluster("store", [
       "c",
@@ -36,7 +36,7 @@ onNodes(
 );
 
 onNodes(
-  "startCluster() is content with a majority and says who is missing",
+  "startCluster() needs only a majority and reports the missing nodes",
   async (cluster) => {
     cluster.cut.add("c");
     const started = await inTime(
@@ -83,7 +83,7 @@ onNodes(
 );
 
 onNodes(
-  "startCluster() does not touch a cluster that is there",
+  "startCluster() does not touch an existing cluster",
   async (cluster) => {
     const { raKv } = cluster.node("a");
     await raKv.startCluster("store", ["a", "b"]);
@@ -115,7 +115,7 @@ onNodes("startCluster() takes 1 to 15 nodes, each once", async (cluster) => {
   for (const name of ["", "n".repeat(256), "\ud800"]) {
     const error = await failureOf(
       cluster,
-      // What cannot be said is not sent either.
+      // Invalid calls are not sent either.
       cluster.node("a").methods.perform("ra_kv_start_cluster", {
         cluster: name,
         members: ["a"],
@@ -126,7 +126,7 @@ onNodes("startCluster() takes 1 to 15 nodes, each once", async (cluster) => {
 });
 
 onNodes(
-  "deleteCluster() has the members agree, and removes it from all nodes that can be reached",
+  "deleteCluster() has the members agree, and removes them from all nodes that can be reached",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     await cluster.node("a").raKv.put("store", "k", 1);
@@ -149,7 +149,7 @@ onNodes(
 );
 
 onNodes(
-  "startCluster() and addMember() replace what is left of a deleted cluster of the name",
+  "startCluster() and addMember() replace what is left of a deleted cluster of that name",
   async (cluster) => {
     const before = await cluster.form("store", ["a", "b", "c"]);
     await cluster.node("a").raKv.put("store", "k", "old");
@@ -166,7 +166,7 @@ onNodes(
     const after = cluster.node("c").member("store")!;
     assert(after.groupId !== before.groupId);
     assertEquals((await raKv.get("store", "k")).value, undefined);
-    // The same where the member that was left is to be one of the new cluster.
+    // The same if the leftover member's node gets one of the new cluster.
     await inTime(cluster, raKv.deleteCluster("store"));
     const again = await inTime(cluster, raKv.startCluster("store", ["a", "d"]));
     assertEquals(again.started, ["a", "d"]);
@@ -185,7 +185,7 @@ onNodes(
 );
 
 onNodes(
-  "deleteCluster() deletes nothing without a majority, unless by force",
+  "deleteCluster() deletes nothing without a majority, unless forced",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     group.lead(undefined);
@@ -209,7 +209,7 @@ onNodes(
 );
 
 onNodes(
-  "deleteCluster() says when it is unknown whether the members have agreed",
+  "deleteCluster() reports that it is unknown whether the members have agreed",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     cluster.onCall = (_, method) => {
@@ -227,7 +227,7 @@ onNodes(
 );
 
 onNodes(
-  "deleteCluster() succeeds though the leader's answer was lost with it",
+  "deleteCluster() succeeds even if the leader's answer was lost with the cluster",
   async (cluster) => {
     await cluster.form("store", ["a", "b", "c"]);
     const end = cluster.node("a").methods;
@@ -248,7 +248,7 @@ onNodes(
 );
 
 onNodes(
-  "deleteCluster() needs members that can agree on it: one of an older version is asked by force only",
+  "deleteCluster() requires members that can agree, and deletes one of an older version only by force",
   async (cluster) => {
     await cluster.form("store", ["a", "b", "c"]);
     const { methods } = cluster.node("b");
@@ -276,7 +276,7 @@ onNodes(
 );
 
 onNodes(
-  "clusters() lists them all, with who did not answer",
+  "clusters() lists all clusters, and the nodes that did not answer",
   async (cluster) => {
     await cluster.form("one", ["a", "b"]);
     await cluster.form("two", ["b", "c"]);

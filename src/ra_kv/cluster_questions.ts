@@ -1,6 +1,6 @@
 /**
- * What a node asks others about the clusters of `ra_kv`: one of them, each of
- * them, or whoever leads, until there is an answer or no time left.
+ * How a node asks others about clusters of `ra_kv`: one node, each of them, or
+ * the leader, repeated until there is an answer or time runs out.
  *
  * @module
  */
@@ -25,25 +25,34 @@ import type {
   RaKvMethodTypes,
   RaKvPeerMethodTypes,
 } from "./ra_kv_protocol.ts";
+import { raKvOutcomeUnknown } from "./unknown_outcome.ts";
 
-/** Time a leader has to answer who the members are, in milliseconds. */
+/** Time a leader has to tell who the members are, in milliseconds. */
 export const MEMBERS_TIMEOUT_MS = 5_000;
-/** Time a node has to make, stop or remove a member, in milliseconds. */
+/** Time a node has to create, stop or remove a member, in milliseconds. */
 const MEMBER_TIMEOUT_MS = 10_000;
-/** Time the groups of a node have to be started until it is asked no more to have a member go, in milliseconds. */
+/**
+ * While the groups of a node are being started, it is asked again for this long
+ * to remove a member, in milliseconds.
+ */
 export const START_TIMEOUT_MS = 5_000;
-/** Time a node has to say whether it has a member, in milliseconds. */
+/** Time a node has to tell whether it has a member, in milliseconds. */
 export const LOCATE_TIMEOUT_MS = 1_000;
-/** Times between attempts at something that is not so yet. */
+/** Waits between attempts. */
 const POLL: Backoff = { minMs: 10, maxMs: 320, jitter: 0 };
 
 /** How a node reaches others. */
 export interface RaKvPeers {
   /** This node. */
   readonly self: string;
-  /** All nodes that may have members, this one among them. */
+  /** All nodes that may have members, including this one. */
   nodes(): readonly string[];
-  /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
+  /**
+   * Calls another node.
+   *
+   * @throws {WhorlError} What the call fails with, `timeout`, or
+   * `not_reachable`.
+   */
   call(
     node: string,
     method: string,
@@ -52,22 +61,22 @@ export interface RaKvPeers {
   ): Promise<unknown>;
 }
 
-/** All that can be asked, by clients and by other nodes. */
+/** All calls, by clients and by other nodes. */
 export type RaKvMethodTable = RaKvMethodTypes & RaKvPeerMethodTypes;
 
-/** What the questions stand on. */
+/** What the questions need. */
 export interface ClusterQuestionsOptions {
   /** The groups of this node; undefined while there are none. */
   readonly system: () => RaftSystem | undefined;
-  /** Whether groups of this node have yet to start, or to start again. */
+  /** Whether groups of this node have yet to start or restart. */
   readonly isStarting: () => boolean;
   readonly peers: RaKvPeers;
   readonly runtime: Runtime;
-  /** Has this node itself answer. */
+  /** Answers a call on this node itself. */
   readonly perform: (method: string, args: unknown) => Promise<unknown>;
 }
 
-/** What each of several nodes has answered. */
+/** The answers of several nodes. */
 export interface NodeOutcomes<Result> {
   readonly results: readonly {
     readonly node: string;
@@ -76,16 +85,16 @@ export interface NodeOutcomes<Result> {
   readonly failures: readonly NodeFailure[];
 }
 
-/** Asks; see the module's text. */
+/** Asks nodes; see the module comment. */
 export class ClusterQuestions {
   readonly #system: () => RaftSystem | undefined;
   readonly #isStarting: () => boolean;
   readonly #peers: RaKvPeers;
   readonly #runtime: Runtime;
   readonly #perform: (method: string, args: unknown) => Promise<unknown>;
-  /** What waits for some time to pass, and what ends that. */
+  /** Running timers, each with the function that fails its wait. */
   readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
-  /** Why nothing is asked any more, one for all that wait. */
+  /** Set once closed; makes the one error with which all waits fail. */
   #closed: (() => WhorlError) | undefined;
 
   constructor(options: ClusterQuestionsOptions) {
@@ -96,12 +105,12 @@ export class ClusterQuestions {
     this.#perform = options.perform;
   }
 
-  /** Now, on the clock of timers. */
+  /** The current time, on the clock of timers. */
   now(): number {
     return this.#runtime.now();
   }
 
-  /** Fails what waits for a leader or an answer; what it was to change may yet change. */
+  /** Fails all waits for a leader or an answer; changes already asked for may still happen. */
   close(): void {
     const closed = this.#closed = madeOnce(nodeStopping);
     for (const [timer, fail] of this.#waiting) {
@@ -111,7 +120,7 @@ export class ClusterQuestions {
     this.#waiting.clear();
   }
 
-  /** Calls `passed` when `ms` have passed, or `failed` when the node stops before. */
+  /** Calls `passed` after `ms`, or `failed` if the node stops before that. */
   #wait(
     ms: number,
     passed: () => void,
@@ -143,8 +152,8 @@ export class ClusterQuestions {
     outcomes.forEach((outcome, at) => {
       if (outcome.status === "rejected") return;
       const { uid, runs, members: known } = outcome.value;
-      // One that does not run leads nobody to the others, nor does one that was
-      // made and has heard nothing from its group yet.
+      // A member that does not run cannot tell where the others are, nor can one
+      // that was created and has not heard from its group yet.
       if (uid === 0 || runs === false || known.length === 0) return;
       members.push(others[at] as string);
       leader ??= outcome.value.leader ?? undefined;
@@ -160,7 +169,7 @@ export class ClusterQuestions {
     };
   }
 
-  /** Has `node`, which may be this one, answer. */
+  /** Calls `node`, which may be this one. */
   async ask<Method extends keyof RaKvMethodTable>(
     node: string,
     method: Method,
@@ -173,7 +182,7 @@ export class ClusterQuestions {
     return await answer as RaKvMethodTable[Method]["result"];
   }
 
-  /** The members as the leader knows them, whoever that is by then. */
+  /** The members as the current leader knows them. */
   async members(
     cluster: string,
     deadlineAt: number = this.#runtime.now() + MEMBERS_TIMEOUT_MS,
@@ -186,7 +195,10 @@ export class ClusterQuestions {
     );
   }
 
-  /** Has `work` done with the leader, and again with another one while it is certainly not done or does no harm. */
+  /**
+   * Does `work` with the leader. It is repeated, perhaps with another leader,
+   * if it was certainly not done or if doing it twice is harmless.
+   */
   async atLeader<Result>(
     cluster: string,
     deadlineAt: number,
@@ -232,7 +244,7 @@ export class ClusterQuestions {
     return hint?.leader;
   }
 
-  /** Where all nodes stand: those that have a member, and those that did not answer. */
+  /** The nodes that have a member, and failures of those that did not answer. */
   async places(cluster: string): Promise<NodeOutcomes<MemberPlace>> {
     const { results, failures } = await this.onEach(
       this.#peers.nodes().toSorted(compareTexts).map((node) => ({ node })),
@@ -245,7 +257,7 @@ export class ClusterQuestions {
     };
   }
 
-  /** Whether any node that answers remembers that the cluster of that number was deleted. */
+  /** Whether any node that answers remembers that this group was deleted. */
   async wasDeleted(groupId: number): Promise<boolean> {
     const { results } = await this.onEach(
       this.#peers.nodes().map((node) => ({ node })),
@@ -256,10 +268,10 @@ export class ClusterQuestions {
   }
 
   /**
-   * Has the member on `node` go if it is of a cluster that was deleted while it
-   * was away: another one may have its name since.
+   * Removes the member on `node` if its group was deleted while the node was
+   * away: by now another cluster may have its name.
    *
-   * @returns Whether it was.
+   * @returns Whether it was deleted.
    */
   async clearDeleted(
     cluster: string,
@@ -272,10 +284,11 @@ export class ClusterQuestions {
   }
 
   /**
-   * Has the member `uid` of `cluster` on `node` go. While the groups of that node
-   * are being started it is asked again: nobody else would tell the member.
+   * Removes the member `uid` of `cluster` on `node`. While the groups of that
+   * node are being started, it is asked again: nobody else would tell the
+   * member.
    *
-   * @returns Whether there was one.
+   * @returns Whether there was such a member.
    */
   async drop(cluster: string, node: string, uid: number): Promise<boolean> {
     const deadlineAt = this.#runtime.now() + START_TIMEOUT_MS;
@@ -295,7 +308,7 @@ export class ClusterQuestions {
     }
   }
 
-  /** Does `work` for each of `items`, all at a time. */
+  /** Does `work` for all `items` at once. */
   async onEach<Item extends { readonly node: string }, Result>(
     items: readonly Item[],
     work: (item: Item) => Promise<Result>,
@@ -312,7 +325,7 @@ export class ClusterQuestions {
     return { results, failures };
   }
 
-  /** Waits before another attempt, after the first ones not for long. */
+  /** Waits before another attempt; the first waits are short. */
   async pause(attempt: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#wait(backoffDelayMs(POLL, attempt, 0), resolve, reject);
@@ -327,7 +340,7 @@ export class ClusterQuestions {
         late.reject(
           new WhorlError(
             "timeout",
-            `There was no answer in ${Math.ceil(ms)} ms`,
+            `No answer within ${Math.ceil(ms)} ms`,
           ),
         ),
       late.reject,
@@ -342,23 +355,14 @@ export class ClusterQuestions {
   }
 }
 
-/** Whether what failed so is worth another attempt, as it was not done or may be done twice. */
+/**
+ * Whether an attempt that failed with `error` may be repeated: it was not done,
+ * or doing it twice is harmless.
+ */
 export function isPassing(error: unknown, isHarmless: boolean): boolean {
   return isWhorlError(error) &&
     (["not_leader", "transferring", "not_reachable", "unknown_cluster"]
-      .includes(error.code) || isHarmless && mayHaveHappened(error));
-}
-
-/** Whether what failed so may have been done, or may yet be. */
-export function mayHaveHappened(error: unknown): boolean {
-  return isWhorlError(error) && error.details["outcomeUnknown"] !== false && [
-    "leader_lost",
-    "timeout",
-    "connection_closed",
-    "node_suspected",
-    "closed",
-    "cancelled",
-  ].includes(error.code);
+      .includes(error.code) || isHarmless && raKvOutcomeUnknown(error));
 }
 
 function failureAt(node: string, error: unknown): NodeFailure {
@@ -366,7 +370,7 @@ function failureAt(node: string, error: unknown): NodeFailure {
   return { node, code, message: reasonOf(error) };
 }
 
-/** That nobody knows of `cluster`. */
+/** The error for a cluster that no node knows. */
 export function unknownCluster(cluster: string, reason?: string): WhorlError {
   return new WhorlError(
     "unknown_cluster",
@@ -374,5 +378,21 @@ export function unknownCluster(cluster: string, reason?: string): WhorlError {
       ? `Cannot find a cluster called ${cluster}`
       : `Cannot find ${cluster}: ${reason}`,
     { details: { cluster } },
+  );
+}
+
+/** The error when no node that answered has a member of `cluster`. */
+export function notFound(
+  cluster: string,
+  failures: readonly NodeFailure[],
+): WhorlError {
+  if (failures.length === 0) return unknownCluster(cluster);
+  const nodes = failures.map(({ node }) => node);
+  return new WhorlError(
+    "quorum_unavailable",
+    `Cannot find ${cluster} on the nodes that answer: ${
+      nodes.join(", ")
+    } may have members of it`,
+    { details: { cluster, nodes, outcomeUnknown: false } },
   );
 }

@@ -1,6 +1,5 @@
 /**
- * The values that an entry of the log holds, and whether they are still what was
- * put.
+ * The values in an entry of the log, checked against their hashes.
  *
  * @module
  */
@@ -18,10 +17,10 @@ import { valueHash } from "./ra_kv_value.ts";
 const reader = new ByteReader(new Uint8Array(0));
 const change = emptyChange();
 
-/** Where the value of a key is in its entry. */
+/** The value of a key in its entry. */
 interface FoundValue {
   readonly value: Uint8Array;
-  /** What its hash should be. */
+  /** The hash stored with it. */
   readonly hash: number;
 }
 
@@ -34,7 +33,7 @@ function findValue(
   reader.reset(body, ENTRY_HEADER_BYTES, body.length);
   try {
     visitChanges(reader, change, (at) => {
-      // Of a batch that changes a key twice the last change counts.
+      // If a batch changes a key twice, the last change counts.
       if (!equalsRange(key, body, at.keyStart, at.keyEnd)) return;
       found = at.op === RaKvOp.put
         ? { value: body.subarray(at.valueStart, at.valueEnd), hash: at.hash }
@@ -48,10 +47,11 @@ function findValue(
 }
 
 /**
- * The value of `key` in `entry`, as it is kept, as a view.
+ * A view of the stored value of `key` in `entry`.
  *
- * @param hash What its hash must be.
- * @throws {WhorlError} `value_corrupt` if the entry has no such value, or another hash.
+ * @param hash The hash it must have.
+ * @throws {WhorlError} `value_corrupt` if the entry has no such value, or its
+ * hash differs.
  */
 export function valueInEntry(
   entry: RaftEntry,
@@ -59,18 +59,20 @@ export function valueInEntry(
   hash: number,
 ): Uint8Array {
   const found = findValue(entry, key);
-  if (found === undefined) throw corrupt(entry.index, "the entry has none");
+  if (found === undefined) {
+    throw corrupt(entry.index, "the entry has no such value");
+  }
   if (valueHash(found.value) !== hash) {
-    throw corrupt(entry.index, "its hash is another");
+    throw corrupt(entry.index, "its hash differs");
   }
   return found.value;
 }
 
 /**
- * The value that `entry` has put under `key`; undefined if it has put none, or
- * has deleted it again.
+ * The value that `entry` put under `key`; undefined if it did not put the key,
+ * or deleted it again.
  *
- * @throws {WhorlError} `value_corrupt` if it is not what its hash says.
+ * @throws {WhorlError} `value_corrupt` if the value does not match its hash.
  */
 export function valuePutBy(
   entry: RaftEntry,
@@ -80,12 +82,15 @@ export function valuePutBy(
   return found === undefined ? undefined : valueInEntry(entry, key, found.hash);
 }
 
-/** @throws {WhorlError} `value_corrupt` if a value of `command` is not what its hash says, `protocol_error` or `invalid_key` if it is no change. */
+/**
+ * @throws {WhorlError} `value_corrupt` if a value in `command` does not match
+ * its hash, `protocol_error` or `invalid_key` if it is not a change of keys.
+ */
 export function checkCommand(command: Uint8Array): void {
   if (command[0] as number >= RaKvOp.end) {
     throw new WhorlError(
       "protocol_error",
-      `Cannot carry out command ${command[0]} by an operation on keys`,
+      `Cannot carry out command ${command[0]} as an operation on keys`,
     );
   }
   reader.reset(command, 0, command.length);
@@ -97,7 +102,7 @@ export function checkCommand(command: Uint8Array): void {
     }
     throw new WhorlError(
       "value_corrupt",
-      "Cannot store a value as its hash is another: it was damaged on its way",
+      "Cannot store a value as its hash differs: it was damaged in transit",
     );
   });
 }

@@ -1,15 +1,15 @@
 /**
  * Which keys expire next: a binary heap over typed arrays, ordered by time and
- * then by the index of the entry, so that all members take keys out in the same
- * order. What is replaced or removed stays in until its turn comes and is then
- * seen to be stale; a heap that is mostly stale is cleared.
+ * then by the index of the entry, so that all members remove keys in the same
+ * order. A key that is replaced or removed stays in the heap until its turn,
+ * and is then recognized as stale; a heap that is mostly stale is cleaned up.
  *
  * @module
  */
 import type { KeyTable } from "./key_table.ts";
 
 const CAPACITY_MIN = 16;
-/** Places that may be stale whatever the rest is. */
+/** Stale places that are always tolerated. */
 const STALE_MIN = 64;
 
 /** Keys of a table that will expire. */
@@ -26,17 +26,17 @@ export class ExpiryQueue {
     this.#table = table;
   }
 
-  /** Keys that will expire. */
+  /** Number of keys that will expire. */
   get size(): number {
     return this.#live;
   }
 
-  /** Places that are taken, stale ones included: at most twice as many as keys, and a few. */
+  /** Used places, including stale ones: at most twice as many as keys, and a few. */
   get places(): number {
     return this.#length;
   }
 
-  /** The table now has an expiry and an index at `record`. */
+  /** Adds `record`, for which the table has an expiry and an index. */
   add(record: number): void {
     this.#live++;
     if (this.#length > 2 * this.#live + STALE_MIN) this.#clear();
@@ -47,7 +47,7 @@ export class ExpiryQueue {
     );
   }
 
-  /** A key that had an expiry has it no longer. */
+  /** Notes that a key with an expiry was removed or replaced. */
   forget(): void {
     this.#live--;
   }
@@ -64,7 +64,10 @@ export class ExpiryQueue {
     return this.#length === 0 ? 0 : this.#indexes[0] as number;
   }
 
-  /** The next record to expire, for which {@linkcode forget} must follow; -1 if none is due at `timeMs`. */
+  /**
+   * Takes the next record that has expired at `timeMs`, or -1; the caller must
+   * then call {@linkcode forget}.
+   */
   takeDue(timeMs: number): number {
     this.#dropStale();
     if (this.#length === 0 || (this.#times[0] as number) > timeMs) return -1;
@@ -156,7 +159,7 @@ export class ExpiryQueue {
     this.#records.set(records);
   }
 
-  /** Leaves what is current. */
+  /** Keeps only the current places. */
   #clear(): void {
     const length = this.#length;
     const [times, indexes, records] = [

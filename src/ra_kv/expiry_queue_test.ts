@@ -23,7 +23,7 @@ class Keys {
     this.table.remove(record);
   }
 
-  /** Takes all out that is due; the keys in their order. */
+  /** Removes all keys that are due, and returns them in order. */
   sweep(timeMs: number): number[] {
     const taken: number[] = [];
     for (;;) {
@@ -40,7 +40,7 @@ class Keys {
   }
 }
 
-Deno.test("ExpiryQueue hands out what is due, by time and then by index, whatever was replaced or removed", () => {
+Deno.test("ExpiryQueue.takeDue() orders keys by time and then by index, whatever was replaced or removed", () => {
   const step = fc.tuple(
     fc.constantFrom("put", "put", "put", "stay", "remove", "sweep"),
     fc.nat(12),
@@ -76,11 +76,11 @@ Deno.test("ExpiryQueue hands out what is due, by time and then by index, whateve
   }));
 });
 
-Deno.test("ExpiryQueue does not grow with keys that are put again and again", () => {
+Deno.test("ExpiryQueue does not grow with keys that are put repeatedly", () => {
   const keys = new Keys();
   keys.put(0, 1);
   for (let n = 0; n < 5_000; n++) {
-    // The first one stays in front of what is stale.
+    // The first key stays in front of the stale ones.
     for (const key of [1, 2, 3]) keys.put(key, 1_000 + n);
     assert(keys.queue.places <= 2 * 4 + 66, `${keys.queue.places}`);
   }

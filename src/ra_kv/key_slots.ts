@@ -1,25 +1,25 @@
 /**
- * Where the records of keys are found by the hashes of these. It grows a piece
- * at a time, whatever there is: a single table would have to be filled anew when
- * it doubles, for a million keys in a tenth of a second, in which nobody else on
- * the node is served.
+ * Finds the records of keys by their hashes. It grows in small steps however
+ * large it is: a single table would have to be refilled when it doubles, which
+ * takes a tenth of a second for a million keys and blocks everything else on
+ * the node.
  *
  *     directory   upper bits of a hash ──► segment
  *     segment     lower bits ──► record + 1, or 0; linear probing, and what
  *                 follows a removed one moves up (Knuth, vol. 3, 6.4, algorithm R)
  *
- * A segment doubles up to 16,384 slots and is then divided in two by the next
- * bit of the hashes; where that needs more upper bits than the directory goes
- * by, the directory doubles (Fagin, Nievergelt, Pippenger and Strong, "Extendible
+ * A segment doubles up to 16,384 slots. Then it is split in two by the next bit
+ * of the hashes; if that needs more upper bits than the directory uses, the
+ * directory doubles (Fagin, Nievergelt, Pippenger and Strong, "Extendible
  * Hashing", 1979).
  *
  * @module
  */
 
 const SLOTS_MIN = 16;
-/** Slots of a segment before it is divided: half a millisecond's work. */
+/** Slots of a segment before it is split: half a millisecond's work. */
 const SLOTS_MAX = 16_384;
-/** Upper bits that the directory goes by at most; segments beyond grow on. */
+/** Most upper bits that the directory uses; beyond that, segments keep doubling. */
 const DEPTH_MAX = 16;
 
 /** Records whose hashes begin with the same bits. */
@@ -28,13 +28,13 @@ class Segment {
   slots: Uint32Array<ArrayBuffer>;
   count = 0;
 
-  /** @param depth How many bits these are. */
+  /** @param depth The number of those bits. */
   constructor(depth: number, slots: number) {
     this.depth = depth;
     this.slots = new Uint32Array(slots);
   }
 
-  /** Puts in a record that is not there, where there is room. */
+  /** Inserts a record that is not in the segment. There must be a free slot. */
   put(hash: number, record: number): void {
     const { slots } = this;
     const mask = slots.length - 1;
@@ -45,22 +45,22 @@ class Segment {
   }
 }
 
-/** Records by hash; see the module's text. */
+/** Records by hash; see the module comment. */
 export class KeySlots {
   readonly #hashOf: (record: number) => number;
-  /** One bit at least, as a shift by 32 would be none. */
+  /** At least one bit, because `>>> 32` would not shift at all. */
   #depth = 1;
   #directory: Segment[];
   #slotCount = SLOTS_MIN;
 
-  /** @param hashOf Hash of the key of a record that is here. */
+  /** @param hashOf Hash of the key of a stored record. */
   constructor(hashOf: (record: number) => number) {
     this.#hashOf = hashOf;
     const first = new Segment(0, SLOTS_MIN);
     this.#directory = [first, first];
   }
 
-  /** Memory it takes, in bytes. */
+  /** Memory used, in bytes. */
   get byteCount(): number {
     return this.#slotCount * 4 + this.#directory.length * 8;
   }
@@ -69,12 +69,15 @@ export class KeySlots {
     return this.#directory[hash >>> (32 - this.#depth)] as Segment;
   }
 
-  /** The slots in which a record of that hash is, if there is one, from `hash & (length - 1)` on, before the first 0. */
+  /**
+   * The slots in which to look for a record with that hash: from `hash &
+   * (length - 1)` on, up to the first 0.
+   */
   slotsOf(hash: number): Uint32Array<ArrayBuffer> {
     return this.#segmentOf(hash).slots;
   }
 
-  /** Puts in `record`, which is not there. */
+  /** Adds `record`, which must not be present. */
   add(hash: number, record: number): void {
     let segment = this.#segmentOf(hash);
     while ((segment.count + 1) * 2 > segment.slots.length) {
@@ -96,7 +99,7 @@ export class KeySlots {
     }
   }
 
-  /** @param hash Of a record that is to go there. */
+  /** @param hash A hash that belongs to the segment. */
   #divide({ depth, slots }: Segment, hash: number): void {
     if (depth === this.#depth) {
       const before = this.#directory;
@@ -123,7 +126,7 @@ export class KeySlots {
     }
   }
 
-  /** Takes `record` out, which is there. */
+  /** Removes `record`, which must be present. */
   remove(hash: number, record: number): void {
     const segment = this.#segmentOf(hash);
     const { slots } = segment;
@@ -133,7 +136,7 @@ export class KeySlots {
     for (let slot = (hole + 1) & mask; slots[slot] !== 0;) {
       const entry = slots[slot] as number;
       const home = this.#hashOf(entry - 1) & mask;
-      // It may move up unless its own home lies behind the hole.
+      // It may move into the hole unless its home slot lies after the hole.
       if (((slot - home) & mask) >= ((slot - hole) & mask)) {
         slots[hole] = entry;
         hole = slot;

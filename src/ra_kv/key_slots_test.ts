@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { seededChance } from "../base/chance.ts";
 import { KeySlots } from "./key_slots.ts";
 
-/** Whether `record` is found as a reader of the slots looks for it. */
+/** Whether a reader of the slots finds `record`. */
 function has(slots: KeySlots, hash: number, record: number): boolean {
   const segment = slots.slotsOf(hash);
   const mask = segment.length - 1;
@@ -21,7 +21,7 @@ function slotsWith(hashes: readonly number[]): KeySlots {
 }
 
 Deno.test("KeySlots finds what was added and not removed, whatever the hashes", () => {
-  // Few different bits at either end: segments fill up, and chains wrap around.
+  // Few distinct bits at either end: segments fill up, and chains wrap around.
   const hash = fc.tuple(fc.nat(3), fc.nat(40)).map(([high, low]) =>
     (high << 30 | low) >>> 0
   );
@@ -49,7 +49,7 @@ Deno.test("KeySlots finds what was added and not removed, whatever the hashes", 
   );
 });
 
-Deno.test("KeySlots divides segments as it grows, and finds everything at all times", () => {
+Deno.test("KeySlots splits segments as it grows, and always finds every record", () => {
   const chance = seededChance("key slots");
   const hashes = Array.from({ length: 60_000 }, () => chance.below(2 ** 32));
   const slots = new KeySlots((record) => hashes[record] as number);
@@ -77,7 +77,7 @@ Deno.test("KeySlots divides segments as it grows, and finds everything at all ti
   assertEquals([...lengths], [16_384], "none is larger than one that divides");
 });
 
-Deno.test("KeySlots moves no more than half a segment at once, however many there are", () => {
+Deno.test("KeySlots never moves more than half a segment at once, whatever its size", () => {
   const chance = seededChance("moved slots");
   const hashes = Array.from({ length: 60_000 }, () => chance.below(2 ** 32));
   let moved = 0;
@@ -94,7 +94,7 @@ Deno.test("KeySlots moves no more than half a segment at once, however many ther
   assertEquals(movedMax, 8_192);
 });
 
-Deno.test("KeySlots divides one part of the hashes though there is nothing in the others", () => {
+Deno.test("KeySlots splits one range of hashes even if all others are empty", () => {
   const hashes = Array.from(
     { length: 20_000 },
     (_, i) => (0xa5a5_0000 | i * 3) >>> 0,
@@ -103,14 +103,14 @@ Deno.test("KeySlots divides one part of the hashes though there is nothing in th
   [...hashes, 0, 0xffff_ffff, 0xa5a4_ffff].forEach((hash, record) =>
     assert(has(slots, hash, record), `${record}`)
   );
-  // Their first 16 bits are the same, so that their segment has had to grow.
+  // Their first 16 bits are the same, so their segment had to grow.
   assertEquals(slots.slotsOf(hashes[0] as number).length, 65_536);
   assertEquals(slots.slotsOf(0).length, 16_384);
 });
 
-Deno.test("KeySlots divides what shares many places of the directory", () => {
+Deno.test("KeySlots splits a segment that has many places in the directory", () => {
   const chance = seededChance("shallow");
-  // The directory goes by 16 bits before the other segments are first divided.
+  // The directory uses 16 bits before the other segments are first split.
   const hashes = [
     ...Array.from({ length: 20_000 }, (_, i) => (0xa5a5_0000 | i) >>> 0),
     ...Array.from({ length: 40_000 }, () => chance.below(2 ** 32)),
@@ -123,7 +123,7 @@ Deno.test("KeySlots divides what shares many places of the directory", () => {
   }
 });
 
-Deno.test("KeySlots does not grow by what comes and goes", () => {
+Deno.test("KeySlots does not grow when records are added and removed repeatedly", () => {
   const slots = new KeySlots((record) => record);
   const before = slots.byteCount;
   for (let record = 0; record < 10_000; record++) {

@@ -1,7 +1,7 @@
 /**
- * The keys of one store with what is known of each, for millions of them: a
- * hash table over typed arrays. A `Map` of objects would cost some 150 bytes of
- * heap a key, all of which the garbage collector visits again and again; this
+ * The keys of one store and the metadata of each, for millions of them: a hash
+ * table over typed arrays. A `Map` of objects would cost about 150 bytes of
+ * heap per key, all of which the garbage collector visits again and again. This
  * costs about 40 bytes besides the key, and the collector sees a few arrays.
  *
  *     slots    hash of a key ──► record (`key_slots.ts`)
@@ -9,8 +9,8 @@
  *              version · key (`record_page.ts`)
  *
  * A record keeps its number until its key is removed. However many keys there
- * are, no change takes longer than it takes to divide a segment of slots or to
- * move a page: others on the node are waiting.
+ * are, no change takes longer than splitting a segment of slots or moving a
+ * page, since it blocks everything else on the node.
  *
  * @module
  */
@@ -21,13 +21,13 @@ import { PAGE_RECORDS, RecordPage } from "./record_page.ts";
 const PAGE_SHIFT = Math.log2(PAGE_RECORDS);
 const IN_PAGE = PAGE_RECORDS - 1;
 
-/** What of a record is beside its numbers. */
+/** Flags of a record. */
 export const RecordFlag = {
-  /** Its entry is a batch, in which other keys may live as well. */
+  /** Its entry is a batch, which may hold values of other keys too. */
   batch: 1,
 } as const;
 
-/** Keys by their bytes; see the module's text. */
+/** Keys by their bytes; see the module comment. */
 export class KeyTable {
   readonly #seed: number;
   readonly #pages: RecordPage[] = [new RecordPage()];
@@ -35,7 +35,7 @@ export class KeyTable {
     this.#pageOf(record).keyHashes[record & IN_PAGE] as number
   );
   #keyBytes = 0;
-  /** Records that were ever used are below. */
+  /** All records that were ever used are below this. */
   #high = 0;
   #free: number[] = [];
   #size = 0;
@@ -46,17 +46,17 @@ export class KeyTable {
     this.#seed = seed;
   }
 
-  /** Keys that are there. */
+  /** Number of keys. */
   get size(): number {
     return this.#size;
   }
 
-  /** Bytes of the keys that are there. */
+  /** Total bytes of all keys. */
   get keyBytes(): number {
     return this.#keyBytes;
   }
 
-  /** Every record that holds a key is below. */
+  /** All records that hold a key are below this. */
   get recordEnd(): number {
     return this.#high;
   }
@@ -94,7 +94,7 @@ export class KeyTable {
     }
   }
 
-  /** Record of that key, which is put in if it is not there. */
+  /** Record of that key, which is added if missing. */
   findOrAdd(bytes: Uint8Array, start: number, end: number): number {
     const hash = this.#hash(bytes, start, end);
     const found = this.#find(hash, bytes, start, end);
@@ -111,7 +111,7 @@ export class KeyTable {
     return record;
   }
 
-  /** Takes the key of `record` out. */
+  /** Removes the key of `record`. */
   remove(record: number): void {
     this.#beforeChange(record);
     const page = this.#pageOf(record);
@@ -143,12 +143,12 @@ export class KeyTable {
     return this.#pageOf(record).expiryOf(record & IN_PAGE);
   }
 
-  /** Version of the value where it is not that of its entry, as it came from another group; 0 if it is. */
+  /** Version of a value that came from another group; 0 if the version is that of its entry. */
   versionOf(record: number): number {
     return this.#pageOf(record).versionOf(record & IN_PAGE);
   }
 
-  /** Says what is known of the key of `record` from now on. */
+  /** Sets the metadata of `record`. */
   set(
     record: number,
     index: number,
@@ -172,14 +172,18 @@ export class KeyTable {
     return this.#pageOf(record).keyOf(record & IN_PAGE);
   }
 
-  /** The keys as they are now, for whoever visits them while this changes. It costs each first change of a key a call of `visit`, until it is {@linkcode KeyTable.release}d. */
+  /**
+   * A view of the keys as they are now, which can be visited while the table
+   * changes. Until it is {@linkcode KeyTable.release}d, the first change of
+   * each key calls `visit`.
+   */
   view(visit: (record: number) => void): KeyTableView {
     const view = new KeyTableView(this, visit);
     this.#views.add(view);
     return view;
   }
 
-  /** `view` is not visited any further. */
+  /** Ends `view`: it is not visited any further. */
   release(view: KeyTableView): void {
     this.#views.delete(view);
   }
@@ -189,7 +193,7 @@ export class KeyTable {
     for (const view of this.#views) view.beforeChange(record);
   }
 
-  /** Memory it takes, in bytes. */
+  /** Memory used, in bytes. */
   get byteCount(): number {
     let bytes = this.#slots.byteCount;
     for (const page of this.#pages) bytes += page.byteCount;
@@ -197,7 +201,8 @@ export class KeyTable {
   }
 
   #hash(bytes: Uint8Array, start: number, end: number): number {
-    // FNV-1a, then the finish of MurmurHash3, as the lowest bits choose the slot.
+    // FNV-1a, then the finalizer of MurmurHash3, because the lowest bits choose
+    // the slot.
     let hash = 0x811c_9dc5 ^ this.#seed;
     for (let at = start; at < end; at++) {
       hash = Math.imul(hash ^ (bytes[at] as number), 0x0100_0193);

@@ -42,8 +42,8 @@ function contents(table: KeyTable): Record<string, unknown[]> {
   return found;
 }
 
-Deno.test("KeyTable does what a Map does, whatever is put and removed in which order", () => {
-  // Few slots and many keys: chains grow together and are broken again.
+Deno.test("KeyTable behaves like a Map, whatever is put and removed in any order", () => {
+  // Few slots and many keys: chains merge and are broken up again.
   const key = fc.nat(40).map((n) => `k${"x".repeat(n % 5)}${n}`);
   const step = fc.tuple(fc.constantFrom("put", "put", "remove"), key);
   fc.assert(
@@ -84,7 +84,7 @@ Deno.test("KeyTable does what a Map does, whatever is put and removed in which o
   );
 });
 
-Deno.test("KeyTable lets go of the bytes of keys that are gone", () => {
+Deno.test("KeyTable frees the bytes of removed keys", () => {
   const table = new KeyTable(1);
   for (let n = 0; n < 20_000; n++) put(table, `a key of some length ${n}`, n);
   const before = table.byteCount;
@@ -139,7 +139,7 @@ Deno.test("KeyTable.view() visits each key once, as it was, while the table chan
   );
 });
 
-Deno.test("KeyTable takes the memory that its text says", () => {
+Deno.test("KeyTable uses as much memory as its module comment says", () => {
   const table = new KeyTable(1);
   const bytes = new Uint8Array(8);
   for (let n = 0; n < 131_072; n++) {
@@ -151,7 +151,7 @@ Deno.test("KeyTable takes the memory that its text says", () => {
   assert(table.byteCount / table.size <= 40 + 8, `${table.byteCount}`);
 });
 
-Deno.test("KeyTable does what a Map does over many pages, and records go from one key to another", () => {
+Deno.test("KeyTable behaves like a Map over many pages, and reuses records for other keys", () => {
   const table = new KeyTable(3);
   const model = new Map<string, number>();
   for (let n = 0; n < 30_000; n++) {
@@ -169,7 +169,7 @@ Deno.test("KeyTable does what a Map does over many pages, and records go from on
   assertEquals(Object.keys(contents(table)).length, model.size);
 });
 
-/** Bytes of the arrays that `action` makes. */
+/** Bytes of the arrays that `action` allocates. */
 function bytesMadeBy(action: () => void): number {
   const kinds = [Uint8Array, Uint16Array, Uint32Array, Float64Array] as const;
   let bytes = 0;
@@ -191,8 +191,9 @@ function bytesMadeBy(action: () => void): number {
   return bytes;
 }
 
-Deno.test("KeyTable grows by a piece at a time, however many keys there are", () => {
-  // A page with its keys, and a segment of slots: what is filled or moved at once.
+Deno.test("KeyTable grows in small steps, however many keys there are", () => {
+  // A page with its keys, and a segment of slots: the most that is filled or
+  // moved at once.
   const pieceBytesMax = 350 * 1024;
   const table = new KeyTable(1);
   let most = 0;

@@ -1,32 +1,32 @@
 /**
  * The keys of a table as they were at one moment, visited while the table
- * changes: in the order of their records, and a record that is about to change
- * before its turn is visited right then. So nothing has to be copied, and each
- * key is visited once, as it was.
+ * changes. Records are visited in order, except that a record about to change
+ * is visited first. So nothing has to be copied, and each key is visited once,
+ * as it was.
  *
  * @module
  */
 
-/** The table, as it is now. */
+/** The table in its current state. */
 export interface ViewedTable {
   readonly size: number;
   readonly recordEnd: number;
   has(record: number): boolean;
 }
 
-/** What is visited; see the module's text. */
+/** The keys of that moment; see the module comment. */
 export class KeyTableView {
-  /** Keys that there were. */
+  /** Number of keys at that moment. */
   readonly size: number;
   readonly #table: ViewedTable;
   readonly #visit: (record: number) => void;
   readonly #end: number;
-  /** Records before this one have had their turn. */
+  /** Records below this one have been visited. */
   #next = 0;
-  /** A bit for each of the others that has been visited, or was free. */
+  /** One bit per later record: set if it was visited early, or was free. */
   readonly #passed: Uint8Array;
 
-  /** @param visit Told of each record once; what `table` says of it is as it was. */
+  /** @param visit Called once for each record, while the table still holds its old state. */
   constructor(table: ViewedTable, visit: (record: number) => void) {
     this.#table = table;
     this.#visit = visit;
@@ -35,7 +35,7 @@ export class KeyTableView {
     this.#passed = new Uint8Array(Math.ceil(this.#end / 8));
   }
 
-  /** Lets the next record have its turn; false if all have had it. */
+  /** Visits the next record; false if there are no more. */
   advance(): boolean {
     if (this.#next === this.#end) return false;
     const record = this.#next++;

@@ -1,7 +1,7 @@
 /**
- * Names that come again and again: of a cluster in each operation, of a leader in
- * each answer. Comparing a few bytes with those of the last one costs a
- * twentieth of decoding them, and the text is the same object.
+ * Decodes names that repeat: the cluster in each operation, the leader in each
+ * answer. Comparing a few bytes with the last name costs a twentieth of
+ * decoding them, and returns the same string object.
  *
  * @module
  */

@@ -4,14 +4,14 @@ import { LastText } from "./last_text.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("LastText decodes what it is given, the same again or something else", () => {
+Deno.test("LastText.of() decodes texts, repeated or new", () => {
   const names = new LastText();
   for (const text of ["", "a", "a", "ab", "b", "ü", "", "ü"]) {
     assertEquals(names.of(bytesOf(text)), text);
   }
 });
 
-Deno.test("LastText decodes a part of what it is given, and takes no other part for it", () => {
+Deno.test("LastText.of() decodes a range, and does not confuse it with another", () => {
   const names = new LastText();
   const bytes = bytesOf("one two one");
   assertEquals(names.of(bytes, 0, 3), "one");
@@ -21,7 +21,7 @@ Deno.test("LastText decodes a part of what it is given, and takes no other part 
   assertEquals(names.of(bytes), "one two one");
 });
 
-Deno.test("LastText keeps no view of what it is given", () => {
+Deno.test("LastText.of() keeps no view of its argument", () => {
   const names = new LastText();
   const bytes = bytesOf("one");
   names.of(bytes);
@@ -30,7 +30,7 @@ Deno.test("LastText keeps no view of what it is given", () => {
   assertEquals(names.of(bytesOf("one")), "one");
 });
 
-Deno.test("LastText refuses what is not UTF-8, and goes on with the last one", () => {
+Deno.test("LastText.of() refuses what is not UTF-8, and still remembers the last text", () => {
   const names = new LastText();
   names.of(bytesOf("one"));
   assertThrows(() => names.of(Uint8Array.of(0xff)), WhorlError);

@@ -1,8 +1,8 @@
 /**
- * How the members of a cluster change. A change is in the log of the leader
- * first and agreed upon later, or never, if the leader falls in between. So what
- * has come of it is asked of whoever leads, until a majority has agreed to
- * members that tell.
+ * How the members of a cluster change. A change is first only in the leader's
+ * log, and is committed later, or never if the leader fails in between. So the
+ * current leader is asked for the outcome until a majority has committed a
+ * membership that shows it.
  *
  * @module
  */
@@ -10,7 +10,6 @@ import { WhorlError } from "../base/errors.ts";
 import {
   type ClusterQuestions,
   isPassing,
-  mayHaveHappened,
   MEMBERS_TIMEOUT_MS,
 } from "./cluster_questions.ts";
 import {
@@ -25,23 +24,24 @@ import type {
   MemberPlace,
   RemovedMember,
 } from "./ra_kv_protocol.ts";
+import { raKvOutcomeUnknown } from "./unknown_outcome.ts";
 
-/** Time a change of members has to be agreed upon, in milliseconds. */
+/** Time in which a change of members must be committed, in milliseconds. */
 export const CHANGE_TIMEOUT_MS = 30_000;
 
-/** What came of a change of members. */
+/** The outcome of a change of members. */
 type ChangeOutcome =
   | { readonly type: "done"; readonly members: ClusterMembers }
-  /** The members are certainly as they were. */
+  /** The members certainly did not change. */
   | { readonly type: "failed"; readonly error: unknown }
   | { readonly type: "unknown"; readonly error: WhorlError };
 
-/** Changes members; see the module's text. */
+/** Changes members; see the module comment. */
 export class MemberChanges {
   readonly #questions: ClusterQuestions;
   readonly #newNumber: () => number;
 
-  /** @param newNumber A number from 1 to 2^48 - 1 that nobody has had. */
+  /** @param newNumber A number from 1 to 2^48 - 1 that was never used. */
   constructor(questions: ClusterQuestions, newNumber: () => number) {
     this.#questions = questions;
     this.#newNumber = newNumber;
@@ -57,12 +57,12 @@ export class MemberChanges {
     const before = await this.#questions.members(cluster);
     const existing = before.members.find((member) => member.node === node);
     const place = await this.#questions.ask(node, "ra_kv_locate", { cluster });
-    // One that does not start is as good as lost.
+    // A member that cannot start counts as lost, and may be added anew.
     const fails = typeof place.failure === "string";
     if (existing !== undefined && place.uid === existing.uid && !fails) {
       throw new WhorlError(
         "already_member",
-        `Cannot add ${node} to ${cluster} as it is a member of it`,
+        `Cannot add ${node} to ${cluster} as it is already a member`,
         { details: { cluster, node } },
       );
     }
@@ -75,7 +75,7 @@ export class MemberChanges {
     const uid = this.#newNumber();
     const takeBack = () =>
       this.#questions.drop(cluster, node, uid).catch(() => {
-        // It cannot be reached: a member that nobody knows of harms nobody.
+        // Unreachable: a member that nobody knows does no harm.
       });
     try {
       await this.#questions.ask(node, "ra_kv_create_member", {
@@ -102,13 +102,17 @@ export class MemberChanges {
       await takeBack();
       throw outcome.error;
     }
-    // While it is unknown the member stays: it is needed if the change comes through.
+    // If the outcome is unknown the member stays, because it is needed if the
+    // change is committed.
     if (outcome.type === "unknown") throw outcome.error;
     await this.#requireThere(cluster, node, uid);
     return outcome.members;
   }
 
-  /** @throws {WhorlError} `cluster_change_not_permitted` if another attempt has taken the new member for what an earlier one had left. */
+  /**
+   * @throws {WhorlError} `cluster_change_not_permitted` if another attempt took
+   * the new member for the leftover of an earlier one, and removed it.
+   */
   async #requireThere(
     cluster: string,
     node: string,
@@ -119,12 +123,15 @@ export class MemberChanges {
     if (place === undefined || place.uid === uid) return;
     throw new WhorlError(
       "cluster_change_not_permitted",
-      `Cannot tell whether ${node} is a member of ${cluster} as it was added by somebody else at the same time: ask again`,
+      `Cannot tell whether ${node} is a member of ${cluster} as another call added it at the same time: ask again`,
       { details: { cluster, node } },
     );
   }
 
-  /** Has what an earlier attempt, an earlier membership or a deleted cluster has left on `node` go. */
+  /**
+   * Removes from `node` what an earlier attempt, an earlier membership or a
+   * deleted cluster left there.
+   */
   async #clear(
     cluster: string,
     node: string,
@@ -152,7 +159,7 @@ export class MemberChanges {
     if (member === undefined) {
       throw new WhorlError(
         "not_member",
-        `Cannot remove ${node} from ${cluster} as it is no member of it`,
+        `Cannot remove ${node} from ${cluster} as it is not a member`,
         { details: { cluster, node } },
       );
     }
@@ -168,14 +175,14 @@ export class MemberChanges {
       { type: "remove", node },
       ({ members }) => members.every((other) => other.uid !== member.uid),
     );
-    // Nothing has been taken from the member so far.
+    // The member still has all its data.
     if (outcome.type !== "done") throw outcome.error;
     const dropped = await this.#questions.drop(cluster, node, member.uid)
       .catch(() => false);
     return { cluster, node, dropped };
   }
 
-  /** Changes the members as they were `before`, and finds out what has come of it. */
+  /** Changes the members, which are `before` now, and finds out the outcome. */
   async #change(
     before: ClusterMembers,
     change: MemberChange,
@@ -199,7 +206,7 @@ export class MemberChanges {
         false,
       ));
     } catch (error) {
-      if (!mayHaveHappened(error)) return { type: "failed", error };
+      if (!raKvOutcomeUnknown(error)) return { type: "failed", error };
       doubt = error;
     }
     for (let attempt = 0; this.#questions.now() < deadlineAt; attempt++) {
@@ -213,11 +220,12 @@ export class MemberChanges {
       if (members.committed && isDone(members)) {
         return { type: "done", members };
       }
-      // What a later leader does not have is lost: a majority follows it (paper, 5.4.2).
+      // A committed entry of a later term shows that the change is lost: a
+      // majority follows that leader (paper, 5.4.2).
       if (members.committed && members.term > term) {
         const error = doubt ?? new WhorlError(
           "leader_lost",
-          `Cannot change the members of ${cluster} as its leader was lost before they had agreed`,
+          `Cannot change the members of ${cluster} as its leader was lost before they agreed`,
           { details: { cluster } },
         );
         return { type: "failed", error };

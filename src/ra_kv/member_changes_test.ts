@@ -6,7 +6,7 @@ import { raKvOutcomeUnknown } from "./ra_kv_client.ts";
 import { failureOf, inTime, membersOn, onNodes } from "./testing/on_nodes.ts";
 
 onNodes(
-  "addMember() starts a member, which is one when all have agreed",
+  "addMember() creates a member, which is one once all have agreed",
   async (cluster) => {
     await cluster.form("store", ["a", "b", "c"]);
     await cluster.node("a").raKv.put("store", "k", 1);
@@ -43,7 +43,7 @@ onNodes("addMember() makes a non-voter if it is asked to", async (cluster) => {
 });
 
 onNodes(
-  "addMember() takes the new member back when it is refused",
+  "addMember() removes the new member when it is refused",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     group.changeRefusal = "cluster_change_not_permitted";
@@ -73,7 +73,7 @@ onNodes(
 );
 
 onNodes(
-  "addMember() takes the new member back when the leader falls before they agreed",
+  "addMember() removes the new member when the leader fails before they agreed",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     group.frozen = true;
@@ -81,7 +81,7 @@ onNodes(
       cluster,
       cluster.node("a").raKv.addMember("store", "d"),
     );
-    // Who the members are cannot be confirmed either, until there is a leader again.
+    // The members cannot be confirmed either until there is a leader again.
     await cluster.runtime.advance(100);
     assertEquals(cluster.node("d").groups.size, 0);
     group.frozen = false;
@@ -101,7 +101,7 @@ onNodes(
 );
 
 onNodes(
-  "addMember() leaves the new member while it is unknown what came of it",
+  "addMember() keeps the new member while the outcome is unknown",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     cluster.onCall = (_, method) => {
@@ -127,7 +127,7 @@ onNodes(
 );
 
 onNodes(
-  "addMember() gives a member that has lost its data another number",
+  "addMember() gives a member that has lost its data a new uid",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     const before = group.membership.members.find(({ node }) => node === "c");
@@ -144,7 +144,7 @@ onNodes(
 );
 
 onNodes(
-  "removeMember() removes a member and what it stored",
+  "removeMember() removes a member and its data",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     assertEquals(
@@ -170,7 +170,7 @@ onNodes(
 );
 
 onNodes(
-  "removeMember() says when the member's data are left behind",
+  "removeMember() reports when the member's data is left behind",
   async (cluster) => {
     await cluster.form("store", ["a", "b", "c"]);
     cluster.cut.add("c");
@@ -184,7 +184,7 @@ onNodes(
 );
 
 onNodes(
-  "removeMember() waits for the member to go while the groups of its node are being started",
+  "removeMember() waits while the groups of the member's node are being started",
   async (cluster) => {
     await cluster.form("store", ["a", "b", "c"]);
     const c = cluster.node("c");
@@ -194,7 +194,7 @@ onNodes(
     const removed = await inTime(cluster, raKv.removeMember("store", "c"));
     assertEquals(removed.dropped, true);
     assertEquals(membersOn(cluster, "store"), ["a", "b"]);
-    // Not for ever.
+    // But not forever.
     await inTime(cluster, raKv.addMember("store", "c"));
     c.starting = true;
     const before = cluster.runtime.now();
@@ -206,7 +206,7 @@ onNodes(
 );
 
 onNodes(
-  "removeMember() leaves the member as it is when it is refused or unknown",
+  "removeMember() leaves the member as it is when refused or unknown",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     group.changeRefusal = "cluster_change_not_permitted";
@@ -255,7 +255,7 @@ onNodes("forceShrink() makes one member the only one", async (cluster) => {
 });
 
 onNodes(
-  "addMember() touches no other cluster of the name that was not deleted",
+  "addMember() does not touch another cluster of that name that was not deleted",
   async (cluster) => {
     await cluster.form("store", ["a", "b"]);
     const other = cluster.groups.get("store")!;
@@ -284,7 +284,7 @@ onNodes(
 );
 
 onNodes(
-  "addMember() replaces a member that does not start, and removeMember() removes it",
+  "addMember() replaces a member that cannot start, and removeMember() removes it",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     const rest = async (): Promise<void> => {
@@ -319,7 +319,7 @@ onNodes(
 );
 
 onNodes(
-  "addMember() is taken back though the member is made only afterwards",
+  "addMember() undoes itself even if the member is created only afterwards",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     const { raKv } = cluster.node("a");
@@ -340,7 +340,7 @@ onNodes(
     const outcome = await late!.then(() => "made", ({ code }) => code);
     assertEquals([outcome, cluster.node("d").groups.size], ["cancelled", 0]);
     assertEquals(group.membership.members.length, 3);
-    // A late removal of that attempt does not hit the next one.
+    // A late removal of that attempt does not affect the next one.
     const { members } = await inTime(cluster, raKv.addMember("store", "d"));
     assertEquals(members.length, 4);
   },
@@ -369,7 +369,7 @@ onNodes(
 );
 
 onNodes(
-  "addMember() succeeds though the answer to the change was lost",
+  "addMember() succeeds even if the answer to the change was lost",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     cluster.onCall = (node, method) => {

@@ -1,6 +1,5 @@
 /**
- * What a node answers of its own members, to whoever asks it for the sake of a
- * call about a cluster.
+ * How a node answers for its own members when a call about a cluster needs it.
  *
  * @module
  */
@@ -34,10 +33,10 @@ import type {
 } from "./ra_kv_protocol.ts";
 import type { RaKvMember } from "./ra_kv_service.ts";
 
-/** Indexes of one answer. */
+/** Most indexes in one answer. */
 export const LIVE_INDEXES_PAGE = 50_000;
 
-/** Answers of one node; see the module's text. */
+/** Answers of one node; see the module comment. */
 export class MembersHere {
   readonly #self: string;
   readonly #system: () => RaftSystem | undefined;
@@ -45,7 +44,7 @@ export class MembersHere {
 
   /**
    * @param system The groups of this node; undefined while there are none.
-   * @param isStarting Whether groups of this node have yet to start, or to start again.
+   * @param isStarting Whether groups of this node have yet to start or restart.
    */
   constructor(
     self: string,
@@ -71,14 +70,17 @@ export class MembersHere {
     );
   }
 
-  /** @throws {WhorlError} `not_reachable` while a member that this node has, or may have, is about to start. */
+  /**
+   * @throws {WhorlError} `not_reachable` while a member that this node has, or
+   * may have, is about to start.
+   */
   #memberHere(cluster: string): RaKvMember | undefined {
     const system = this.#system();
     const member = raKvMember(system, cluster);
     if (member !== undefined) return member;
     if (this.#isStarting()) throw this.#down();
     if (system?.isDown(cluster) !== true) return undefined;
-    // One that does not start is not waited for.
+    // Nobody waits for a member that cannot start.
     if (this.#atRest(cluster)?.reason === undefined) throw this.#down();
     return undefined;
   }
@@ -101,7 +103,11 @@ export class MembersHere {
     );
   }
 
-  /** The cluster's member on this node that does not run. @throws {WhorlError} `invalid_argument` for a group of another kind. */
+  /**
+   * The cluster's member on this node if it does not run.
+   *
+   * @throws {WhorlError} `invalid_argument` for a group of another kind.
+   */
   #atRest(cluster: string): MemberAtRest | undefined {
     const resting = this.#system()?.memberAtRest(cluster);
     if (resting === undefined) return undefined;
@@ -254,7 +260,7 @@ export class MembersHere {
   }
 }
 
-/** What `begin` hands to a target, as a promise. */
+/** The result that `begin` hands to its target, as a promise. */
 function settled<Result>(
   member: RaKvMember,
   begin: (target: RaftTarget<Result>) => void,

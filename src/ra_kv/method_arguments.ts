@@ -1,5 +1,6 @@
 /**
- * Arguments of calls about clusters: they come from whoever knows the cookie.
+ * Checks the arguments of calls about clusters: they come from anyone who knows
+ * the cookie.
  *
  * @module
  */
@@ -7,8 +8,8 @@ import { WhorlError } from "../base/errors.ts";
 import type { Member, MemberKind } from "../raft/raft_entry.ts";
 import { CLUSTER_NAME_BYTES_MAX } from "./ra_kv_command_codec.ts";
 
-/** Members one cluster may have: more would only be slower, not safer. */
-export const CLUSTER_MEMBERS_MAX = 15;
+/** Most members of one cluster: more would be slower, not safer. */
+const CLUSTER_MEMBERS_MAX = 15;
 
 const NODE_LENGTH_MAX = 255;
 const NUMBER_MAX = 2 ** 48 - 1;
@@ -19,7 +20,7 @@ export function fieldOf(args: unknown, name: string): unknown {
   return (args as Record<string, unknown> | null | undefined)?.[name];
 }
 
-/** The field `cluster`. @throws {WhorlError} `invalid_argument`, as all of these. */
+/** The field `cluster`. @throws {WhorlError} `invalid_argument`, as all functions here. */
 export function clusterArgument(args: unknown): string {
   const cluster = fieldOf(args, "cluster");
   if (
@@ -40,7 +41,7 @@ export function nodeArgument(args: unknown, name = "node"): string {
   throw wrong(name, `text of 1 to ${NODE_LENGTH_MAX} characters`);
 }
 
-/** The name of a node, if there is one. */
+/** The name of a node, if given. */
 export function optionalNode(args: unknown): string | undefined {
   const node = fieldOf(args, "node");
   return node === undefined || node === null ? undefined : nodeArgument(args);
@@ -61,7 +62,7 @@ export function numberArgument(
   throw wrong(name, `a whole number from ${min} to ${max}`);
 }
 
-/** A whole number, or what stands for it. */
+/** A whole number, or `usual` if it is not given. */
 export function optionalNumber(
   args: unknown,
   name: string,
@@ -74,14 +75,14 @@ export function optionalNumber(
     : numberArgument(args, name, min);
 }
 
-/** A flag that may be left out, which is false. */
+/** A flag; false if it is not given. */
 export function flagArgument(args: unknown, name: string): boolean {
   const flag = fieldOf(args, name) ?? false;
   if (typeof flag === "boolean") return flag;
   throw wrong(name, "true or false");
 }
 
-/** One of `choices`, or the first of them. */
+/** One of `choices`; the first of them if nothing is given. */
 export function choiceArgument<Choice extends string>(
   args: unknown,
   name: string,
@@ -93,7 +94,7 @@ export function choiceArgument<Choice extends string>(
   throw wrong(name, `one of ${choices.join(", ")}`);
 }
 
-/** Names of the nodes that a cluster is to have members on, each once. */
+/** Names of the nodes on which a cluster is to have members, without duplicates. */
 export function nodesArgument(args: unknown): string[] {
   const names = fieldOf(args, "members");
   if (
@@ -107,7 +108,7 @@ export function nodesArgument(args: unknown): string[] {
   return nodes;
 }
 
-/** The members that a new member begins with. */
+/** The initial members that a new member knows. */
 export function membersArgument(args: unknown): Member[] {
   const members = fieldOf(args, "initial");
   if (!Array.isArray(members) || members.length > CLUSTER_MEMBERS_MAX) {

@@ -2,24 +2,25 @@
  * Where an operation on a cluster goes next, as far as one node can tell.
  *
  *     for the leader   here if it leads · to the leader it knows of · to any
- *                      member, which will say who leads · to whom others take
- *                      for the leader, if the member here has had none for long
+ *                      member, which will say who leads · to the leader that
+ *                      others name, if the member here has had none for long
  *     for any member   here if there is one · to any member
  *
- * An operation that was sent here by another node goes no further: what it finds
- * goes back, and the node that has the client decides anew. So nothing can go
- * round in a circle, however wrong the nodes are about each other.
+ * An operation that another node sent here goes no further: a refusal goes
+ * back, and the node that serves the client decides anew. So nothing goes round
+ * in circles, however wrong the nodes are about each other.
  *
  * @module
  */
 
 /**
- * Time without a leader after which a member may be one no more, or not yet, in
- * milliseconds: nobody tells such a member who leads. Longer than elections last.
+ * Time without a leader, in milliseconds, after which a member may have been
+ * removed, or not yet be added: nobody tells such a member who leads. Longer
+ * than elections take.
  */
 export const LONELY_MS = 1_000;
 
-/** What is known of a cluster elsewhere. */
+/** What is known about a cluster on other nodes. */
 export interface ClusterHint {
   readonly leader: string | undefined;
   /** Nodes that have a member. */
@@ -29,7 +30,7 @@ export interface ClusterHint {
 /** What a node knows when it decides. */
 export interface HopView {
   readonly wants: "leader" | "member";
-  /** Whether another node has sent it here. */
+  /** Whether another node sent it here. */
   readonly forwarded: boolean;
   /** This node. */
   readonly self: string;
@@ -40,7 +41,7 @@ export interface HopView {
     /** Whether it has had no leader for {@linkcode LONELY_MS}. */
     readonly isLonely: boolean;
   } | undefined;
-  /** Of the time since the member here lost its leader, if there is one. */
+  /** What other nodes said, since the member here (if any) lost its leader. */
   readonly hint: ClusterHint | undefined;
   /** The node that has just refused it, or could not be reached. */
   readonly avoid: string | undefined;
@@ -52,14 +53,14 @@ export type Hop =
   | { readonly type: "to"; readonly node: string }
   /** Ask the other nodes who has a member. */
   | { readonly type: "find" }
-  /** There will be a leader soon. */
+  /** A leader is expected soon. */
   | { readonly type: "wait" }
   | {
     readonly type: "refuse";
     readonly code: "not_leader" | "unknown_cluster";
   };
 
-/** Decides; see the module's text. */
+/** Decides; see the module comment. */
 export function nextHop(view: HopView): Hop {
   const { wants, forwarded, self, here, hint, avoid } = view;
   if (here !== undefined && (wants === "member" || here.leads)) {
@@ -76,7 +77,8 @@ export function nextHop(view: HopView): Hop {
   if (here !== undefined) {
     if (isElsewhere(here.leader)) return { type: "to", node: here.leader };
     if (!here.isLonely) return { type: "wait" };
-    // Other members may be as lonely, so only a leader is worth a try.
+    // Other members may not know a leader either, so only a leader is worth a
+    // try.
     return isElsewhere(hint?.leader)
       ? { type: "to", node: hint.leader }
       : { type: "find" };
@@ -88,14 +90,14 @@ export function nextHop(view: HopView): Hop {
   return other === undefined ? { type: "find" } : { type: "to", node: other };
 }
 
-/** What is known of an operation that was refused, or has failed. */
+/** An operation that was refused or has failed. */
 export interface Refusal {
   /** Code of the error. */
   readonly code: string;
   readonly isRead: boolean;
-  /** Whether another node has refused it. */
+  /** Whether another node refused it. */
   readonly elsewhere: boolean;
-  /** Whether another node had sent it here. */
+  /** Whether another node sent it here. */
   readonly forwarded: boolean;
 }
 
@@ -106,7 +108,7 @@ export function wasNotDone({ code, elsewhere }: Refusal): boolean {
     code === "unknown_cluster" && elsewhere;
 }
 
-/** Whether this node tries it again: it was not done, or doing it twice does no harm. */
+/** Whether this node tries again: it was not done, or doing it twice is harmless. */
 export function mayTryAgain(refusal: Refusal): boolean {
   const { code, isRead, forwarded } = refusal;
   if (forwarded) return false;

@@ -45,12 +45,13 @@ Deno.test("nextHop() waits while the member here knows no leader, or a wrong one
   assertEquals(hop({ here: { ...follower, leader: "a" } }), { type: "wait" });
 });
 
-Deno.test("nextHop() asks others for a leader once the member here has had none for long", () => {
+Deno.test("nextHop() asks others for a leader once the member here has had none for a while", () => {
   const here = { leads: false, leader: undefined, isLonely: true };
   assertEquals(hop({ here }), { type: "find" });
   assertEquals(hop({ here, hint }), to("c"));
   assertEquals(hop({ here, hint, avoid: "c" }), { type: "find" });
-  // Another member is asked, but has no operation sent to it: it may be as lonely.
+  // Other members are asked, but get no operation: they may not know a leader
+  // either.
   assertEquals(hop({ here, hint: { leader: undefined, members: ["b"] } }), {
     type: "find",
   });
@@ -60,14 +61,14 @@ Deno.test("nextHop() asks others for a leader once the member here has had none 
   assertEquals(hop({ here, hint, wants: "member" }), { type: "here" });
 });
 
-Deno.test("nextHop() goes by what others said where there is no member", () => {
+Deno.test("nextHop() follows what others said if there is no member here", () => {
   assertEquals(hop({ hint }), to("c"));
   assertEquals(hop({ hint, wants: "member" }), to("b"));
   assertEquals(hop({ hint, avoid: "c" }), to("b"));
   assertEquals(hop({ hint: { leader: undefined, members: ["b"] } }), to("b"));
 });
 
-Deno.test("nextHop() asks who has a member when it knows of none, or of none any more", () => {
+Deno.test("nextHop() asks who has a member when it knows of none, or of none any longer", () => {
   assertEquals(hop({}), { type: "find" });
   assertEquals(hop({ hint: { leader: "b", members: ["b"] }, avoid: "b" }), {
     type: "find",
@@ -77,7 +78,7 @@ Deno.test("nextHop() asks who has a member when it knows of none, or of none any
   });
 });
 
-Deno.test("nextHop() sends nothing on that was sent here", () => {
+Deno.test("nextHop() sends no operation on that another node sent here", () => {
   const name = fc.constantFrom("a", "b", "c");
   const maybe = fc.option(name, { nil: undefined });
   fc.assert(fc.property(
@@ -102,7 +103,7 @@ Deno.test("nextHop() sends nothing on that was sent here", () => {
   ));
 });
 
-Deno.test("nextHop() never goes to itself nor to whom it avoids", () => {
+Deno.test("nextHop() never goes to its own node, nor to the one to avoid", () => {
   const name = fc.constantFrom("a", "b", "c");
   const maybe = fc.option(name, { nil: undefined });
   fc.assert(fc.property(
@@ -127,7 +128,7 @@ Deno.test("nextHop() never goes to itself nor to whom it avoids", () => {
   ));
 });
 
-Deno.test("mayTryAgain() repeats what was not done, and reads whatever became of them", () => {
+Deno.test("mayTryAgain() repeats what was not done, and reads in any case", () => {
   const cases: [string, boolean, boolean, boolean][] = [
     // code, of a write, of a read, from another node
     ["not_leader", true, true, true],

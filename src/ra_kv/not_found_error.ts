@@ -1,19 +1,18 @@
 /**
- * That there was nothing to delete.
+ * The error of a delete that found nothing to delete.
  *
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
 
-/** A key that was to be deleted is not there: a majority agrees. */
+/** The key of a delete does not exist, as a majority confirms. */
 export class NotFoundError extends WhorlError {
   /** Its name in messages. */
   override name = "NotFoundError";
-  /** Name of the leader's node that said so. */
+  /** Name of the leader's node, which answered. */
   readonly leader: string;
 
-  /** @param error The failure as it travelled here. */
-  /** @internal Made from the `not_found` that a leader answered. */
+  /** @internal @param error The `not_found` that a leader answered. */
   constructor(error: WhorlError) {
     super("not_found", error.message, {
       details: { ...error.details },

@@ -1,5 +1,5 @@
 /**
- * What operations of `ra_kv` are answered with, from bytes to what an
+ * Turns the bytes with which operations of `ra_kv` are answered into what an
  * application gets.
  *
  * @module
@@ -20,12 +20,12 @@ import {
 import { emptyChange, RaKvOp, visitChanges } from "./ra_kv_command_codec.ts";
 import { mayHoldBytes, type RaKvValue, readValue } from "./ra_kv_value.ts";
 
-/** What a write came to. */
+/** The result of a write. */
 export function writtenOf(object: Uint8Array | undefined): WriteAnswer {
   return readWriteAnswer(new ByteReader(present(object)));
 }
 
-/** What a get has found. */
+/** The result of a get. */
 export function foundOf(object: Uint8Array | undefined): RaKvFound {
   const answer = readGetAnswer(new ByteReader(present(object)));
   const { leader, members } = namesOf(answer.group);
@@ -42,7 +42,7 @@ export function foundOf(object: Uint8Array | undefined): RaKvFound {
 let lastGroup: Uint8Array = new Uint8Array(0);
 let lastNames: GroupNames = { leader: undefined, members: [] };
 
-/** Reads of one cluster come with the same names again and again. */
+/** Decodes the names once: reads of one cluster carry the same ones again and again. */
 function namesOf(group: Uint8Array): GroupNames {
   if (!equalBytes(group, lastGroup)) {
     lastNames = readGroupNames(new ByteReader(group));
@@ -51,7 +51,10 @@ function namesOf(group: Uint8Array): GroupNames {
   return lastNames;
 }
 
-/** A value that holds on to no more memory than its own: answers are cut from slabs, and bytes in it are views. */
+/**
+ * A value that keeps no other memory alive: answers are cut from slabs, and
+ * byte values in them are views.
+ */
 export function valueOf(bytes: Uint8Array): RaKvValue {
   return readValue(mayHoldBytes(bytes) ? bytes.slice() : bytes);
 }
@@ -96,6 +99,6 @@ export function present(object: Uint8Array | undefined): Uint8Array {
   if (object !== undefined) return object;
   throw new WhorlError(
     "protocol_error",
-    "Cannot tell what an operation came to: the answer has no content",
+    "Cannot tell the result of an operation: the answer has no content",
   );
 }

@@ -1,6 +1,6 @@
 /**
- * `ra_kv` as an application sees it: the calls, what they take and what they
- * answer. `ra_kv_client.ts` makes them.
+ * `ra_kv` as an application sees it: its calls, their options and their
+ * results. `ra_kv_client.ts` implements them.
  *
  * @module
  */
@@ -18,19 +18,33 @@ import type {
 } from "./ra_kv_protocol.ts";
 import type { RaKvValue } from "./ra_kv_value.ts";
 
-/** Options every call takes. */
+/** Options of every call. */
 export interface RaKvOptions {
-  /** Time it may take, in milliseconds. @default {5000, and more for what changes members or disks} */
+  /**
+   * Time it may take, in milliseconds.
+   *
+   * @default {5000, and more for calls that change members or disks}
+   */
   readonly timeoutMs?: number | undefined;
-  /** Stops waiting: the call fails with `cancelled`; what it was to change may yet change. */
+  /** Stops waiting: the call fails with `cancelled`, but what it asked for may still happen. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Options of a put. */
 export interface RaKvPutOptions extends RaKvOptions {
-  /** Index that the key must have now, as a read gave it; 0 if it must not be there. @default {any} */
+  /**
+   * Index that the key must have now, as returned by a read; 0 if it must not
+   * exist.
+   *
+   * @default {any}
+   */
   readonly ifIndex?: number | undefined;
-  /** Milliseconds after which the key is gone, some 50 more at most. @default {it stays} */
+  /**
+   * Milliseconds after which the key expires; it may stay up to about 50
+   * longer.
+   *
+   * @default {never}
+   */
   readonly ttlMs?: number | undefined;
 }
 
@@ -44,25 +58,30 @@ export interface RaKvDeleteOptions extends RaKvOptions {
 export interface RaKvGetOptions extends RaKvOptions {
   /**
    * `"linearizable"` sees every write that was acknowledged before the read
-   * began. `"stale"` asks nobody: it sees what the member has, which may be old,
-   * and needs no majority. @default {"linearizable"}
+   * began. `"stale"` asks nobody: it sees what the member has, which may be
+   * old, and needs no majority.
+   *
+   * @default {"linearizable"}
    */
   readonly consistency?: "linearizable" | "stale" | undefined;
   /**
-   * Who reads the value: the leader, or the member on the node that is asked, as
-   * soon as it has caught up with what the leader confirms. One that has had no
-   * leader for a second lets the leader read that others know of. @default {"leader"}
+   * Who reads the value: the leader, or the member on the node that is asked,
+   * once it has caught up with what the leader confirms. A member that has had
+   * no leader for a second passes the read on to a leader that other nodes know
+   * of.
+   *
+   * @default {"leader"}
    */
   readonly from?: "leader" | "local" | undefined;
 }
 
-/** What a write came to. */
+/** The result of a write. */
 export interface RaKvWritten {
-  /** Index of the key from now on, for `ifIndex`. */
+  /** The key's index from now on, for `ifIndex`. */
   readonly index: number;
-  /** Of the leader that took it. */
+  /** Term of the leader that accepted it. */
   readonly term: number;
-  /** The leader's wall clock when it took the write, in milliseconds since 1970. */
+  /** The leader's wall clock when it accepted the write, in milliseconds since 1970. */
   readonly timeMs: number;
   /** Version of the machine that applied it. */
   readonly machineVersion: number;
@@ -70,19 +89,19 @@ export interface RaKvWritten {
   readonly leader: string;
 }
 
-/** What a read found. */
+/** The result of a read. */
 export interface RaKvFound {
-  /** Undefined if the key is not there. */
+  /** Undefined if the key does not exist. */
   readonly value: RaKvValue | undefined;
-  /** Index of the entry that holds the value; 0 if the key is not there. */
+  /** Index of the entry that holds the value; 0 if the key does not exist. */
   readonly index: number;
   /** Term of that entry. */
   readonly term: number;
-  /** When it expires, in milliseconds since 1970 by the leader's clock; undefined if it stays. */
+  /** When it expires, in milliseconds since 1970 by the leader's clock; undefined if never. */
   readonly expiresAtMs: number | undefined;
   /** Names of the members' nodes. */
   readonly members: readonly string[];
-  /** Name of the leader's node, if whoever answered knows one. */
+  /** Name of the leader's node, if the member that answered knows one. */
   readonly leader: string | undefined;
 }
 
@@ -106,13 +125,17 @@ export type RaKvChange =
 
 /** An entry of the log. */
 export interface RaKvEntry {
-  /** Of the entry in the log. */
+  /** Its index in the log. */
   readonly index: number;
-  /** Of the leader that took it. */
+  /** Term of the leader that accepted it. */
   readonly term: number;
-  /** The leader's wall clock when it took it, in milliseconds since 1970. */
+  /** The leader's wall clock when it accepted it, in milliseconds since 1970. */
   readonly timeMs: number;
-  /** `"sweep"` takes expired keys out; `"end"` deletes the cluster; `"shut"` and `"seal"` are those of a group that takes over from others, or has others take over; `"noop"` and `"membership"` are Raft's own. */
+  /**
+   * `"sweep"` removes expired keys, `"end"` deletes the cluster, `"shut"` and
+   * `"seal"` hand keys over between groups when a ring is resized, and `"noop"`
+   * and `"membership"` are Raft's own.
+   */
   readonly kind:
     | "change"
     | "sweep"
@@ -121,11 +144,11 @@ export interface RaKvEntry {
     | "seal"
     | "noop"
     | "membership";
-  /** What was to be changed, whether the conditions held or not. */
+  /** The changes it asks for, whether their conditions held or not. */
   readonly changes: readonly RaKvChange[];
 }
 
-/** Something that happened to a key that is watched. */
+/** An event of a watched key. */
 export type RaKvEvent =
   | {
     readonly type: "put";
@@ -139,22 +162,33 @@ export type RaKvEvent =
     readonly key: string;
     readonly index: number;
   }
-  /** What happened up to `index` is not all known any longer: read what you need, it is as of `index` at least. */
+  /**
+   * Some events up to `index` are no longer known: read what you need, which is
+   * then at least as recent as `index`.
+   */
   | { readonly type: "missed"; readonly index: number }
-  /** The watch stands: everything after `index` will be told. Comes first, unless `after` was given. */
+  /**
+   * The watch has begun: everything after `index` will be reported. Comes
+   * first, unless `after` was given.
+   */
   | { readonly type: "watching"; readonly index: number };
 
 /** What to watch. */
 export type RaKvWatchOptions =
   & (
     | { readonly key: string; readonly prefix?: undefined }
-    /** All keys that begin with it; all there are for `""`. */
+    /** All keys that begin with it; every key for `""`. */
     | { readonly prefix: string; readonly key?: undefined }
   )
   & {
-    /** Index up to which everything is known: of an event seen, or of a read. @default {now} */
+    /**
+     * Index up to which everything is known already: that of an event, or of a
+     * read.
+     *
+     * @default {now}
+     */
     readonly after?: number | undefined;
-    /** Whether events of puts bring values. @default {true} */
+    /** Whether put events carry values. @default {true} */
     readonly values?: boolean | undefined;
     /** Ends the watch, with `cancelled`. */
     readonly signal?: AbortSignal | undefined;
@@ -162,22 +196,26 @@ export type RaKvWatchOptions =
 
 /** How a cluster is deleted. */
 export interface RaKvDeleteClusterOptions extends RaKvOptions {
-  /** Without asking its members: for a majority that is lost for good. @default {false} */
+  /** Without asking its members, for when a majority is lost for good. @default {false} */
   readonly force?: boolean | undefined;
-  /** By force: only the cluster that this node has a member of. @default {all of that name} */
+  /** With `force`: only the cluster that has a member on this node. @default {all of that name} */
   readonly node?: string | undefined;
 }
 
-/** The operations of `ra_kv`. All fail with `timeout`, `cancelled`, `connection_closed`, `unknown_cluster`, `invalid_argument` or `overload` besides what is said with them. */
+/**
+ * The operations of `ra_kv`. Besides the errors named at each, all fail with
+ * `timeout`, `cancelled`, `connection_closed`, `unknown_cluster`,
+ * `invalid_argument` or `overload`.
+ */
 export interface RaKvClient {
   /**
    * Writes a key.
    *
    * @throws {WhorlError} `index_mismatch` if `ifIndex` does not hold, with the
-   * present `index` in its details; `invalid_key`; `value_too_large`. After
+   * current `index` in its details; `invalid_key`; `value_too_large`. After
    * `timeout`, `leader_lost`, `connection_closed`, `node_suspected` or
-   * `cancelled` the write may yet happen, or have happened:
-   * {@linkcode raKvOutcomeUnknown} tells.
+   * `cancelled` the write may have happened, or may still happen: see
+   * `raKvOutcomeUnknown`.
    */
   put(
     cluster: string,
@@ -189,7 +227,7 @@ export interface RaKvClient {
    * Reads a key.
    *
    * @throws {WhorlError} `value_corrupt` if the value is not what was written,
-   * `compacted` if it was replaced again and again while it was read.
+   * `compacted` if it was replaced again and again while it was being read.
    */
   get(
     cluster: string,
@@ -199,7 +237,7 @@ export interface RaKvClient {
   /**
    * Deletes a key.
    *
-   * @throws {NotFoundError} If it is not there, which a majority has agreed to.
+   * @throws {NotFoundError} If it does not exist, as a majority confirms.
    * @throws {WhorlError} As `put`.
    */
   delete(
@@ -207,7 +245,7 @@ export interface RaKvClient {
     key: string,
     options?: RaKvDeleteOptions,
   ): Promise<RaKvWritten>;
-  /** Writes a key if it has `index`; 0 if it is not there. @throws {WhorlError} As `put`. */
+  /** Writes a key if it has `index`; 0 if it must not exist. @throws {WhorlError} As `put`. */
   compareAndSet(
     cluster: string,
     key: string,
@@ -216,25 +254,28 @@ export interface RaKvClient {
     options?: Omit<RaKvPutOptions, "ifIndex">,
   ): Promise<RaKvWritten>;
   /**
-   * Makes up to 1,000 changes at once, each to another key, or none of them.
-   * Deleting what is not there is no failure here.
+   * Makes up to 1,000 changes at once, each of a different key: all or none.
+   * Deleting a key that does not exist is not an error here.
    *
    * @throws {WhorlError} As `put`; `place` in the details of `index_mismatch`
-   * says which change it was.
+   * is the position of the change.
    */
   batch(
     cluster: string,
     changes: readonly RaKvChange[],
     options?: RaKvOptions,
   ): Promise<RaKvWritten>;
-  /** The entry at `index` in the log of the node's member, or of any; undefined if it is not agreed upon, or is gone. */
+  /**
+   * The entry at `index` in the log of the node's member, or of another;
+   * undefined if it is not committed, or no longer stored.
+   */
   readEntry(
     cluster: string,
     index: number,
     options?: RaKvOptions,
   ): Promise<RaKvEntry | undefined>;
   /**
-   * What happens to a key, or to all keys with a prefix, in the order of the log:
+   * Reports what happens to a key, or to all keys with a prefix, in log order:
    *
    * ```ts ignore
    * for await (const event of node.raKv.watch("orders", { prefix: "paid/" })) {
@@ -242,10 +283,11 @@ export interface RaKvClient {
    * }
    * ```
    *
-   * It goes on at another member when one is lost. A watch that ended goes on
-   * with `after` of the last event, or is told that it missed something. A value
-   * that was replaced before it could be read is left out: what replaced it
-   * follows. Iterating throws what a get does, and `cancelled`.
+   * If a member is lost, it continues at another one. After a watch has ended,
+   * a new one can continue with `after` of the last event, or is told that it
+   * missed some. A value that was replaced before it could be read is left out:
+   * the event of the replacement follows. Iterating throws what a get throws,
+   * and `cancelled`.
    */
   watch(
     cluster: string,
@@ -253,11 +295,11 @@ export interface RaKvClient {
   ): AsyncIterableIterator<RaKvEvent>;
 
   /**
-   * Starts a cluster with a member on each of the nodes `members`. Resolves when
-   * a leader answers, for which a majority must have started.
+   * Starts a cluster with a member on each of the nodes `members`. Resolves
+   * when a leader answers, which takes a majority.
    *
-   * @throws {WhorlError} `already_exists`, or `cluster_not_formed`: then nothing
-   * is left of it on nodes that can be reached.
+   * @throws {WhorlError} `already_exists`, or `cluster_not_formed`: then
+   * nothing is left of it on nodes that can be reached.
    */
   startCluster(
     cluster: string,
@@ -265,20 +307,22 @@ export interface RaKvClient {
     options?: RaKvOptions,
   ): Promise<StartedCluster>;
   /**
-   * Deletes a cluster and all that it stores. Its members agree on it first; one
-   * that cannot be reached goes when it is back and asks the others.
+   * Deletes a cluster and all its data. Its members agree on that first; one
+   * that cannot be reached removes itself once it is back and asks the others.
    *
-   * With `force` nobody is asked: all that can be reached goes, and with `node`
-   * only the cluster that has a member there, where several have one name.
+   * With `force` nobody is asked: every member that can be reached is removed.
+   * If several clusters have the same name, `node` selects the one that has a
+   * member there.
    *
-   * @throws {WhorlError} `quorum_unavailable` if no majority answers: nothing was
-   * deleted. After `timeout` with `outcomeUnknown` in the details it may yet be.
+   * @throws {WhorlError} `quorum_unavailable` if no majority answers: nothing
+   * was deleted. After `timeout` with `outcomeUnknown` in the details it may
+   * still be.
    */
   deleteCluster(
     cluster: string,
     options?: RaKvDeleteClusterOptions,
   ): Promise<DeletedCluster>;
-  /** All clusters that the nodes know, with failures for those that did not answer. */
+  /** All clusters that any node knows, with a failure for each node that did not answer. */
   clusters(options?: RaKvOptions): Promise<
     {
       readonly clusters: readonly ClusterPlace[];
@@ -286,13 +330,13 @@ export interface RaKvClient {
     }
   >;
   /**
-   * Adds a member on `node`, which gets all the data and then votes, unless it is
-   * to be a `"non_voter"`. Resolves when a majority has agreed to it.
+   * Adds a member on `node`. It receives all the data and then votes, unless it
+   * is a `"non_voter"`. Resolves when a majority has agreed.
    *
    * @throws {WhorlError} `already_member`, `cluster_change_not_permitted`,
-   * `not_reachable`, `leader_lost`: the new member is gone again. After `timeout`
-   * with `outcomeUnknown` in the details it may yet be added. `already_exists` if
-   * the node has a member of another cluster of that name.
+   * `not_reachable`, `leader_lost`: the new member was removed again. After
+   * `timeout` with `outcomeUnknown` in the details it may still be added.
+   * `already_exists` if the node has a member of another cluster of that name.
    */
   addMember(
     cluster: string,
@@ -300,44 +344,58 @@ export interface RaKvClient {
     options?: RaKvOptions & { readonly kind?: AddedKind | undefined },
   ): Promise<ClusterMembers>;
   /**
-   * Removes the member on `node`, and then what it stores.
+   * Removes the member on `node`, and then its data.
    *
    * @throws {WhorlError} `not_member`, `only_member`,
-   * `cluster_change_not_permitted`, `leader_lost`: it is a member as before. After
-   * `timeout` with `outcomeUnknown` in the details it may yet be removed.
+   * `cluster_change_not_permitted`, `leader_lost`: it is still a member. After
+   * `timeout` with `outcomeUnknown` in the details it may still be removed.
    */
   removeMember(
     cluster: string,
     node: string,
     options?: RaKvOptions,
   ): Promise<RemovedMember>;
-  /** The members, as a majority confirms to the leader. */
+  /** The members, after a majority has confirmed the leader. */
   members(cluster: string, options?: RaKvOptions): Promise<ClusterMembers>;
-  /** What the member on `node` says of its log and its state. */
+  /** What the member on `node` reports about its log and its state. */
   memberOverview(
     cluster: string,
     node: string,
     options?: RaKvOptions,
   ): Promise<MemberOverview>;
-  /** The members, and what each says of itself. */
+  /** The members, and what each reports about itself. */
   overview(cluster: string, options?: RaKvOptions): Promise<ClusterOverview>;
-  /** Indexes of the entries that hold values, ascending, at the leader or at the member on `node`. */
+  /**
+   * Indexes of the entries that hold values, ascending, at the leader or at the
+   * member on `node`.
+   */
   liveIndexes(
     cluster: string,
     options?: RaKvOptions & { readonly node?: string | undefined },
   ): Promise<readonly number[]>;
-  /** Has the member on `node`, or each, store its state, so that its log can let go of what is no longer needed. */
+  /**
+   * Has the member on `node`, or each of them, take a snapshot, so that its log
+   * can drop entries.
+   *
+   * @throws {WhorlError} `quorum_unavailable` if no node that answers has a
+   * member, but others may.
+   */
   takeSnapshot(
     cluster: string,
     options?: RaKvOptions & { readonly node?: string | undefined },
   ): Promise<MemberSnapshots>;
-  /** Has the member on `node`, or each, merge files of its log that are mostly dead. */
+  /**
+   * Has the member on `node`, or each of them, merge log files whose entries
+   * are mostly dead.
+   *
+   * @throws {WhorlError} As `takeSnapshot`.
+   */
   compact(
     cluster: string,
     options?: RaKvOptions & { readonly node?: string | undefined },
   ): Promise<MemberSnapshots>;
   /**
-   * Has the member on `to` lead.
+   * Transfers leadership to the member on `to`.
    *
    * @throws {WhorlError} `already_leader`, `unknown_member`, `non_voter`,
    * `not_up_to_date`.
@@ -348,9 +406,10 @@ export interface RaKvClient {
     options?: RaKvOptions,
   ): Promise<ClusterMembers>;
   /**
-   * Makes the member on `node` the only one, when the majority is lost for good.
-   * What only the others had is lost, though it was acknowledged; if one of them
-   * still lives, there are two clusters then, of one name.
+   * Makes the member on `node` the only one, when the majority is lost for
+   * good. Data that only the others had is lost, even if it was acknowledged.
+   * If one of the others is still alive, there are then two clusters of the
+   * same name.
    */
   forceShrink(
     cluster: string,

@@ -1,12 +1,12 @@
 /**
- * `ra_kv` as an application uses it: a key-value store on which a majority of
- * its members agrees, the same inside a node and over a client connection. What
- * the calls are is said in `ra_kv_api.ts`.
+ * The client of `ra_kv`, a key-value store whose members agree by majority. It
+ * is the same inside a node and over a client connection; `ra_kv_api.ts`
+ * describes its calls.
  *
  * @module
  */
 import type { ByteWriter } from "../base/byte_writer.ts";
-import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { WhorlError } from "../base/errors.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
 import { entryOf, foundOf, writtenOf } from "./ra_kv_answers.ts";
 import type {
@@ -44,20 +44,21 @@ export type {
   RaKvWatchOptions,
   RaKvWritten,
 } from "./ra_kv_api.ts";
+export { raKvOutcomeUnknown } from "./unknown_outcome.ts";
 
-/** Has a node answer a call. */
+/** Calls a method of a node. */
 export type RaKvCall = (
   method: string,
   args: unknown,
   options: RaKvOptions,
 ) => Promise<unknown>;
 
-/** Time that calls which wait for members or disks have, in milliseconds. */
+/** Timeout of calls that wait for members or disks, in milliseconds. */
 const LONG_TIMEOUT_MS = 75_000;
 
 /**
- * `ra_kv` over `carrier` and `call`. Both are asked for at each operation, as a
- * node may have restarted what is behind them.
+ * `ra_kv` over `carrier` and `call`. The carrier is looked up for each
+ * operation, because a node may have restarted it.
  */
 export function raKvClient(
   carrier: () => OperationCarrier,
@@ -137,7 +138,7 @@ export function raKvClient(
         );
         for (const index of page.indexes) all.push(index);
         if (page.complete) return all;
-        // All pages from one member, whoever leads by then.
+        // All pages come from one member, even if the leader changes.
         node = page.node;
       }
     },
@@ -151,18 +152,6 @@ export function raKvClient(
       ask("ra_kv_force_shrink", { cluster, node }, options),
   };
   return client;
-}
-
-/** Whether what failed with `error` may yet happen, or have happened, so that only a read can tell. */
-export function raKvOutcomeUnknown(error: unknown): boolean {
-  return isWhorlError(error) && error.details["outcomeUnknown"] !== false && [
-    "timeout",
-    "leader_lost",
-    "connection_closed",
-    "node_suspected",
-    "cancelled",
-    "closed",
-  ].includes(error.code);
 }
 
 function write(
@@ -204,7 +193,7 @@ function writeBatch(into: ByteWriter, changes: readonly RaKvChange[]): void {
   if (keys.size < changes.length) {
     throw new WhorlError(
       "invalid_argument",
-      "Cannot make a batch as each of its changes must be to another key",
+      "Cannot make a batch as each of its changes must be of a different key",
     );
   }
   const start = into.length;
@@ -221,7 +210,7 @@ function writeBatch(into: ByteWriter, changes: readonly RaKvChange[]): void {
     if (bytes > BATCH_BYTES_MAX) {
       throw new WhorlError(
         "value_too_large",
-        `Cannot make a batch as it may have ${BATCH_BYTES_MAX} bytes`,
+        `Cannot make a batch as it may have at most ${BATCH_BYTES_MAX} bytes`,
         { details: { limit: BATCH_BYTES_MAX } },
       );
     }

@@ -49,7 +49,7 @@ async function failureOf(promise: Promise<unknown>): Promise<WhorlError> {
 }
 
 withClients(
-  "raKv.put(), get() and delete() tell what ra_kv tells, through any node",
+  "raKv.put(), get() and delete() return what ra_kv returns, through any node",
   async ({ a, b, d }) => {
     for (const { raKv } of [a, b, d]) {
       const written = await raKv.put("store", "k", { n: 1 });
@@ -83,7 +83,7 @@ withClients(
 );
 
 withClients(
-  "raKv keeps whatever MessagePack can say, and bytes as they are",
+  "raKv stores whatever MessagePack can represent, and bytes as they are",
   async ({ b }) => {
     const values: RaKvValue[] = [
       null,
@@ -106,7 +106,7 @@ withClients(
       await b.raKv.put("store", "k", value);
       assertEquals((await b.raKv.get("store", "k")).value, value);
     }
-    // What is kept must not hold on to the slab that answers are cut from.
+    // Results must not keep the slab alive from which answers are cut.
     for (
       const value of [
         Uint8Array.of(1),
@@ -126,7 +126,7 @@ withClients(
 );
 
 withClients(
-  "raKv refuses values and keys that it could not give back",
+  "raKv refuses values and keys that it could not return",
   async ({ a }, cluster) => {
     const { raKv } = a;
     const circle: Record<string, unknown> = {};
@@ -251,7 +251,7 @@ withClients("raKv.batch() changes all or nothing", async ({ b }, cluster) => {
 });
 
 withClients(
-  "a key with a time to live is gone when that is over",
+  "a key with a time to live expires after that time",
   async ({ a, b }, cluster) => {
     await a.raKv.put("store", "k", 1, { ttlMs: 200 });
     assertEquals((await b.raKv.get("store", "k")).expiresAtMs, 1_200);
@@ -286,7 +286,7 @@ withClients(
 );
 
 withClients(
-  "raKv.readEntry() tells what an entry was to change",
+  "raKv.readEntry() returns the changes of an entry",
   async ({ a, b }, cluster) => {
     const { raKv } = b;
     await raKv.put("store", "k", { n: 1 }, { ifIndex: 0, ttlMs: 5 });
@@ -328,7 +328,7 @@ withClients(
 );
 
 withClients(
-  "a signal stops the wait, though the write may yet happen",
+  "a signal stops the wait, although the write may still happen",
   async ({ a }, cluster) => {
     const group = cluster.groups.get("store")!;
     group.frozen = true;
@@ -379,7 +379,7 @@ async function take(
 }
 
 withClients(
-  "raKv.watch() tells of a prefix from now on, in the order of the log",
+  "raKv.watch() reports a prefix from now on, in log order",
   async ({ a, b }) => {
     await a.raKv.put("store", "user/0", "before");
     const watch = b.raKv.watch("store", { prefix: "user/" });
@@ -403,7 +403,7 @@ withClients(
 );
 
 withClients(
-  "raKv.watch() goes on after an index, at another node",
+  "raKv.watch() continues after an index, at another node",
   async ({ a, b, d }, cluster) => {
     for (const value of [1, 2, 3]) await a.raKv.put("store", "k", value);
     const events = await take(b.raKv.watch("store", { key: "k", after: 1 }), 1);
@@ -429,7 +429,7 @@ withClients(
 );
 
 withClients(
-  "raKv.watch() outlives waits in vain and says when it missed something",
+  "raKv.watch() continues after waits without events, and reports when it missed some",
   async ({ a, b }, cluster) => {
     const watch = b.raKv.watch("store", { key: "k" });
     await take(watch, 1);
@@ -477,11 +477,11 @@ withClients(
 );
 
 withClients(
-  "raKv.watch() goes on when nobody has answered in time",
+  "raKv.watch() continues when nobody has answered in time",
   async ({ a, d }, cluster) => {
     await a.raKv.put("store", "k", 1);
     const watch = d.raKv.watch("store", { key: "k", after: 1 });
-    // d has no member, and a takes its watch and is silent.
+    // d has no member, and a accepts its watch and stays silent.
     cluster.silent.add("a");
     const next = take(watch, 1);
     await cluster.runtime.advance(25_200);

@@ -1,8 +1,8 @@
 /**
- * Operations of `ra_kv` and their answers as they travel. The key field of an
- * operation (`operation_codec.ts`) is the name of the cluster, its command says
- * what is to be done, and the body of a write is the command that goes into the
- * log, so that it is encoded once, by the client:
+ * The wire format of operations of `ra_kv` and their answers. The key field of
+ * an operation (`operation_codec.ts`) is the name of the cluster, its command
+ * says what to do, and the body of a write is the command that goes into the
+ * log, so that only the client encodes it:
  *
  *     1 put, 2 delete, 3 batch   command (`ra_kv_command_codec.ts`)
  *     16 get                     u8 flags · u16 bytes · key
@@ -40,10 +40,10 @@ import {
   writeClusterName,
 } from "./ra_kv_command_codec.ts";
 
-/** Number of the module in operations. */
+/** Number of this module in operations. */
 export const RA_KV_MODULE_ID: number = moduleIdOf(RA_KV_MACHINE);
 
-/** What an operation does. Numbers below 16 are writes, and those of their commands. */
+/** What an operation does. Numbers below 16 are writes, and equal those of their commands. */
 export const RaKvOperation = {
   put: RaKvOp.put,
   delete: RaKvOp.delete,
@@ -60,9 +60,9 @@ export function isRead(operation: number): boolean {
 
 /** Flags of a get. */
 export const GetFlag = {
-  /** Whatever the member has, be it old. */
+  /** Whatever the member has, even if it is old. */
   stale: 1,
-  /** By the member of the node that is asked, rather than by the leader. */
+  /** Read by the member on the node that is asked instead of the leader. */
   local: 2,
 } as const;
 
@@ -70,20 +70,23 @@ export const GetFlag = {
 export const WatchFlag = {
   /** All keys that begin with it. */
   prefix: 1,
-  /** From what is applied now; the index says nothing. */
+  /** From what is applied now; the index is ignored. */
   fromNow: 2,
   /** Values are not wanted. */
   keysOnly: 4,
 } as const;
 
-/** Events of one answer, unless one entry brings more. */
+/** Most events in one answer, unless one entry brings more. */
 export const WATCH_EVENTS_MAX = 512;
-/** Bytes of values in one answer, unless one entry brings more: 4 MiB. */
+/** Most bytes of values in one answer, unless one entry brings more: 4 MiB. */
 export const WATCH_BYTES_MAX = 4 * 1024 * 1024;
 /** Longest wait of one watch operation, in milliseconds. */
 export const WATCH_WAIT_MS_MAX = 60_000;
 
-/** Begins an operation on the cluster `name`; its body follows. @throws {WhorlError} `invalid_key`. */
+/**
+ * Begins an operation on the cluster `name`; its body follows. @throws
+ * {WhorlError} `invalid_key`.
+ */
 export function beginOperation(
   into: ByteWriter,
   operation: number,
@@ -105,7 +108,7 @@ export function beginOperation(
   writeClusterName(into, name);
 }
 
-/** What a get asks for; the key is a view. */
+/** The body of a get; the key is a view. */
 export interface GetBody {
   readonly flags: number;
   readonly key: Uint8Array;
@@ -130,13 +133,13 @@ export function readEntryBody(from: ByteReader): number {
   return index;
 }
 
-/** What a watch asks for; the key is a view. */
+/** The body of a watch; the key is a view. */
 export interface WatchBody {
   readonly flags: number;
-  /** What has been seen already. */
+  /** Events up to here have been seen. */
   readonly index: number;
   readonly waitMs: number;
-  /** Or a prefix, which may be empty. */
+  /** The key, or a prefix, which may be empty. */
   readonly key: Uint8Array;
 }
 
@@ -166,12 +169,12 @@ export function readWatchBody(from: ByteReader): WatchBody {
   return { flags, index, waitMs, key };
 }
 
-/** What a write came to. */
+/** The result of a write. */
 export interface WriteAnswer {
-  /** Of its entry. */
+  /** Index of its entry. */
   readonly index: number;
   readonly term: number;
-  /** The leader's wall clock when it took it, in milliseconds since 1970. */
+  /** The leader's wall clock when it accepted it, in milliseconds since 1970. */
   readonly timeMs: number;
   readonly machineVersion: number;
   /** Name of the leader's node. */
@@ -205,7 +208,7 @@ export function readWriteAnswer(from: ByteReader): WriteAnswer {
   return { index, term, timeMs, machineVersion, leader };
 }
 
-/** Who answers a get, and with whom it agrees. */
+/** The leader and members of the group that answers a get. */
 export interface GroupNames {
   /** Undefined if the member that answered knows none. */
   readonly leader: string | undefined;
@@ -215,7 +218,7 @@ export interface GroupNames {
 
 const NO_LEADER = 255;
 
-/** Appends names of a group. */
+/** Appends the names of a group. */
 export function writeGroupNames(into: ByteWriter, names: GroupNames): void {
   const { leader, members } = names;
   const place = leader === undefined ? -1 : members.indexOf(leader);
@@ -224,7 +227,7 @@ export function writeGroupNames(into: ByteWriter, names: GroupNames): void {
   for (const name of members) into.text(name);
 }
 
-/** Reads names of a group. @throws {WhorlError} `protocol_error`. */
+/** Reads the names of a group. @throws {WhorlError} `protocol_error`. */
 export function readGroupNames(from: ByteReader): GroupNames {
   const place = from.u8();
   const members: string[] = [];
@@ -235,16 +238,16 @@ export function readGroupNames(from: ByteReader): GroupNames {
   return { leader: members[place], members };
 }
 
-/** What was found under a key. */
+/** The result of a get. */
 export interface GetAnswer {
   readonly found: boolean;
   readonly index: number;
   readonly term: number;
   /** 0 if it does not expire. */
   readonly expiresAtMs: number;
-  /** As {@linkcode writeGroupNames} writes it. */
+  /** As written by {@linkcode writeGroupNames}. */
   readonly group: Uint8Array;
-  /** As it is kept; empty if none was found. */
+  /** As stored; empty if none was found. */
   readonly value: Uint8Array;
 }
 
@@ -273,21 +276,21 @@ export function readGetAnswer(from: ByteReader): GetAnswer {
   };
 }
 
-/** Something that happened to a key. */
+/** An event of a key. */
 export interface WatchEvent {
   readonly kind: ChangeKind;
   readonly index: number;
   /** The key's bytes. */
   readonly key: Uint8Array;
-  /** As it is kept; undefined unless the key was put and values are wanted. */
+  /** As stored; undefined unless the key was put and values are wanted. */
   readonly value: Uint8Array | undefined;
 }
 
-/** What a watch has seen. */
+/** The result of a watch. */
 export interface WatchAnswer {
-  /** Whether there was more that is not known any longer. */
+  /** Whether events in between are no longer known. */
   readonly missed: boolean;
-  /** Everything up to here has been seen. */
+  /** Everything up to here was reported. */
   readonly next: number;
   readonly events: readonly WatchEvent[];
 }

@@ -55,7 +55,7 @@ function bytesOf(write: (into: ByteWriter) => void): Uint8Array<ArrayBuffer> {
 const key = Uint8Array.of(107);
 const u48 = fc.oneof(fc.nat(9), fc.maxSafeNat().map((n) => n % 2 ** 48));
 
-/** What travels, how it looks, and what reads it. Written by hand: it is the format. */
+/** Values, their bytes, and their readers. The bytes are written by hand: they are the format. */
 const FRAMES: readonly {
   what: string;
   write: (into: ByteWriter) => void;
@@ -172,7 +172,7 @@ const FRAMES: readonly {
   },
 ];
 
-Deno.test("bodies and answers of ra_kv look as the format says", () => {
+Deno.test("bodies and answers of ra_kv are encoded as the format says", () => {
   for (const { what, write, read, value, hex } of FRAMES) {
     const bytes = bytesOf(write);
     assertEquals(bytes.toHex(), hex, what);
@@ -180,7 +180,7 @@ Deno.test("bodies and answers of ra_kv look as the format says", () => {
   }
 });
 
-Deno.test("bodies and answers of ra_kv are read or refused, whatever they hold", () => {
+Deno.test("bodies and answers of ra_kv are read or refused, whatever their bytes", () => {
   const damaged = fc.tuple(
     fc.constantFrom(...FRAMES),
     fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 }),
@@ -209,7 +209,7 @@ Deno.test("bodies and answers of ra_kv are read or refused, whatever they hold",
   );
 });
 
-Deno.test("readWatchBody() takes the empty prefix, but no empty key and no endless wait", () => {
+Deno.test("readWatchBody() accepts the empty prefix, but no empty key and no endless wait", () => {
   const body = { flags: 1, index: 0, waitMs: WATCH_WAIT_MS_MAX, key };
   const read = (change: Partial<typeof body>) =>
     readWatchBody(
@@ -229,7 +229,7 @@ Deno.test("readWatchBody() takes the empty prefix, but no empty key and no endle
   ) assertThrows(() => read(bad), WhorlError);
 });
 
-Deno.test("an operation names its cluster as key, and says whether it only reads", () => {
+Deno.test("an operation names its cluster as key, and tells whether it only reads", () => {
   for (const operation of Object.values(RaKvOperation)) {
     const into = new ByteWriter();
     beginOperation(into, operation, "störe", 1_234);
@@ -249,7 +249,7 @@ Deno.test("an operation names its cluster as key, and says whether it only reads
   }
 });
 
-Deno.test("commands look as the format says", () => {
+Deno.test("commands are encoded as the format says", () => {
   const hash = valueHash(Uint8Array.fromHex("01a176"));
   const put = bytesOf((into) => {
     into.u8(1);
@@ -283,7 +283,7 @@ Deno.test("commands look as the format says", () => {
   assertEquals(seen, [[0, 1, -1], [1, 2, 0]]);
 });
 
-Deno.test("replies come back as they were given", () => {
+Deno.test("replies survive encoding and decoding", () => {
   const replies: fc.Arbitrary<RaKvReply> = fc.oneof(
     fc.constant({ type: "done" as const }),
     fc.constant({ type: "not_found" as const }),
@@ -300,7 +300,7 @@ Deno.test("replies come back as they were given", () => {
   fc.assert(fc.property(replies, (reply) => {
     const bytes = bytesOf((into) => writeReply(into, reply));
     assertEquals(readReply(new ByteReader(bytes)), reply);
-    // Once as a constant, so that nobody changes it.
+    // One of them a constant, so that nobody changes it.
     assertThrows(
       () => readReply(new ByteReader(bytes.slice(0, -1))),
       WhorlError,
@@ -309,7 +309,7 @@ Deno.test("replies come back as they were given", () => {
   assertThrows(() => readReply(new ByteReader(Uint8Array.of(4))), WhorlError);
 });
 
-Deno.test("values come back as they were put, of MessagePack's own kinds", () => {
+Deno.test("values come back as they were put, in all kinds of MessagePack", () => {
   const value = fc.oneof(
     fc.jsonValue({ maxDepth: 3 }),
     fc.uint8Array({ maxLength: 20 }),
@@ -329,7 +329,7 @@ Deno.test("values come back as they were put, of MessagePack's own kinds", () =>
   }));
 });
 
-Deno.test("valueHash() is the CRC-32, for short values and long ones", () => {
+Deno.test("valueHash() is the CRC-32 of short values and long ones", () => {
   // The check value of the algorithm.
   assertEquals(valueHash(new TextEncoder().encode("123456789")), 0xcbf4_3926);
   for (const length of [0, 1, 100, 511, 512, 513, 2_000]) {
@@ -340,7 +340,7 @@ Deno.test("valueHash() is the CRC-32, for short values and long ones", () => {
   }
 });
 
-Deno.test("readValue() refuses what is no value", () => {
+Deno.test("readValue() refuses what is not a value", () => {
   for (const hex of ["", "02", "0201", "01", "01c1", "01a1", "010000"]) {
     const error = assertThrows(
       () => readValue(Uint8Array.fromHex(hex)),

@@ -1,12 +1,12 @@
 /**
- * Commands of the store as they travel and stand in the log, and what they are
- * answered with:
+ * The format of the store's commands, on the wire and in the log, and of their
+ * replies:
  *
  *     command   1 put     change
  *               2 delete  change
  *               3 batch   u16 changes · u8 1 or 2 · change, each
- *               4 sweep   takes out what has expired
- *               5 end     the cluster is deleted
+ *               4 sweep   removes expired keys
+ *               5 end     deletes the cluster
  *               6 shut    u16 sources · u16 partition each
  *               7 import  u48 term · u16 source · u48 up to · u48 sealed at, or 0
  *                         · u16 changes · u8 1 or 2 · change, each
@@ -19,17 +19,17 @@
  *     value     u32 hash · u32 bytes · value (`ra_kv_value.ts`)
  *
  *     reply     u8 0             done
- *               u8 1             nothing there to delete
+ *               u8 1             no such key to delete
  *               u8 2 · u16 place of the change in its batch · u48 index that the
  *                                key has instead of the one it should, 0 for none
- *               u8 3 · text      not carried out, nor will it ever be
+ *               u8 3 · text      refused, now and always
  *               u8 4 · u32 generation · u16 partitions
- *                                not carried out: the keys are with other groups
+ *                                not carried out: the keys are in other groups
  *               u8 5             not carried out: the keys are not here yet
  *
- * Each is `u8 op` first. Flag 1 makes a change conditional: the key must have
- * that index, or not be there for 0. Flag 4 is that of an import, all of whose
- * puts have it. What 6 to 8 are for is in `succession.ts`.
+ * A command begins with its `u8 op`. Flag 1 makes a change conditional: the key
+ * must have that index, or not exist if it is 0. Flag 4 is set in all puts of
+ * an import, and only there. `succession.ts` explains commands 6 to 8.
  *
  * @module
  */
@@ -42,7 +42,7 @@ import {
   writeValueField,
 } from "./ra_kv_value.ts";
 
-/** Name of the kind of machine, and of the module in operations. */
+/** Name of the machine, and of the module in operations. */
 export const RA_KV_MACHINE = "ra_kv";
 
 /** What a command does. */
@@ -63,29 +63,36 @@ export const END_COMMAND: Uint8Array<ArrayBuffer> = Uint8Array.of(RaKvOp.end);
 /** Flags of a change. */
 export const ChangeFlag = { ifIndex: 1, ttl: 2, version: 4 } as const;
 
-/** Longest key in bytes of UTF-8. */
+/** Longest key, in bytes of UTF-8. */
 export const RA_KV_KEY_BYTES_MAX = 1_024;
-/** Longest name of a cluster in bytes of UTF-8. */
+/** Longest name of a cluster, in bytes of UTF-8. */
 export const CLUSTER_NAME_BYTES_MAX = 255;
-/** Changes of one batch. */
+/** Most changes in one batch. */
 export const BATCH_CHANGES_MAX = 1_000;
-/** Bytes of one batch, so that a batch is no larger than a value may be. */
+/** Most bytes in one batch: about as many as in a value. */
 export const BATCH_BYTES_MAX: number = RA_KV_VALUE_BYTES_MAX + 4_096;
-/** Longest time to live: some 280 years. */
-export const TTL_MS_MAX = 2 ** 43;
+/** Longest time to live, in milliseconds: some 280 years. */
+const TTL_MS_MAX = 2 ** 43;
 
-/** Appends a key with its length. @throws {WhorlError} `invalid_key`; nothing has been appended then. */
+/** Appends a key with its length. @throws {WhorlError} `invalid_key`; then nothing was appended. */
 export function writeKey(into: ByteWriter, key: string): void {
   writeName(into, "key", key, RA_KV_KEY_BYTES_MAX);
 }
 
-/** Appends the name of a cluster with its length. @throws {WhorlError} `invalid_key`, as {@linkcode writeKey}. */
+/**
+ * Appends the name of a cluster with its length.
+ *
+ * @throws {WhorlError} `invalid_key`, as {@linkcode writeKey}.
+ */
 export function writeClusterName(into: ByteWriter, name: string): void {
   writeName(into, "cluster name", name, CLUSTER_NAME_BYTES_MAX);
 }
 
-/** Reads a key and returns where it stands in the bytes of `from`. @throws {WhorlError} `invalid_key`, `protocol_error`. */
-export function skipKey(from: ByteReader): number {
+/**
+ * Reads a key and returns where it starts in the bytes of `from`. @throws
+ * {WhorlError} `invalid_key`, `protocol_error`.
+ */
+function skipKey(from: ByteReader): number {
   const length = from.u16();
   if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
     throw invalidName("key", RA_KV_KEY_BYTES_MAX, length);
@@ -118,7 +125,7 @@ function writeName(
   into.setU16(start, written);
 }
 
-/** Appends `name` if it is ASCII, as most are, and says how many bytes that took; 0 if it is not. */
+/** Appends `name` if it is ASCII, as most are, and returns its length in bytes; 0 if it is not. */
 function writeAscii(into: ByteWriter, name: string): number {
   const { length } = name;
   into.reserve(length);
@@ -141,11 +148,11 @@ function writeUnicode(into: ByteWriter, what: string, name: string): number {
   );
 }
 
-/** What a put may say besides key and value. */
+/** Options of a put. */
 export interface PutConditions {
-  /** Index that the key must have; 0 if it must not be there. */
+  /** Index that the key must have; 0 if it must not exist. */
   readonly ifIndex?: number | undefined;
-  /** Milliseconds after which the key is gone. */
+  /** Milliseconds after which the key expires. */
   readonly ttlMs?: number | undefined;
 }
 
@@ -198,16 +205,16 @@ function checkedTtl(ttlMs: number): number {
   );
 }
 
-/** A change as it was read; all offsets are into the bytes it was read from. */
+/** A decoded change; all offsets are into the bytes it was read from. */
 export interface ChangeView {
   op: number;
   keyStart: number;
   keyEnd: number;
   /** -1 if there is no condition. */
   ifIndex: number;
-  /** 0 if it stays. */
+  /** 0 if it never expires. */
   ttlMs: number;
-  /** The one that the value had where it comes from; 0 if it comes from nowhere. */
+  /** The version that an imported value had in its source; 0 if it is not imported. */
   version: number;
   hash: number;
   valueStart: number;
@@ -231,7 +238,11 @@ export function emptyChange(): ChangeView {
 
 const PUT_FLAGS = ChangeFlag.ifIndex | ChangeFlag.ttl;
 
-/** Reads the change of kind `op` that `from` stands at. @throws {WhorlError} `protocol_error`, `invalid_key`. */
+/**
+ * Reads the change of kind `op` at which `from` stands.
+ *
+ * @throws {WhorlError} `protocol_error`, `invalid_key`.
+ */
 export function readChange(
   from: ByteReader,
   op: number,
@@ -243,7 +254,10 @@ export function readChange(
   readChangeWith(from, op, flags, into);
 }
 
-/** Reads the change of kind `op` of an import that `from` stands at. @throws {WhorlError} `protocol_error`, `invalid_key`. */
+/**
+ * Reads the change of kind `op` of an import at which `from` stands. @throws
+ * {WhorlError} `protocol_error`, `invalid_key`.
+ */
 export function readImportedChange(
   from: ByteReader,
   op: number,
@@ -293,20 +307,29 @@ function readChangeWith(
   into.valueEnd = from.offset;
 }
 
-/** What an import says besides its changes. */
+/** The fields of an import before its changes. */
 export interface ImportHeader {
-  /** Term of the leader that has read what it brings; in another one it does nothing. */
+  /**
+   * Term of the leader that read the changes from the source; in another term
+   * the import does nothing.
+   */
   readonly term: number;
-  /** Partition of the group it comes from. */
+  /** Partition of the source group. */
   readonly source: number;
-  /** Index of that group up to which all is here once this is; 0 for a part of the first copy. */
+  /**
+   * Index in the source group up to which everything is here after this import;
+   * 0 for a part of the first copy.
+   */
   readonly upTo: number;
-  /** The version at which the source was sealed, if this is the last import from it; else 0. */
+  /**
+   * The version at which the source was sealed, if this is the last import from
+   * it; otherwise 0.
+   */
   readonly sealedAt: number;
   readonly count: number;
 }
 
-/** Reads what stands before the changes of an import. @throws {WhorlError} `protocol_error`. */
+/** Reads the fields before the changes of an import. @throws {WhorlError} `protocol_error`. */
 export function readImportHeader(from: ByteReader): ImportHeader {
   const header = {
     term: from.u48(),
@@ -336,11 +359,11 @@ export function expectCommandEnd(from: ByteReader): void {
 }
 
 /**
- * Shows `visit` every change of the command that `from` stands at, in one and
- * the same view, until it returns false.
+ * Calls `visit` for every change of the command at which `from` stands, reusing
+ * one view, until it returns false.
  *
- * @throws {WhorlError} `protocol_error`, `invalid_key` if it is none; changes
- * that stood before the fault have been shown.
+ * @throws {WhorlError} `protocol_error`, `invalid_key` if it is malformed; the
+ * changes before the fault were visited.
  */
 export function visitChanges(
   from: ByteReader,
@@ -369,15 +392,15 @@ export function visitChanges(
   expectCommandEnd(from);
 }
 
-/** What became of a command. */
+/** The result of a command. */
 export type RaKvReply =
   | { readonly type: "done" }
   | { readonly type: "not_found" }
   | {
     readonly type: "index_mismatch";
-    /** Place of the change in its batch, from 0. */
+    /** Position of the change in its batch, from 0. */
     readonly place: number;
-    /** Index that the key has; 0 if it is not there. */
+    /** Index that the key has; 0 if it does not exist. */
     readonly index: number;
   }
   | { readonly type: "refused"; readonly reason: string }
@@ -385,7 +408,7 @@ export type RaKvReply =
     readonly type: "moved";
     /** Generation of the ring whose groups have the keys. */
     readonly generation: number;
-    /** Partitions it has. */
+    /** Number of partitions of that ring. */
     readonly size: number;
   }
   | { readonly type: "not_open" };
@@ -428,7 +451,7 @@ const DONE: RaKvReply = { type: "done" };
 const NOT_FOUND: RaKvReply = { type: "not_found" };
 const NOT_OPEN: RaKvReply = { type: "not_open" };
 
-/** Reads the reply that `from` stands at. @throws {WhorlError} `protocol_error`. */
+/** Reads the reply at which `from` stands. @throws {WhorlError} `protocol_error`. */
 export function readReply(from: ByteReader): RaKvReply {
   const status = from.u8();
   switch (status) {

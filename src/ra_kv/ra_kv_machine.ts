@@ -1,17 +1,18 @@
 /**
- * The machine of `ra_kv` (after `ra_kv.erl` of rabbitmq/ra). Values live in the
- * log alone: the state knows, for each key, the index of the entry that holds its
- * value, the value's hash and when it expires. So a command costs a look-up, a
- * snapshot is small, and entries are kept for as long as a key points to them.
+ * The machine of `ra_kv` (after `ra_kv.erl` of rabbitmq/ra). Values are stored
+ * only in the log: for each key, the state has the index of the entry that
+ * holds its value, the value's hash and its expiry. So a command costs a
+ * look-up, a snapshot is small, and an entry is kept as long as a key points to
+ * it.
  *
- * Time is that of the log: a key has expired once an entry is applied whose
- * leader took it after the key's time. All members agree on that, and a read
- * that is linearizable is so for keys that expire as well. The leader proposes a
- * sweep when the next key's time has come, so that time goes on where nobody
- * writes, and what has expired is let go.
+ * Time is that of the log: a key expires when an entry is applied that the
+ * leader accepted after the key's expiry. All members agree on that, so
+ * linearizable reads are linearizable for expiring keys as well. The leader
+ * proposes a sweep when the next key is due, so that time advances even if
+ * nobody writes, and expired keys are removed.
  *
- * The keys of a group may come from others, and go to others, when the ring that
- * they are of is resized: see `succession.ts`.
+ * When a ring is resized, the keys of a group may come from other groups, and
+ * go to others: see `succession.ts`.
  *
  * @module
  */
@@ -53,22 +54,25 @@ import {
   writeReply,
 } from "./ra_kv_command_codec.ts";
 
-/** Keys that one sweep takes out, but for those that expire together; the next one follows at once. */
+/**
+ * Most keys removed by one sweep, not counting those of one entry, which go
+ * together; the next sweep follows at once.
+ */
 export const SWEEP_KEYS_MAX = 10_000;
-/** Least time between two sweeps, in milliseconds, unless the first left some. */
+/** Shortest time between two sweeps, in milliseconds, unless the first left some keys. */
 export const SWEEP_INTERVAL_MIN_MS = 50;
 
 export type { RaKvState } from "./ra_kv_state.ts";
 
 const SWEEP_TIMER = "sweep";
 
-/** How a machine is made. */
+/** Options of the machine. */
 export interface RaKvMachineOptions {
-  /** Any number, of this process's own: goes into the hashes of keys. @default {0} */
+  /** Any number that is private to this process: it goes into the hashes of keys. @default {0} */
   readonly hashSeed?: number;
 }
 
-/** The record of the key `bytes[start, end)`, or -1 if it is not there or has expired. */
+/** The record of the key `bytes[start, end)`, or -1 if it does not exist or has expired. */
 export function lookUp(
   state: RaKvState,
   bytes: Uint8Array,
@@ -79,7 +83,7 @@ export function lookUp(
   return record < 0 || hasExpired(state, record) ? -1 : record;
 }
 
-/** Whether the key of `record` has expired, though it has not been taken out yet. */
+/** Whether the key of `record` has expired, although it has not been removed yet. */
 export function hasExpired(
   { keys, timeMs }: RaKvState,
   record: number,
@@ -88,7 +92,10 @@ export function hasExpired(
   return expiresAtMs !== 0 && expiresAtMs <= timeMs;
 }
 
-/** The version of the value of `record`, which conditions name: it goes with the value from group to group. */
+/**
+ * The version of the value of `record`, which conditions refer to. It stays the
+ * same when the value moves to another group.
+ */
 export function versionOf(
   { keys, succession }: RaKvState,
   record: number,
@@ -97,7 +104,7 @@ export function versionOf(
   return version === 0 ? succession.base + keys.indexOf(record) : version;
 }
 
-/** A number that is the same for states that hold the same, in whatever order it came. */
+/** A number that is equal for states with equal content, whatever the order of their changes. */
 export function stateDigest({ keys }: RaKvState): number {
   const bytes = new ByteWriter(256);
   let digest = 0;
@@ -118,7 +125,7 @@ export function stateDigest({ keys }: RaKvState): number {
   return digest;
 }
 
-/** Entries that hold a value. */
+/** Number of entries that hold a value. */
 export function liveEntries({ keys, batches }: RaKvState): number {
   let inBatches = 0;
   for (const count of batches.values()) inBatches += count;
@@ -138,7 +145,7 @@ function replyBytes(reply: RaKvReply): Uint8Array<ArrayBuffer> {
   return into.copy();
 }
 
-/** Makes the machine of `ra_kv`. */
+/** Creates the machine of `ra_kv`. */
 export function raKvMachine(
   options: RaKvMachineOptions = {},
 ): RaftMachine<RaKvState> {
@@ -156,7 +163,8 @@ export function raKvMachine(
       try {
         return applyCommand(meta, from, change, state);
       } catch (error) {
-        // Nothing has been changed: commands are read whole before.
+        // Nothing was changed: a command is read completely before it is
+        // applied.
         if (!isWhorlError(error)) throw error;
         return {
           reply: replyBytes({ type: "refused", reason: error.message }),
@@ -173,7 +181,7 @@ export function raKvMachine(
     },
     decoder: () => new RaKvStateDecoder(seed),
     enterRole(leader, { expiries }) {
-      // The log's time stood still while nobody led.
+      // The log's time stood still while there was no leader.
       return leader && expiries.size > 0
         ? [{ type: "timer", name: SWEEP_TIMER, afterMs: 0, command: SWEEP }]
         : [];
@@ -182,7 +190,7 @@ export function raKvMachine(
   };
 }
 
-/** Small facts of a state; `RaKvMemberOverview` says which. */
+/** Small facts of a state, as documented at `MemberOverview.machine`. */
 export function stateOverview(state: RaKvState): Record<string, number> {
   const { succession } = state;
   return {
@@ -241,12 +249,12 @@ function applyCommand(
     default:
       throw new WhorlError(
         "unknown_command",
-        `Cannot carry out a command of kind ${op} as this version knows none`,
+        `Cannot carry out a command of kind ${op} as this version does not know it`,
       );
   }
 }
 
-/** Keys are not served here now. */
+/** The reply of a group that does not serve keys now. */
 function unserved({ succession: { seal } }: RaKvState): Applied {
   if (seal === undefined) return NOT_OPEN;
   const { generation, size } = seal;
@@ -322,7 +330,7 @@ function applyBatch(
   return doneWithTimer(state, next);
 }
 
-/** Puts or deletes; what is to be deleted need not be there. */
+/** Applies a put or delete; a key to delete need not exist. */
 function carryOut(
   index: number,
   flags: number,
@@ -351,7 +359,7 @@ function carryOut(
   if (expiresAtMs !== 0) state.expiries.add(record);
 }
 
-/** The key of `record`, if it had a value, has it no longer. */
+/** Releases the value of `record`, if it has one. */
 function letGo({ keys, batches, expiries }: RaKvState, record: number): void {
   if (keys.expiryOf(record) !== 0) expiries.forget();
   if ((keys.flagsOf(record) & RecordFlag.batch) === 0) return;
@@ -365,7 +373,8 @@ function sweep(index: number, state: RaKvState): Applied {
   const { keys, expiries, changes, timeMs } = state;
   let taken = 0;
   let last = 0;
-  // Keys of one entry that expire together have no order all members would agree on.
+  // Keys of one entry that expire together have no order that all members agree
+  // on, so they go in one sweep.
   while (taken < SWEEP_KEYS_MAX || expiries.nextIndex === last) {
     last = expiries.nextIndex;
     const record = expiries.takeDue(timeMs);
@@ -379,7 +388,7 @@ function sweep(index: number, state: RaKvState): Applied {
   return { reply: DONE.reply, effects: [sweepTimer(state)] };
 }
 
-/** The timer waits for what expires first, and is set anew when that is something else. */
+/** Sets the timer anew if another key is now the first to expire. */
 function doneWithTimer(
   state: RaKvState,
   before: number | undefined,
@@ -403,7 +412,7 @@ function sweepTimer({ expiries, timeMs }: RaKvState): MachineEffect {
   };
 }
 
-/** Indexes of the entries that hold values, in no order. */
+/** Indexes of the entries that hold values, in no particular order. */
 export function liveIndexes(state: RaKvState): Float64Array<ArrayBuffer> {
   const indexes = new Float64Array(liveEntries(state));
   let count = 0;
@@ -411,7 +420,7 @@ export function liveIndexes(state: RaKvState): Float64Array<ArrayBuffer> {
   return indexes;
 }
 
-/** The same one by one, of a state that does not change meanwhile. */
+/** The same one by one; the state must not change meanwhile. */
 function* everyLiveIndex({ keys, batches }: RaKvState): Generator<number> {
   for (let record = 0; record < keys.recordEnd; record++) {
     if (keys.has(record) && (keys.flagsOf(record) & RecordFlag.batch) === 0) {

@@ -59,7 +59,7 @@ function bytesOf(command: Command): Uint8Array<ArrayBuffer> {
 
 const machine = raKvMachine({ hashSeed: 5 });
 
-/** A store, and the log that it has seen. */
+/** A store, and the log it has applied. */
 class Store {
   state: RaKvState = machine.init();
   index = 0;
@@ -88,7 +88,7 @@ class Store {
     return record < 0 ? 0 : this.state.keys.indexOf(record);
   }
 
-  /** The store as one that was given a snapshot, in pieces of `pieceBytes`. */
+  /** The store of a member that was given a snapshot, in pieces of `pieceBytes`. */
   copy(pieceBytes: number): Store {
     const copy = new Store();
     copy.state = machine.decode(cut(machine.encode(this.state), pieceBytes));
@@ -136,7 +136,7 @@ Deno.test("a put is known by the index of its entry, and a delete forgets it", (
   assertEquals([...machine.liveIndexes!(store.state)], [2]);
 });
 
-Deno.test("a change that names an index is carried out at that index only", () => {
+Deno.test("a change that names an index is carried out only at that index", () => {
   const store = new Store();
   store.apply({ put: "a" });
   const mismatch = (index: number): RaKvReply => ({
@@ -155,7 +155,7 @@ Deno.test("a change that names an index is carried out at that index only", () =
   assertEquals(store.reply({ put: "a", ifIndex: 0 }), { type: "done" });
 });
 
-Deno.test("a batch is carried out whole or not at all", () => {
+Deno.test("a batch is carried out completely or not at all", () => {
   const store = new Store();
   store.apply({ put: "a" });
   assertEquals(
@@ -177,7 +177,7 @@ Deno.test("a batch is carried out whole or not at all", () => {
   assertEquals(["a", "b", "c"].map((key) => store.indexOf(key)), [0, 3, 3]);
 });
 
-Deno.test("the entry of a batch is live once, and until its last key is gone", () => {
+Deno.test("the entry of a batch is live once, until its last key is gone", () => {
   const store = new Store();
   store.apply({ batch: [{ put: "a" }, { put: "b" }, { put: "b" }] });
   store.apply({ put: "c" });
@@ -202,13 +202,13 @@ Deno.test("a key expires by the time of the log, for changes and for look-ups", 
   assertEquals(store.reply({ delete: "a" }), { type: "not_found" });
   assertEquals(store.reply({ put: "a", ifIndex: 0 }), { type: "done" });
   assertEquals(store.indexOf("a"), 5);
-  // A put without a time stays.
+  // A put without a time to live never expires.
   store.timeMs = 1_000_000;
   store.apply("sweep");
   assertEquals(store.indexOf("a"), 5);
 });
 
-Deno.test("the log's time never goes back, though a leader's clock may", () => {
+Deno.test("the log's time never goes back, even if a leader's clock does", () => {
   const store = new Store();
   store.apply({ put: "a", ttlMs: 100 });
   store.timeMs = 1_100;
@@ -250,7 +250,7 @@ Deno.test("the leader sweeps when the next key expires", () => {
   assertEquals(store.state.expiries.size, 0);
 });
 
-Deno.test("a sweep takes out a bounded number of keys, and all of one entry", () => {
+Deno.test("a sweep removes a bounded number of keys, and all of one entry", () => {
   const store = new Store();
   const batch = (n: number, ttlMs: number) => ({
     batch: Array.from({ length: 900 }, (_, at) => ({
@@ -268,17 +268,17 @@ Deno.test("a sweep takes out a bounded number of keys, and all of one entry", ()
   assertEquals(store.state.keys.size, 0);
 });
 
-Deno.test("the end of a cluster is a command of its own, which no operation on keys may bring", () => {
+Deno.test("the end of a cluster is a command of its own, which no operation on keys may carry", () => {
   const store = new Store();
   store.apply({ put: "k" });
   const ended = store.apply(END_COMMAND);
   assertEquals(replyOf(ended), { type: "done" });
   assertEquals(ended.effects, [{ type: "end" }]);
-  assertThrows(() => checkCommand(END_COMMAND), WhorlError, "by an operation");
+  assertThrows(() => checkCommand(END_COMMAND), WhorlError, "as an operation");
   checkCommand(bytesOf({ put: "k" }));
 });
 
-Deno.test("commands that are none are refused and change nothing", () => {
+Deno.test("invalid commands are refused and change nothing", () => {
   const store = new Store();
   store.apply({ put: "a" });
   const before = stateDigest(store.state);
@@ -303,7 +303,7 @@ Deno.test("commands that are none are refused and change nothing", () => {
   }
 });
 
-Deno.test("apply() takes any bytes without throwing", () => {
+Deno.test("apply() accepts any bytes without throwing", () => {
   const store = new Store();
   const damaged = fc.tuple(
     fc.constantFrom<Command>(
@@ -326,7 +326,7 @@ Deno.test("apply() takes any bytes without throwing", () => {
   );
 });
 
-Deno.test("changes are kept in the order of the log, for who watches", () => {
+Deno.test("changes are kept in log order for watchers", () => {
   const store = new Store();
   store.apply({ put: "a" });
   store.apply({ delete: "x" });
@@ -349,7 +349,7 @@ Deno.test("changes are kept in the order of the log, for who watches", () => {
   assertEquals(copy.state.changes.floor, 5);
 });
 
-/** What the machine is to do, with a Map. */
+/** The expected behaviour of the machine, with a Map. */
 class Model {
   readonly values = new Map<string, { index: number; expiresAtMs: number }>();
   timeMs = 0;
@@ -415,7 +415,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.constant("sweep" as const) },
 );
 
-Deno.test("the machine does what a Map with times does, and goes on from a snapshot as if there had been none", () => {
+Deno.test("the machine behaves like a Map with times, and a restored snapshot makes no difference", () => {
   const step = fc.record({
     command,
     laterMs: fc.constantFrom(0, 1, 10, 40, -20),
@@ -467,7 +467,7 @@ Deno.test("the machine does what a Map with times does, and goes on from a snaps
   );
 });
 
-Deno.test("a view is of the moment it was asked for, however much changes while its pieces are taken", () => {
+Deno.test("a view shows the moment it was taken, whatever changes while its pieces are read", () => {
   const long = "long ".repeat(20);
   const store = new Store();
   for (let n = 0; n < 20_000; n++) {
@@ -486,7 +486,8 @@ Deno.test("a view is of the moment it was asked for, however much changes while 
   let n = 0;
   for (const piece of view.pieces) {
     const before = piece.slice();
-    // Keys that are written already, keys that are yet to be, and new ones in their places.
+    // Keys that are written already, keys that are not yet, and new ones in
+    // their records.
     store.timeMs += 500;
     for (const end = n + 700; n < end; n++) {
       store.apply({ delete: `${long}${n}` });
@@ -506,7 +507,7 @@ Deno.test("a view is of the moment it was asked for, however much changes while 
   assert(stateDigest(store.state) !== digest);
 });
 
-Deno.test("a view that is released hears nothing more", () => {
+Deno.test("a released view sees no further changes", () => {
   const store = new Store();
   store.apply({ put: "a" });
   store.apply({ put: "b" });
@@ -516,7 +517,7 @@ Deno.test("a view that is released hears nothing more", () => {
   assertEquals([...view.live], []);
 });
 
-Deno.test("a state is stored as its format says", () => {
+Deno.test("a state is encoded as its format says", () => {
   const store = new Store();
   store.apply({ put: "a", value: "v", ttlMs: 5 });
   store.apply({ batch: [{ put: "b", value: "w" }] });
@@ -532,7 +533,7 @@ Deno.test("a state is stored as its format says", () => {
   );
 });
 
-Deno.test("decode() refuses what is no snapshot", () => {
+Deno.test("decode() refuses what is not a snapshot", () => {
   const store = new Store();
   store.apply({ put: "a", ttlMs: 5 });
   store.apply({ put: "b" });
@@ -555,7 +556,7 @@ Deno.test("decode() refuses what is no snapshot", () => {
   refused([twice]);
 });
 
-Deno.test("decoder() makes no room for keys that are said to follow without end", () => {
+Deno.test("decoder() reserves no memory for keys that are only announced", () => {
   const store = new Store();
   store.apply({ put: "a" });
   store.apply({ put: "b" });
@@ -568,7 +569,7 @@ Deno.test("decoder() makes no room for keys that are said to follow without end"
   assert(isWhorlError(error, "protocol_error"), String(error));
 });
 
-Deno.test("an overview says how much there is", () => {
+Deno.test("an overview tells how much there is", () => {
   const store = new Store();
   store.apply({ batch: [{ put: "a" }, { put: "bc", ttlMs: 5 }] });
   assertEquals(machine.overview!(store.state), {

@@ -1,5 +1,5 @@
 /**
- * Which members of Raft groups are of clusters of `ra_kv`.
+ * Tells which members of Raft groups belong to clusters of `ra_kv`.
  *
  * @module
  */
@@ -8,7 +8,11 @@ import type { RaftMember, RaftSystem } from "../raft/raft_member.ts";
 import { RA_KV_MACHINE } from "./ra_kv_command_codec.ts";
 import type { RaKvMember } from "./ra_kv_service.ts";
 
-/** The member of `cluster` in `system`, if it has one. @throws {WhorlError} `invalid_argument` for a group of another kind. */
+/**
+ * The member of `cluster` in `system`, if there is one.
+ *
+ * @throws {WhorlError} `invalid_argument` for a group of another kind.
+ */
 export function raKvMember(
   system: RaftSystem | undefined,
   cluster: string,
@@ -19,7 +23,7 @@ export function raKvMember(
   return member;
 }
 
-/** That a group is not of `ra_kv`. */
+/** The error for a group that is not of `ra_kv`. */
 export function anotherKind(cluster: string): WhorlError {
   return new WhorlError(
     "invalid_argument",
@@ -27,7 +31,7 @@ export function anotherKind(cluster: string): WhorlError {
   );
 }
 
-/** Whether `member` is of a cluster of `ra_kv`. */
+/** Whether `member` belongs to a cluster of `ra_kv`. */
 export function isRaKv(member: RaftMember): member is RaKvMember {
   return member.log.config.machine === RA_KV_MACHINE;
 }

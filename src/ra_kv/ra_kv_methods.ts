@@ -1,11 +1,11 @@
 /**
- * The calls about clusters, as a node answers them. What only the leader can do,
- * or a certain member, this node has done there; clients may ask any node.
+ * The calls about clusters, as a node answers them. Clients may ask any node;
+ * what only the leader or a certain member can do is passed on to that node.
  *
- *     cluster_lives.ts      clusters begin and end
- *     member_changes.ts     members come and go
- *     members_here.ts       what this node's own members answer
- *     cluster_questions.ts  how others are asked
+ *     cluster_lives.ts      starts and deletes clusters
+ *     member_changes.ts     adds and removes members
+ *     members_here.ts       answers for this node's own members
+ *     cluster_questions.ts  asks other nodes
  *
  * @module
  */
@@ -14,9 +14,9 @@ import type { RaftSystem } from "../raft/raft_member.ts";
 import { ClusterLives } from "./cluster_lives.ts";
 import {
   ClusterQuestions,
+  notFound,
   type RaKvMethodTable,
   type RaKvPeers,
-  unknownCluster,
 } from "./cluster_questions.ts";
 import { MemberChanges } from "./member_changes.ts";
 import { MembersHere } from "./members_here.ts";
@@ -37,17 +37,22 @@ import type {
 /** Time a node has for a snapshot or a compaction, in milliseconds. */
 const SNAPSHOT_TIMEOUT_MS = 60_000;
 
-/** What the methods stand on. */
+/** What the methods need. */
 export interface RaKvMethodsOptions {
   /** The groups of this node; undefined while there are none. */
   readonly system: () => RaftSystem | undefined;
-  /** Whether groups of this node have yet to start, or to start again. @default {none} */
+  /** Whether groups of this node have yet to start or restart. @default {none} */
   readonly isStarting?: () => boolean;
   readonly peers: RaKvPeers;
   readonly runtime: Runtime;
-  /** A number from 1 to 2^48 - 1 that nobody has had. */
+  /** A number from 1 to 2^48 - 1 that was never used. */
   readonly newNumber: () => number;
-  /** Whether a cluster is somebody else's, so that nobody starts or deletes it by a call. @default {none} */
+  /**
+   * Whether a cluster is managed internally, so that calls cannot start or
+   * delete it.
+   *
+   * @default {none}
+   */
   readonly isReserved?: (cluster: string) => boolean;
 }
 
@@ -57,7 +62,7 @@ type Handlers = {
   ) => Promise<RaKvMethodTable[M]["result"]>;
 };
 
-/** Methods of a node; see the module's text. */
+/** Methods of a node; see the module comment. */
 export class RaKvMethods {
   readonly #questions: ClusterQuestions;
   readonly #lives: ClusterLives;
@@ -98,7 +103,7 @@ export class RaKvMethods {
     return await this.#handlers[method as keyof RaKvMethodTable](args);
   }
 
-  /** Fails what waits for a leader or an answer; what it was to change may yet change. */
+  /** Fails all waits for a leader or an answer; changes already asked for may still happen. */
   close(): void {
     this.#questions.close();
   }
@@ -150,7 +155,7 @@ export class RaKvMethods {
     };
   }
 
-  // What members say of themselves
+  // What members report about themselves
 
   async #overview(cluster: string): Promise<ClusterOverview> {
     const members = await this.#questions.members(cluster);
@@ -166,7 +171,7 @@ export class RaKvMethods {
     };
   }
 
-  /** At the member that is named, or at all. */
+  /** Calls `method` at the member that is named, or at all. */
   async #onMembers(
     args: unknown,
     method: "ra_kv_take_snapshot_here" | "ra_kv_compact_here",
@@ -179,7 +184,7 @@ export class RaKvMethods {
       return { snapshots: [await ask(node)], failures: [] };
     }
     const places = await this.#questions.places(cluster);
-    if (places.results.length === 0) throw unknownCluster(cluster);
+    if (places.results.length === 0) throw notFound(cluster, places.failures);
     const { results, failures } = await this.#questions.onEach(
       places.results,
       ({ node }) => ask(node),

@@ -5,7 +5,7 @@ import { raKvOutcomeUnknown } from "./ra_kv_client.ts";
 import { failureOf, inTime, onNodes } from "./testing/on_nodes.ts";
 
 onNodes(
-  "members() and overview() tell what the leader knows and each member says",
+  "members() and overview() return what the leader knows and each member reports",
   async (cluster) => {
     await cluster.form("store", ["a", "b", "c"]);
     const { raKv } = cluster.node("d");
@@ -57,7 +57,7 @@ onNodes("members() waits for a leader", async (cluster) => {
 });
 
 onNodes(
-  "close() fails what waits for a leader, and leaves no timer",
+  "close() fails all waits for a leader, and leaves no timer",
   async (cluster) => {
     const group = await cluster.form("store", ["a", "b", "c"]);
     group.lead(undefined);
@@ -77,7 +77,7 @@ onNodes(
 );
 
 onNodes(
-  "takeSnapshot() and compact() are for one member or for all",
+  "takeSnapshot() and compact() ask one member or all",
   async (cluster) => {
     await cluster.form("store", ["a", "b", "c"]);
     const { raKv } = cluster.node("d");
@@ -93,8 +93,16 @@ onNodes(
     const all = await inTime(cluster, raKv.takeSnapshot("store"));
     assertEquals(snapshots(), [0, 2, 1]);
     assertEquals(all.failures.map(({ node }) => node), ["a"]);
+    cluster.cut.add("b").add("c");
+    const lost = await failureOf(cluster, raKv.compact("store"));
+    assertEquals([lost.code, lost.details["nodes"]], [
+      "quorum_unavailable",
+      ["a", "b", "c"],
+    ]);
     cluster.cut.clear();
     assertEquals((await raKv.compact("store")).snapshots.length, 3);
+    const unknown = await failureOf(cluster, raKv.compact("other"));
+    assertEquals(unknown.code, "unknown_cluster");
   },
 );
 
@@ -134,7 +142,7 @@ onNodes("a group of another kind is no cluster of ra_kv", async (cluster) => {
 });
 
 onNodes(
-  "find() is certain when all nodes have answered, if only that they know no clusters",
+  "find() is certain when all nodes have answered, even if some know no clusters",
   async (cluster) => {
     await cluster.form("store", ["b", "c"]);
     const { methods } = cluster.node("a");
@@ -158,7 +166,7 @@ onNodes(
 );
 
 onNodes(
-  "a cluster is not unknown while its only member has yet to start, or to start again",
+  "a cluster is not unknown while its only member has yet to start or restart",
   async (cluster) => {
     await cluster.form("store", ["b"]);
     const node = cluster.node("b");
@@ -186,7 +194,7 @@ onNodes(
 );
 
 onNodes(
-  "a node whose groups have yet to start is no place without clusters, and takes no member",
+  "a node whose groups have yet to start does not report that it has no clusters, and creates no member",
   async (cluster) => {
     await cluster.form("store", ["b", "c"]);
     cluster.node("b").starting = true;

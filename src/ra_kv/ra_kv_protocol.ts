@@ -1,7 +1,7 @@
 /**
- * What a node can be asked about the clusters of `ra_kv` besides operations:
- * the calls behind `startCluster`, `addMember` and the like. Names and shapes
- * are part of what travels.
+ * The calls about clusters of `ra_kv`, as opposed to operations on keys: what
+ * `startCluster`, `addMember` and the like send. Names and shapes are part of
+ * the wire format.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import type { GroupLogOverview } from "../raft/log/raft_log.ts";
 import type { Member } from "../raft/raft_entry.ts";
 import type { RaftRole } from "../raft/raft_fsm.ts";
 
-/** A node that did not do its part, and why. */
+/** A node that failed to do its part, and why. */
 export interface NodeFailure {
   /** Name of the node. */
   readonly node: string;
-  /** Why, as a code. */
+  /** Its error code. */
   readonly code: ErrorCode;
-  /** Why, in words. */
+  /** The error message. */
   readonly message: string;
 }
 
@@ -24,9 +24,12 @@ export interface NodeFailure {
 export interface StartedCluster {
   /** Name of the cluster. */
   readonly cluster: string;
-  /** Names of the nodes whose member runs: a majority at least. */
+  /** Names of the nodes whose members run: at least a majority. */
   readonly started: readonly string[];
-  /** Those whose member does not. They are members nevertheless: remove them, or add them anew. */
+  /**
+   * Nodes whose members do not run. They are members nevertheless: remove them,
+   * or add them anew.
+   */
   readonly notStarted: readonly NodeFailure[];
   /** Node of its leader. */
   readonly leader: string;
@@ -42,19 +45,22 @@ export interface ClusterMembers {
   readonly term: number;
   /** Ordered by node. */
   readonly members: readonly Member[];
-  /** Index of the entry that made them so; 0 for those it was started with. */
+  /** Index of the entry that set the members; 0 for the initial ones. */
   readonly index: number;
-  /** Whether a majority has agreed to that. */
+  /** Whether a majority has agreed to that entry. */
   readonly committed: boolean;
 }
 
-/** Whether a removed member's data are gone. */
+/** Whether a removed member's data is gone. */
 export interface RemovedMember {
   /** Name of the cluster. */
   readonly cluster: string;
   /** Name of the node. */
   readonly node: string;
-  /** False if its node could not be reached: what it stores stays there until `deleteCluster` or a removal reaches it. */
+  /**
+   * False if its node could not be reached: its data stays there until
+   * `deleteCluster` or another removal reaches the node.
+   */
   readonly dropped: boolean;
 }
 
@@ -64,34 +70,34 @@ export interface DeletedCluster {
   readonly cluster: string;
   /** Names of the nodes whose member is gone. */
   readonly deleted: readonly string[];
-  /** Nodes on which a member may be left: it goes when it can reach one of the others. */
+  /** Nodes that may still have a member: it removes itself once it can reach one of the others. */
   readonly notDeleted: readonly NodeFailure[];
 }
 
-/** One member as it sees itself. */
+/** A member, as it reports itself. */
 export interface MemberOverview {
   /** Name of the cluster. */
   readonly cluster: string;
   /** Name of the node. */
   readonly node: string;
-  /** Number of this life of the member. */
+  /** Unique number of this incarnation of the member. */
   readonly uid: number;
-  /** What it is now. */
+  /** Its current role. */
   readonly role: RaftRole;
-  /** The leader's term. */
+  /** Its current term. */
   readonly term: number;
   /** Node of its leader. */
   readonly leader: string | null;
-  /** Up to here entries are agreed upon. */
+  /** Entries up to this index are committed. */
   readonly commitIndex: number;
-  /** Up to here they are in its state. */
+  /** Entries up to this index are applied to its state. */
   readonly appliedIndex: number;
   /** What its log consists of. */
   readonly log: GroupLogOverview;
   /**
-   * Its state: `keys`, `keyBytes`, `liveIndexes`, `expiring`, `timeMs`; `open`, 1
-   * if it serves its keys; `sealed`, 1 if they are with another group; and
-   * `sourcesLeft`, how many groups it takes over from that have more.
+   * Its state: `keys`, `keyBytes`, `liveIndexes`, `expiring`, `timeMs`; `open`,
+   * 1 if it serves its keys; `sealed`, 1 if another group has taken them over;
+   * and `sourcesLeft`, how many groups it still has to take keys over from.
    */
   readonly machine: Readonly<Record<string, number>>;
 }
@@ -100,7 +106,7 @@ export interface MemberOverview {
 export interface ClusterOverview extends ClusterMembers {
   /** Those that answered, ordered by node. */
   readonly overviews: readonly MemberOverview[];
-  /** Nodes that did not answer, or not as asked. */
+  /** Nodes that did not answer, or answered with an error. */
   readonly failures: readonly NodeFailure[];
 }
 
@@ -112,11 +118,11 @@ export interface MemberSnapshot {
   readonly snapshotIndex: number;
 }
 
-/** What members did, and which of them did not. */
+/** What members did, and which of them failed. */
 export interface MemberSnapshots {
-  /** Where the snapshots of members stand. */
+  /** The snapshots of the members. */
   readonly snapshots: readonly MemberSnapshot[];
-  /** Nodes that did not answer, or not as asked. */
+  /** Nodes that did not answer, or answered with an error. */
   readonly failures: readonly NodeFailure[];
 }
 
@@ -125,7 +131,7 @@ export interface LiveIndexes {
   readonly node: string;
   /** Ascending. */
   readonly indexes: readonly number[];
-  /** Whether there are none beyond. */
+  /** Whether there are no more. */
   readonly complete: boolean;
 }
 
@@ -139,22 +145,25 @@ export interface ClusterPlace {
   readonly leader: string | null;
 }
 
-/** Where a node's member of a cluster stands; the numbers are 0 if it has none. */
+/** A node's member of a cluster; the numbers are 0 if it has none. */
 export interface MemberPlace {
   readonly uid: number;
   readonly groupId: number;
   readonly leader: string | null;
   /** Names of the members' nodes. */
   readonly members: readonly string[];
-  /** Whether it runs, or there is none. Older versions say nothing of one that does not. */
+  /**
+   * Whether it runs, or there is none. Missing from older versions, which do
+   * not report members that do not run.
+   */
   readonly runs?: boolean | undefined;
-  /** Why it does not start; null if it does, or was stopped. */
+  /** Why it cannot start; null if it can, or was stopped. */
   readonly failure?: string | null | undefined;
   /** Whether the node can take part in deleting a cluster by agreement: older versions cannot. */
   readonly ends?: boolean | undefined;
 }
 
-/** What a new member votes. */
+/** How a new member votes. */
 export type AddedKind = "voter" | "non_voter";
 
 /** A cluster. */
@@ -162,26 +171,29 @@ interface OfCluster {
   readonly cluster: string;
 }
 
-/** A cluster, and which of its members; all if none is named. */
+/** A cluster, and one of its members; all if none is named. */
 interface OfMember extends OfCluster {
   readonly node?: string | undefined;
 }
 
-/** What clients ask; each may be asked of any node. */
+/** Calls by clients; each may be sent to any node. */
 export interface RaKvMethodTypes {
   ra_kv_start_cluster: {
     args: OfCluster & {
       readonly members: readonly string[];
-      /** Time a leader may take to answer. @default {5000 for each member} */
+      /** Time a leader may take to answer, in milliseconds. @default {5000 for each member} */
       readonly timeoutMs?: number | undefined;
     };
     result: StartedCluster;
   };
   ra_kv_delete_cluster: {
     args: OfCluster & {
-      /** Whether those that can be reached go though no majority agrees. @default {false} */
+      /** Whether to delete what can be reached although no majority agrees. @default {false} */
       readonly force?: boolean | undefined;
-      /** By force: only the cluster that this node has a member of, where there are several of one name. */
+      /**
+       * With `force`: only the cluster that has a member on this node, if
+       * several have the same name.
+       */
       readonly node?: string | undefined;
     };
     result: DeletedCluster;
@@ -208,7 +220,7 @@ export interface RaKvMethodTypes {
   ra_kv_compact: { args: OfMember; result: MemberSnapshots };
   ra_kv_live_indexes: {
     args: OfMember & {
-      /** Only those beyond. @default {0} */
+      /** Only indexes after this one. @default {0} */
       readonly after?: number | undefined;
     };
     result: LiveIndexes;
@@ -240,7 +252,7 @@ export type MemberChange =
   }
   | { readonly type: "remove"; readonly node: string };
 
-/** What nodes ask each other for the sake of the former. */
+/** Calls between nodes that serve the calls of clients. */
 export interface RaKvPeerMethodTypes {
   ra_kv_locate: { args: OfCluster; result: MemberPlace };
   ra_kv_create_member: {
@@ -255,12 +267,12 @@ export interface RaKvPeerMethodTypes {
     args: OfCluster & { readonly uid: number };
     result: { readonly dropped: boolean };
   };
-  /** Has the leader's log say that the cluster is deleted. */
+  /** Has the leader commit that the cluster is deleted. */
   ra_kv_end_here: {
     args: OfCluster & { readonly groupId: number };
     result: Readonly<Record<string, never>>;
   };
-  /** Tells a node that a cluster was deleted; its member goes, and the node remembers it. */
+  /** Tells a node that a cluster was deleted; it removes its member and remembers that. */
   ra_kv_delete_here: {
     args: OfCluster & { readonly groupId: number };
     result: { readonly dropped: boolean };

@@ -1,7 +1,7 @@
 /**
- * One operation of `ra_kv` under way at a node: where it goes next, and what of
- * its answers and failures means that it is tried again. `ra_kv_router.ts` keeps
- * all of them.
+ * One operation of `ra_kv` in progress at a node: where it goes next, and which
+ * answers and failures cause another attempt. `ra_kv_router.ts` keeps all of
+ * them.
  *
  * @module
  */
@@ -47,18 +47,18 @@ import {
 import { writeClusterName } from "./ra_kv_command_codec.ts";
 import type { RaKvWatches } from "./ra_kv_watches.ts";
 
-/** Refusals in a row after which an operation waits before it is tried again. */
+/** Refusals in a row after which an operation waits before the next attempt. */
 const HASTY_TRIES_MAX = 3;
-/** Raft has no replicas that answer one by one. */
+/** Raft has no replicas that answer separately. */
 const NOBODY: readonly never[] = [];
-/** How much longer than its deadline an operation that was sent on is waited for. */
+/** How much longer than its deadline to wait for an operation that was sent on. */
 const ANSWER_GRACE_MS = 100;
 
 /** The way to other nodes. */
 export interface RaKvRoutes {
-  /** Begins an operation for `node`, or says why it cannot leave. */
+  /** Begins an operation for `node`, or returns why it cannot be sent. */
   beginOperation(node: string, correlation: number): ByteWriter | WhorlError;
-  /** Ends the operation begun last. */
+  /** Ends the operation that was begun last. */
   endOperation(): void;
   /**
    * Asks all other nodes who has a member of `cluster`.
@@ -73,8 +73,8 @@ export interface RaKvRoutes {
 }
 
 /**
- * The group that has a key of `cluster`, which has moved, as `moved` says in its
- * details; undefined if nobody knows.
+ * The group that now has a key of `cluster`, whose keys have moved as described
+ * by the details `moved`; undefined if unknown.
  */
 export type GroupSuccessor = (
   cluster: string,
@@ -82,7 +82,7 @@ export type GroupSuccessor = (
   moved: Readonly<Record<string, unknown>>,
 ) => string | undefined;
 
-/** The router of a request, as it sees that. */
+/** What a request needs from its router. */
 export interface RequestHost {
   /** Name of this node. */
   readonly self: string;
@@ -91,21 +91,25 @@ export interface RequestHost {
   readonly watches: RaKvWatches;
   readonly wheel: DeadlineWheel;
   readonly successor: GroupSuccessor;
-  /** The member of `cluster` here. @throws {WhorlError} `invalid_argument` for a group of another kind. */
+  /**
+   * The member of `cluster` here.
+   *
+   * @throws {WhorlError} `invalid_argument` for a group of another kind.
+   */
   memberOf(cluster: string): RaKvMember | undefined;
-  /** Where `cluster` is, as far as was heard at `sinceMs` or later. */
+  /** Where `cluster` is, according to what was heard at `sinceMs` or later. */
   hintOf(cluster: string, sinceMs?: number): ClusterHint | undefined;
   /** Remembers where `cluster` is, or forgets it. */
   remember(cluster: string, hint: ClusterHint | undefined): void;
   /** A number under which `request` waits for an answer. */
   open(request: RaKvRequest): number;
-  /** Nobody waits under that number any more. */
+  /** Ends the wait for an answer under that number. */
   closeNumber(correlation: number): void;
-  /** Tries `request` again in a moment. */
+  /** Tries `request` again after {@linkcode RETRY_INTERVAL_MS}, or earlier if something changes. */
   wait(request: RaKvRequest): void;
-  /** Asks where the cluster of `request` is, and tries it again then. */
+  /** Asks where the cluster of `request` is, and then tries it again. */
   find(request: RaKvRequest): void;
-  /** `request` has its answer. */
+  /** Removes `request`, which has its answer. */
   forget(request: RaKvRequest, byteCount: number): void;
 }
 
@@ -116,13 +120,13 @@ export interface RequestParts {
   /** {@linkcode OperationFlag} bits. */
   readonly flags: number;
   readonly timeLeftMs: number;
-  /** All of the operation. */
+  /** The whole operation as received. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly bodyStart: number;
   readonly target: OperationTarget;
 }
 
-/** One operation under way. */
+/** An operation in progress. */
 export class RaKvRequest implements Deadline, RaKvTarget {
   wheelNext: Deadline | undefined = undefined;
   wheelPrevious: Deadline | undefined = undefined;
@@ -132,17 +136,17 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   readonly #deadlineAt: number;
   /** Where it was sent; undefined while it is here. */
   sentTo: string | undefined;
-  /** What it is counted as, as it came. */
+  /** Its size as received, which the router counts. */
   readonly #byteCount: number;
   #correlation = 0;
   #avoid: string | undefined;
   #hastyTries = 0;
-  /** Whether somebody has it who may carry it out. */
+  /** Whether it was handed to someone who may carry it out. */
   #given = false;
   #graceGiven = false;
   #finished = false;
 
-  /** @param nowMs The time, by the clock of `router`. */
+  /** @param nowMs The current time, on the clock of `router`. */
   constructor(router: RequestHost, nowMs: number, parts: RequestParts) {
     this.#router = router;
     this.#parts = parts;
@@ -165,7 +169,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     return isRead(this.#parts.operation);
   }
 
-  /** Takes it one step on. */
+  /** Takes the next step. */
   route(): void {
     if (this.#finished) return;
     const { flags, cluster } = this.#parts;
@@ -195,10 +199,10 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     this.#go(hop, member);
   }
 
-  /** @param isLonely Whether the member here has had no leader for a while: nobody tells it what is new. */
+  /** @param isLonely Whether the member here has had no leader for a while, so that it learns nothing new. */
   #needsLeader(isLonely: boolean): boolean {
     const { operation, bytes, bodyStart } = this.#parts;
-    // It may have been removed, and what it waits for would never come.
+    // The member may have been removed, and would never see the awaited change.
     if (operation === RaKvOperation.watch) return isLonely;
     if (operation !== RaKvOperation.get) return operation < RaKvOperation.get;
     const flags = bytes[bodyStart] ?? 0;
@@ -286,7 +290,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
 
   #cannotSend(node: string, error: WhorlError): void {
     if (error.code === "overload") return this.#fail(error);
-    // It may be back soon, or another one may lead.
+    // The node may be back soon, or another one may lead.
     this.#avoid = node;
     this.#forgetWhere(node);
     this.#router.wait(this);
@@ -310,7 +314,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
       return;
     }
     try {
-      // What the caller gets must not be a view into the receive buffer.
+      // The caller's result must not be a view into the receive buffer.
       const kept = new ByteReader(bytes.slice(start, end));
       target.operationDone(readOperationResult(kept));
     } catch (error) {
@@ -345,7 +349,10 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     this.#refused(this.#router.self, error);
   }
 
-  /** What `node` has refused is tried again if it was certainly not done, or does no harm. */
+  /**
+   * Tries again after `node` refused it, if it was certainly not done or if
+   * doing it twice is harmless.
+   */
   #refused(node: string, error: WhorlError): void {
     if (this.#finished) return;
     const elsewhere = node !== this.#router.self;
@@ -360,7 +367,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     if (error.code === "moved") {
       return this.#follow(error) ? this.route() : this.#fail(error);
     }
-    // It has a leader, who need not be looked for.
+    // The group has a leader already, so there is no need to look for one.
     if (error.code === "not_open") return this.#router.wait(this);
     const leader = typeof error.details["leader"] === "string"
       ? error.details["leader"]
@@ -377,7 +384,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     this.#router.wait(this);
   }
 
-  /** Goes on with the group that its key has moved to; false if there is none. */
+  /** Continues with the group to which its key has moved; false if that is unknown. */
   #follow({ details }: WhorlError): boolean {
     const parts = this.#parts;
     const key = keyOf(parts.operation, parts.bytes, parts.bodyStart);
@@ -395,7 +402,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     return true;
   }
 
-  /** `node` has a member, which takes `leader` for the leader. */
+  /** Notes that `node` has a member, which names `leader` as the leader. */
   #heard(node: string, leader: string | undefined): void {
     const known = this.#router.hintOf(this.cluster)?.members ?? [];
     const members = known.includes(node) ? known : [...known, node];
@@ -415,7 +422,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
 
   deadlinePassed(): void {
     if (this.sentTo !== undefined && !this.#graceGiven) {
-      // The other node's own answer says more.
+      // The other node's own answer is more specific.
       this.#graceGiven = true;
       this.#router.wheel.set(this, ANSWER_GRACE_MS);
       return;
@@ -441,7 +448,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     );
   }
 
-  /** Gives it up, whatever became of it. */
+  /** Gives up, whatever its outcome. */
   abandon(error: WhorlError): void {
     this.#fail(error);
   }
@@ -460,7 +467,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   }
 }
 
-/** The key of an operation on one key; undefined for any other one. */
+/** The key of an operation on one key; undefined for any other. */
 function keyOf(
   operation: number,
   bytes: Uint8Array,
@@ -484,13 +491,13 @@ function commandOf(
   if (bytes[bodyStart] !== operation) {
     throw new WhorlError(
       "protocol_error",
-      `Cannot carry out operation ${operation} as its command is another`,
+      `Cannot carry out operation ${operation} as its command differs`,
     );
   }
   return bytes.subarray(bodyStart);
 }
 
-/** That nobody knows of `cluster`, says `node`. */
+/** The error of `node` when no node knows `cluster`. */
 export function unknownCluster(cluster: string, node: string): WhorlError {
   return new WhorlError(
     "unknown_cluster",

@@ -1,8 +1,8 @@
 /**
- * Takes the operations of `ra_kv` in at a node and sees to it that each is
- * carried out where it must be: at the leader of its cluster, or at a member. It
- * keeps the deadline, waits while there is no leader, and sends an operation on
- * to another node, which carries it out or refuses it (`next_hop.ts`).
+ * Accepts operations of `ra_kv` at a node and has each carried out in the right
+ * place: at the leader of its cluster, or at a member. It keeps the deadline,
+ * waits while there is no leader, and sends an operation on to another node,
+ * which carries it out or refuses it (`next_hop.ts`).
  *
  *     submit ──► here ─────────────► answer
  *        │         └── not leader ─┐
@@ -11,9 +11,10 @@
  *        ├──► who has a member? ───┤
  *        └──► wait ◄───────────────┘ until there is a leader, or no time left
  *
- * What was refused was not carried out, so it is tried again. Writes whose fate
- * is unknown are not; reads are. An operation on a key of a group that has moved
- * goes on with the group that has the key.
+ * A refused operation was not carried out, so it is tried again. After other
+ * failures only reads are tried again, because the outcome of a write is
+ * unknown. If the key of an operation has moved to another group, the operation
+ * continues there.
  *
  * @module
  */
@@ -51,48 +52,52 @@ import { RaKvWatches } from "./ra_kv_watches.ts";
 
 export type { GroupSuccessor, RaKvRoutes } from "./ra_kv_request.ts";
 
-/** Operations under way on one node; one more is answered `overload`. */
+/** Most operations in progress on one node; one more is answered `overload`. */
 export const RA_KV_REQUESTS_MAX = 65_536;
-/** Bytes of operations under way on one node. */
+/** Most bytes of operations in progress on one node. */
 export const RA_KV_REQUEST_BYTES_MAX: number = 64 * 1024 * 1024;
-/** Time after which those that wait are tried again, in milliseconds. */
+/** Interval at which waiting operations are tried again, in milliseconds. */
 export const RETRY_INTERVAL_MS = 10;
-/** Time between two questions who has a member of a cluster, in milliseconds. */
-export const FIND_INTERVAL_MS = 100;
-/** Clusters of which it is remembered where they are. */
+/** Shortest time between two searches for the members of a cluster, in milliseconds. */
+const FIND_INTERVAL_MS = 100;
+/** Most clusters whose location is remembered. */
 export const HINTS_MAX = 10_000;
-/** Numbers of operations sent on, so that an answer tells whom it is for: beyond those of requests, below those of coverage queries. */
+/**
+ * First correlation number of operations that are sent on, so that an answer
+ * tells whom it is for: above those of requests, below those of coverage
+ * queries.
+ */
 export const RAFT_CORRELATION_FIRST: number = 2 ** 51;
-/** How many numbers the first one may be; the others are enough for ever. */
+/** Range from which a router draws its first number; enough numbers remain after it. */
 const FIRST_NUMBERS = 2 ** 40;
 
-/** Whether an answer under `correlation` is for a router. */
+/** Whether an answer with this `correlation` is for a router. */
 export function isRaftCorrelation(correlation: number): boolean {
   return correlation >= RAFT_CORRELATION_FIRST &&
     correlation < 2 * RAFT_CORRELATION_FIRST;
 }
 
-/** What was heard of a cluster, and when. */
+/** What was heard about a cluster, and when. */
 interface HeardHint {
   readonly hint: ClusterHint;
   readonly atMs: number;
 }
 
-/** What a router is made of. */
+/** What a router needs. */
 export interface RaKvRouterOptions {
   /** Name of this node. */
   readonly self: string;
   /** The groups of this node; undefined while they are starting. */
   readonly system: () => RaftSystem | undefined;
-  /** Whether groups of this node have yet to start, or to start again. @default {none} */
+  /** Whether groups of this node have yet to start or restart. @default {none} */
   readonly isStarting?: () => boolean;
   readonly runtime: Runtime;
   readonly routes: RaKvRoutes;
-  /** Where keys of a group are that has moved. @default {nobody knows} */
+  /** Where the keys of a group that has moved are. @default {unknown} */
   readonly successor?: GroupSuccessor;
 }
 
-/** Routes operations; see the module's text. */
+/** Routes operations; see the module comment. */
 export class RaKvRouter implements OperationCarrier, RequestHost {
   readonly self: string;
   readonly routes: RaKvRoutes;
@@ -108,15 +113,21 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
   readonly #clock: TurnClock;
   #size = 0;
   #bytes = 0;
-  /** Begins anywhere, so that a late answer to another router of this node is not taken for one to this. */
+  /**
+   * Starts at a random number, so that a late answer to an earlier router of
+   * this node is not mistaken for one to this.
+   */
   #next: number;
   readonly #sent = new Map<number, RaKvRequest>();
   readonly #waiting = new Set<RaKvRequest>();
   #timer: TimerHandle | undefined;
   readonly #hints = new Map<string, HeardHint>();
-  /** When each of them was asked for last; those that are being asked for never come up again before they are answered. */
+  /** When each cluster was last searched for; `Infinity` while a search is running. */
   readonly #findings = new Map<string, number>();
-  /** One for all that is told so: 65,536 take most of a second to be made. */
+  /**
+   * Once closed, makes the one error for all requests: 65,536 errors would take
+   * most of a second.
+   */
   #closed: (() => WhorlError) | undefined;
 
   constructor(options: RaKvRouterOptions) {
@@ -133,12 +144,15 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     this.wheel = new DeadlineWheel(options.runtime);
   }
 
-  /** Operations under way. */
+  /** Number of operations in progress. */
   get size(): number {
     return this.#size;
   }
 
-  /** Takes in the operation in `bytes[start, end)`, which is copied; `target` is answered once, possibly before this returns. */
+  /**
+   * Accepts the operation in `bytes[start, end)`, which is copied; `target` is
+   * answered once, possibly before this returns.
+   */
   submit(
     bytes: Uint8Array,
     start: number,
@@ -173,7 +187,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     if (moduleId !== RA_KV_MODULE_ID || !OPERATIONS.has(command)) {
       throw new WhorlError(
         "unknown_command",
-        `Cannot carry out operation ${command} as ra_kv has none`,
+        `Cannot carry out operation ${command} as ra_kv has no such operation`,
       );
     }
     if (
@@ -182,7 +196,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     ) {
       throw new WhorlError(
         "overload",
-        `Cannot take an operation as ${this.#size} of ${this.#bytes} bytes are under way`,
+        `Cannot accept an operation as ${this.#size} with ${this.#bytes} bytes are in progress`,
       );
     }
     const cluster = this.#names.of(bytes, keyStart, keyEnd);
@@ -197,7 +211,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     });
   }
 
-  /** Another node's answer to an operation that was sent on to it; valid only during the call. */
+  /** Another node's answer to an operation sent on to it; valid only during the call. */
   operationAnswer(
     type: number,
     correlation: number,
@@ -211,7 +225,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     request.answeredElsewhere(type, bytes, start, end);
   }
 
-  /** `node` is gone, or silent: nobody waits any longer for what it owes. */
+  /** `node` is gone or silent: ends all waits for its answers. */
   nodeLost(node: string, why: () => WhorlError): void {
     if (this.#sent.size === 0) return;
     for (const [correlation, request] of [...this.#sent]) {
@@ -221,14 +235,17 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     }
   }
 
-  /** The groups of this node are there, or have changed who leads: those that wait are tried again at once. */
+  /**
+   * Tries all waiting operations again at once: this node's groups have
+   * started, or have a new leader.
+   */
   tryAgain(): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const request of waiting) request.route();
   }
 
-  /** Fails what is under way; what was written may yet happen. */
+  /** Fails all operations in progress; writes may still happen. */
   close(): void {
     const closed = this.#closed = madeOnce(nodeStopping);
     if (this.#timer !== undefined) this.runtime.clearTimer(this.#timer);
@@ -242,12 +259,15 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     this.wheel.close();
   }
 
-  /** Whether this node has, or may have, a member that does not run just now. */
+  /** Whether this node has, or may have, a member that does not run now. */
   #isDown(cluster: string): boolean {
     return this.#isStarting() || this.#system()?.isDown(cluster) === true;
   }
 
-  /** @internal The member that can be asked on this node: one that knows no members has heard nothing from its group yet, and may never. */
+  /**
+   * @internal The member on this node that can be asked. One that knows no
+   * members has not heard from its group yet, and may never.
+   */
   memberOf(cluster: string): RaKvMember | undefined {
     const member = raKvMember(this.#system(), cluster);
     return member?.membership.members.length === 0 ? undefined : member;
@@ -293,7 +313,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     });
   }
 
-  /** @internal Asks where the cluster of `request` is, and tries it again then. */
+  /** @internal Asks where the cluster of `request` is, and then tries it again. */
   find(request: RaKvRequest): void {
     const { cluster } = request;
     this.wait(request);
@@ -308,9 +328,9 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
         this.#refuse(cluster);
       }
     }, () => {
-      // It is asked again while anybody waits.
+      // The search is repeated as long as an operation waits.
     }).then(() => {
-      // What nobody waits for any more need not be remembered.
+      // Forgets the search once nobody waits for this cluster.
       if ([...this.#waiting].some((other) => other.cluster === cluster)) {
         this.#findings.set(cluster, this.runtime.now());
       } else this.#findings.delete(cluster);

@@ -18,7 +18,7 @@ import {
 } from "./testing/routed_operations.ts";
 
 onCluster(
-  "an operation on a key that has moved goes on with the group that has it, and waits until that is open",
+  "an operation on a key that has moved continues with the group that has it, once that is open",
   async (cluster, group) => {
     const next = await cluster.form("next", ["b", "c", "d"]);
     cluster.successor = (name, key, { size }) =>
@@ -32,7 +32,7 @@ onCluster(
       written(cluster, node, put("k", node))
     );
     const read = found(cluster, "c", get("k"));
-    // A key of another group is with nobody.
+    // Nobody has a key of another group.
     const error = await failureOf(submit(cluster, "b", put("j", "v")));
     assertEquals(error.code, "moved");
     await cluster.runtime.advance(100);
@@ -65,7 +65,7 @@ onCluster(
 );
 
 onCluster(
-  "a write to a group that is not open costs no entry of its log, through whatever node it comes",
+  "a write to a group that is not open adds no entry to its log, whichever node it came through",
   async (cluster, group) => {
     await written(cluster, "a", put("k", "v"));
     await applied(group, sealCommand({ generation: 1, size: 16 }));
@@ -90,7 +90,7 @@ onCluster(
 );
 
 onCluster(
-  "a member that does not lead refuses no write as not open, as its state may be old",
+  "a member that does not lead never refuses a write as not open, because its state may be old",
   async (cluster, group) => {
     const failed: string[] = [];
     await applied(group, shutCommand([0]));

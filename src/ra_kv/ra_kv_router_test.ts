@@ -84,10 +84,10 @@ onCluster(
 );
 
 onCluster(
-  "a node whose member nobody tells of a leader any more finds the one that others have",
+  "a node whose member no longer hears of a leader finds the one that others have",
   async (cluster) => {
     await written(cluster, "a", put("k", "v"));
-    // What it was told before it was removed says nothing of the time since.
+    // What it knew before it was removed no longer counts.
     await found(cluster, "d", get("k"));
     cluster.node("b").router.remember("store", {
       leader: "c",
@@ -104,7 +104,7 @@ onCluster(
     await cluster.runtime.advance(RETRY_INTERVAL_MS);
     assertEquals((await writing).leader, "a");
     assertEquals([cluster.sent, cluster.finds], [["b > a"], 1]);
-    // Those that come now need not wait, nor ask again.
+    // Later operations need not wait, nor ask again.
     const answers = [
       await found(cluster, "b", get("k")),
       await found(cluster, "b", get("k", GetFlag.local)),
@@ -117,7 +117,7 @@ onCluster(
 );
 
 onCluster(
-  "a node asks ten times a second at most while no member has a leader",
+  "a node asks at most ten times a second while no member has a leader",
   async (cluster, group) => {
     group.lead(undefined);
     const reading = [1, 2, 3].map(() =>
@@ -145,7 +145,7 @@ onCluster(
 );
 
 onCluster(
-  "deleting what is not there fails and names the leader",
+  "deleting a key that does not exist fails and names the leader",
   async (cluster) => {
     await written(cluster, "b", put("k", "v"));
     await written(cluster, "b", remove("k"));
@@ -156,7 +156,7 @@ onCluster(
 );
 
 onCluster(
-  "a refused condition says what index the key has",
+  "a refused condition reports the index of the key",
   async (cluster) => {
     await written(cluster, "a", put("k", "v"));
     const error = await failureOf(
@@ -204,7 +204,7 @@ onCluster(
 );
 
 onCluster(
-  "operations wait for a member that has yet to start, or to start again, where no other node has one",
+  "operations wait for a member that has yet to start or restart, if no other node has one",
   async (cluster) => {
     await cluster.form("alone", ["d"]);
     const node = cluster.node("d");
@@ -231,7 +231,7 @@ onCluster(
     const writing = written(cluster, "b", put("k", "v"));
     await cluster.runtime.advance(20);
     assertEquals(cluster.sent[0], "b > c");
-    // c names a, but b has a member, and goes by that.
+    // c names a, but b has a member, and relies on that.
     group.members.get("b")!.mistaken = undefined;
     await cluster.runtime.advance(20);
     assertEquals((await writing).leader, "a");
@@ -250,7 +250,7 @@ onCluster(
 );
 
 onCluster(
-  "a write without a majority fails in the end, and its outcome is unknown",
+  "a write without a majority fails at its deadline, and its outcome is unknown",
   async (cluster, group) => {
     group.frozen = true;
     const [here, there] = ["a", "b"].map((node) =>
@@ -264,13 +264,13 @@ onCluster(
         true,
       ]);
     }
-    // What the group says of it later is too late.
+    // A later answer of the group is ignored.
     group.lead("a");
   },
 );
 
 onCluster(
-  "a write that nobody could take has certainly not happened",
+  "a write that nobody could accept has certainly not happened",
   async (cluster, group) => {
     group.lead(undefined);
     const failure = failureOf(submit(cluster, "b", put("k", "v")));
@@ -285,7 +285,7 @@ onCluster(
 );
 
 onCluster(
-  "when the leader loses the lead a read begins anew and a write does not",
+  "when the leader loses its leadership a read starts over and a write does not",
   async (cluster, group) => {
     await written(cluster, "a", put("k", "v"));
     group.frozen = true;
@@ -358,7 +358,7 @@ onCluster("an operation that was sent on goes no further", async (cluster) => {
 });
 
 onCluster(
-  "a local read is of the node's own member, and as new as any",
+  "a local read is served by the node's own member, and is as fresh as any",
   async (cluster, group) => {
     await written(cluster, "a", put("k", "v"));
     const follower = group.members.get("b")!;
@@ -382,7 +382,7 @@ onCluster("a stale read needs no leader", async (cluster, group) => {
 });
 
 onCluster(
-  "a read begins anew when its entry is gone, three times at most",
+  "a read starts over when its entry is gone, three attempts at most",
   async (cluster, group) => {
     await written(cluster, "a", put("k", "v"));
     group.onDisk = true;
@@ -407,7 +407,7 @@ onCluster(
 );
 
 onCluster(
-  "a value that is not what was put is not handed out",
+  "a value that is not what was put is not returned",
   async (cluster, group) => {
     await written(cluster, "a", put("k", "some value"));
     const { body } = group.entries[0]!;
@@ -421,7 +421,7 @@ onCluster(
 );
 
 onCluster(
-  "a value that was damaged on its way is not stored",
+  "a value that was damaged in transit is not stored",
   async (cluster, group) => {
     const into = put("k", "some value");
     into.bytes[into.length - 1]! ^= 1;
@@ -432,7 +432,7 @@ onCluster(
 );
 
 onCluster(
-  "operations that make no sense are refused",
+  "invalid operations are refused",
   async (cluster, group) => {
     const refused = async (into: ByteWriter): Promise<string> =>
       (await failureOf(submit(cluster, "a", into))).code;
@@ -456,7 +456,7 @@ onCluster(
       })),
       "protocol_error",
     );
-    // A sweep is for leaders to propose.
+    // Only leaders propose a sweep.
     assertEquals(
       await refused(operation(4, (into) => into.u8(4))),
       "unknown_command",
@@ -486,7 +486,7 @@ onCluster(
   },
 );
 
-Deno.test("a router that is closed fails what is under way, once", async () => {
+Deno.test("RaKvRouter.close() fails all operations in progress, once", async () => {
   const cluster = new FakeCluster(["a", "b", "c", "d"]);
   const group = await cluster.form("store", ["a", "b", "c"]);
   group.frozen = true;
@@ -507,7 +507,7 @@ Deno.test("a router that is closed fails what is under way, once", async () => {
   assertEquals((await outcomes[1]!).code, "closed");
   assertEquals((await outcomes[2]!).code, "closed");
   assertEquals((await outcomes[0]!).code, "leader_lost");
-  // There may be 65,536, and each error that is made takes its time.
+  // There may be 65,536 of them, and creating an error takes time.
   assertStrictEquals(await outcomes[3], await outcomes[2]);
   assertStrictEquals(await outcomes[5], await outcomes[4]);
   const late = await failureOf(submit(cluster, "a", get("k")));
@@ -538,7 +538,7 @@ onCluster(
 );
 
 onCluster(
-  "a write that a silent node was given may have happened",
+  "a write that was sent to a silent node may have happened",
   async (cluster) => {
     cluster.silent.add("a");
     const failure = failureOf(submit(cluster, "b", put("k", "v")));
@@ -553,7 +553,7 @@ onCluster(
 );
 
 onCluster(
-  "a member that is behind tells nothing that was seen elsewhere",
+  "a member that is behind reports nothing that was seen elsewhere",
   async (cluster, group) => {
     const follower = group.members.get("b")!;
     await written(cluster, "a", put("k", "1"));
@@ -568,12 +568,12 @@ onCluster(
   },
 );
 
-Deno.test("a router remembers a bounded number of clusters, the latest", () => {
+Deno.test("RaKvRouter remembers a bounded number of clusters, the latest ones", () => {
   const cluster = new FakeCluster(["a"]);
   const { router } = cluster.node("a");
   for (let n = 0; n <= HINTS_MAX; n++) {
     router.remember(`c${n}`, { leader: "a", members: ["a"] });
-    // One that is in use stays.
+    // A cluster that is in use is kept.
     router.remember("c0", { leader: "a", members: ["a"] });
   }
   assertEquals(router.hintOf("c1"), undefined);

@@ -25,7 +25,7 @@ import {
 } from "./testing/routed_operations.ts";
 
 onCluster(
-  "a watch is told what has happened since its index",
+  "a watch reports what has happened since its index",
   async (cluster) => {
     await written(cluster, "a", put("k1", "v"));
     await written(cluster, "a", put("k2", "w"));
@@ -53,7 +53,7 @@ onCluster(
 );
 
 onCluster(
-  "a watch waits for what it asks for, on any member",
+  "a watch waits for the keys it wants, at any member",
   async (cluster, group) => {
     for (const onDisk of [false, true]) {
       group.onDisk = onDisk;
@@ -76,7 +76,7 @@ onCluster(
 );
 
 onCluster(
-  "a watch that waits in vain says up to where it has seen everything",
+  "a watch without events reports up to where it has seen everything",
   async (cluster) => {
     const waiting = watched(cluster, "b", watch("k", 0, 0));
     await written(cluster, "a", put("other", "x"));
@@ -86,7 +86,25 @@ onCluster(
 );
 
 onCluster(
-  "a watch is told that it has missed something",
+  "watches that come and go wait for a member's next entry once, and let go of the member then",
+  async (cluster, group) => {
+    const { watches } = cluster.node("c").router;
+    const member = group.members.get("c")!;
+    for (let turn = 0; turn < 3; turn++) {
+      const waiting = watched(cluster, "c", watch("k", 0, 0));
+      await cluster.runtime.advance(1_100);
+      await waiting;
+      assertEquals([watches.size, member.waiterCount], [0, 1]);
+    }
+    const told = watched(cluster, "c", watch("k", 0, 0));
+    await written(cluster, "a", put("k", "v"));
+    assertEquals((await told).events.length, 1);
+    assertEquals([watches.memberCount, member.waiterCount], [0, 0]);
+  },
+);
+
+onCluster(
+  "a watch reports that it has missed something",
   async (cluster, group) => {
     const waiting = watched(cluster, "c", watch("k", 0, 0));
     const member = group.members.get("c")!;
@@ -123,7 +141,7 @@ onCluster("a watch goes elsewhere when its member stops", async (cluster) => {
 onCluster(
   "a watch goes to the leader when its member has had none for long",
   async (cluster) => {
-    // It may have been removed while it could not be reached.
+    // It may have been removed while it was unreachable.
     const member = cluster.node("b").member("store")!;
     member.paused = true;
     member.lonelySinceMs = cluster.runtime.now();
@@ -152,7 +170,7 @@ onCluster(
       assertEquals((await written(cluster, node, put("k", "w"))).leader, "a");
       assertEquals(cluster.sent, Array(3).fill(`${node} > a`));
     }
-    // Nor does it for others that take it for a member.
+    // Nor does it answer others that take it for a member.
     cluster.node("d").router.remember("store", {
       leader: undefined,
       members: ["b", "a"],
@@ -165,7 +183,7 @@ onCluster(
 );
 
 onCluster(
-  "a watch is answered with whole entries, however many changes they bring",
+  "a watch answers with whole entries, however many changes they have",
   async (cluster, group) => {
     const batch = (n: number) =>
       operation(RaKvOperation.batch, (into) => {
@@ -196,7 +214,7 @@ onCluster(
 );
 
 onCluster(
-  "a watch is answered with a bounded size, and goes on from there",
+  "a watch answers with a bounded size, and continues from there",
   async (cluster) => {
     const value = "x".repeat(WATCH_BYTES_MAX / 4);
     for (let n = 0; n < 10; n++) await written(cluster, "a", put("k", value));

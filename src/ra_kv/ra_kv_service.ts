@@ -1,14 +1,15 @@
 /**
- * Carries out operations at a member of a cluster on this node. Where to, and
- * what if the member does not lead, is up to `ra_kv_router.ts`.
+ * Carries out operations at a member of a cluster on this node.
+ * `ra_kv_router.ts` chooses the member, and decides what happens if it does not
+ * lead.
  *
  *     write   propose ──► applied ──► answer
  *     get     a read index that a majority confirms ──► look the key up in the
  *             state ──► read the entry from the log ──► compare hashes ──► answer
  *
- * Between look-up and reading the entry may go: the key was overwritten, and a
- * snapshot and a compaction followed. Then the state says where the value is now,
- * so the read begins anew, three times at most.
+ * Between the look-up and the read the entry may disappear, if the key is
+ * overwritten and a snapshot and a compaction follow. Then the state knows
+ * where the new value is, so the read starts over, up to three attempts.
  *
  * @module
  */
@@ -36,33 +37,42 @@ import { readReply } from "./ra_kv_command_codec.ts";
 import { lookUp, type RaKvState, versionOf } from "./ra_kv_machine.ts";
 import { isOpen, type Seal } from "./succession.ts";
 
-/** How often a read begins anew as its entry is gone. */
-export const READ_ATTEMPTS_MAX = 3;
+/** Most attempts of a read whose entry disappears. */
+const READ_ATTEMPTS_MAX = 3;
 
 const EMPTY = new Uint8Array(0);
 const replies = new ByteReader(EMPTY);
-/** Answers are made here, and what is handed out is cut from a slab: memory of its own for each would cost more than all the rest. */
+/**
+ * Answers are written here and then copied into a slab: allocating memory for
+ * each would cost more than everything else.
+ */
 const scratch = new ByteWriter(4_096);
 const SCRATCH_VALUE_BYTES_MAX = 2_048;
 
 /** A member of a cluster of `ra_kv`. */
 export type RaKvMember = RaftMember<RaKvState>;
 
-/** Is told once what an operation came to. */
+/** Receives the outcome of an operation, once. */
 export interface RaKvTarget {
-  /** The answer as it travels; undefined if it is that there is nothing. The bytes are the target's. */
+  /** The encoded answer, whose bytes the target may keep; undefined if there is nothing. */
   answered(object: Uint8Array<ArrayBuffer> | undefined): void;
   failed(error: WhorlError): void;
 }
 
-/** Proposes `command`, which is copied. @throws {WhorlError} `value_corrupt`, `protocol_error`, `invalid_key`: nothing has been proposed. */
+/**
+ * Proposes `command`, which is copied.
+ *
+ * @throws {WhorlError} `value_corrupt`, `protocol_error`, `invalid_key`:
+ * nothing was proposed.
+ */
 export function write(
   member: RaKvMember,
   command: Uint8Array,
   target: RaKvTarget,
 ): void {
   checkCommand(command);
-  // The log need not hold what is refused. A member that does not lead may have an old state, and says who leads.
+  // Checked here first, so that refused commands do not fill the log. The state
+  // of a member that does not lead may be old, so it only says who leads.
   const unserved = member.role === "leader"
     ? unservedFailure(member)
     : undefined;
@@ -98,7 +108,7 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
         return this.target.failed(
           new WhorlError(
             "not_found",
-            `Cannot delete a key of ${cluster} that is not there`,
+            `Cannot delete a key of ${cluster} that does not exist`,
             { details: { cluster, leader, index: meta.index } },
           ),
         );
@@ -108,7 +118,7 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
           new WhorlError(
             "index_mismatch",
             index === 0
-              ? `Cannot change a key of ${cluster} as it is not there`
+              ? `Cannot change a key of ${cluster} as it does not exist`
               : `Cannot change a key of ${cluster} as it was changed since: its index is ${index}`,
             { details: { cluster, leader, index, place } },
           ),
@@ -134,19 +144,19 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
   }
 }
 
-/** That the keys of a group are with those of another ring. */
+/** The keys of a group have moved to groups of another ring. */
 function movedFailure(
   { group, node }: RaKvMember,
   { generation, size }: Pick<Seal, "generation" | "size">,
 ): WhorlError {
   return new WhorlError(
     "moved",
-    `The keys of ${group} are with the groups of a ring of ${size} partitions`,
+    `The keys of ${group} have moved to the groups of a ring of ${size} partitions`,
     { details: { cluster: group, node, generation, size } },
   );
 }
 
-/** That a group has yet to get its keys. */
+/** A group does not have all its keys yet. */
 function notOpenFailure({ group, node }: RaKvMember): WhorlError {
   return new WhorlError(
     "not_open",
@@ -155,7 +165,10 @@ function notOpenFailure({ group, node }: RaKvMember): WhorlError {
   );
 }
 
-/** Why the keys of `member` are not served there; undefined if they are. What it has must be as new as what was acknowledged. */
+/**
+ * Why `member` does not serve its keys; undefined if it does. Its state must
+ * include every acknowledged write.
+ */
 export function unservedFailure(member: RaKvMember): WhorlError | undefined {
   const { succession } = member.state;
   if (isOpen(succession)) return undefined;
@@ -164,7 +177,7 @@ export function unservedFailure(member: RaKvMember): WhorlError | undefined {
     : movedFailure(member, succession.seal);
 }
 
-/** Reads a key; `body` must stay as it is until then. */
+/** Reads a key; `body` must not change until `target` is answered. */
 export function get(
   member: RaKvMember,
   body: GetBody,
@@ -174,7 +187,7 @@ export function get(
   new Reading(member, body.key, stale, target).begin();
 }
 
-/** What the state says of a value that is read. */
+/** The state's metadata of a value that is being read. */
 interface KnownValue {
   readonly version: number;
   readonly hash: number;
@@ -232,7 +245,7 @@ class Reading implements RaftTarget<void> {
     target.failed(
       new WhorlError(
         "compacted",
-        `Cannot read a key of ${member.group} as its value was replaced ${READ_ATTEMPTS_MAX} times meanwhile, or is lost`,
+        `Cannot read a key of ${member.group} as its value was replaced ${READ_ATTEMPTS_MAX} times in the meantime, or is lost`,
         { details: { cluster: member.group, node: member.node, index } },
       ),
     );
@@ -274,7 +287,7 @@ class Reading implements RaftTarget<void> {
   }
 }
 
-/** Names of a group as they travel, which hardly ever change. */
+/** The encoded names of a group, which hardly ever change. */
 interface NamesMade {
   readonly membership: Membership;
   readonly leader: string | undefined;
@@ -297,7 +310,7 @@ function groupNames(member: RaKvMember): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Reads the entry at `index` from the log of the member, whatever it is. */
+/** Reads the entry at `index` from the log of the member, whatever its kind. */
 export async function readEntry(
   member: RaKvMember,
   index: number,
@@ -305,7 +318,7 @@ export async function readEntry(
 ): Promise<void> {
   let entry: RaftEntry | undefined;
   try {
-    // What is not agreed upon may yet be replaced.
+    // An entry that is not committed may still be replaced.
     if (index <= member.commitIndex) {
       entry = (await member.log.read([index])).get(index);
     }
@@ -320,7 +333,7 @@ export async function readEntry(
   target.answered(into.copy());
 }
 
-/** @internal What a log failed with. */
+/** @internal An error of the log as a `WhorlError`. */
 export function asWhorlError(error: unknown): WhorlError {
   return isWhorlError(error)
     ? error

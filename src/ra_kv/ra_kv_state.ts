@@ -1,5 +1,5 @@
 /**
- * The state of a cluster of `ra_kv`: what is known of its keys, and no values.
+ * The state of a cluster of `ra_kv`: metadata of its keys, but no values.
  *
  * @module
  */
@@ -8,24 +8,30 @@ import { ExpiryQueue } from "./expiry_queue.ts";
 import { KeyTable } from "./key_table.ts";
 import { FIRST_SUCCESSION, type Succession } from "./succession.ts";
 
-/** What the members agree about. */
+/** The replicated state. */
 export interface RaKvState {
-  /** Keys with the entries that hold their values. Some may have expired already: see `lookUp` of `ra_kv_machine.ts`. */
+  /**
+   * Keys with the entries that hold their values. Some may have expired
+   * already: see `lookUp` of `ra_kv_machine.ts`.
+   */
   readonly keys: KeyTable;
-  /** How many keys live in each entry that is a batch. */
+  /** For each entry that is a batch, the number of keys whose values it holds. */
   readonly batches: Map<number, number>;
   readonly expiries: ExpiryQueue;
-  /** Of this member alone. */
+  /** This member's own; not replicated. */
   readonly changes: ChangeLog;
-  /** The latest time in the log; what expires up to there has expired. */
+  /** The latest time in the log; keys whose expiry is not later have expired. */
   timeMs: number;
   /** Index of the latest command. */
   lastIndex: number;
-  /** Where its keys come from, and where they have gone. */
+  /** Which groups its keys come from, and which they moved to. */
   succession: Succession;
 }
 
-/** One without keys, whose latest command has the index `floor`. `seed` goes into the hashes of keys. */
+/**
+ * A state without keys, whose latest command has the index `floor`. `seed` goes
+ * into the hashes of keys.
+ */
 export function emptyState(seed: number, floor: number): RaKvState {
   const keys = new KeyTable(seed);
   return {

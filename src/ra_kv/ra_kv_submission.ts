@@ -1,5 +1,5 @@
 /**
- * How a client of `ra_kv` makes an operation and hands it on.
+ * How a client of `ra_kv` builds an operation and submits it.
  *
  * @module
  */
@@ -13,14 +13,17 @@ import { NotFoundError } from "./not_found_error.ts";
 import type { RaKvOptions } from "./ra_kv_api.ts";
 import { beginOperation } from "./ra_kv_codec.ts";
 
-/** Time an operation has, in milliseconds, unless another one is asked for. */
+/** Default timeout of an operation, in milliseconds. */
 export const TIMEOUT_MS = 5_000;
-/** Memory the scratch may keep. */
+/** Memory the scratch buffer may keep. */
 const SCRATCH_BYTES_KEPT = 1024 * 1024;
-/** Shared by all clients of a thread: it is written and handed on in one go. */
+/**
+ * Shared by all clients of a thread: an operation is written and handed on
+ * without interruption.
+ */
 let scratch = new ByteWriter(1024);
 
-/** Makes an operation, hands it on, and makes a result of its answer. */
+/** Builds an operation, submits it, and converts its answer to a result. */
 export function submit<Result>(
   carrier: () => OperationCarrier,
   cluster: string,

@@ -1,7 +1,7 @@
 /**
- * Values of `ra_kv` and how they are kept: `u8 form`, then bytes as they are
- * (form 0) or MessagePack (form 1). The client that puts a value makes its hash,
- * the CRC-32 of all of that; whoever reads it compares.
+ * Values of `ra_kv` and their stored form: `u8 form`, then plain bytes (form 0)
+ * or MessagePack (form 1). The client that puts a value computes its hash, the
+ * CRC-32 of all these bytes, and readers compare it.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { VALUE_BYTES_MAX } from "../kv/key_limits.ts";
 import { decodeMsgpack, scanMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 
-/** What `ra_kv` stores: bytes, or whatever MessagePack can say. */
+/** What `ra_kv` stores: bytes, or anything MessagePack can represent. */
 export type RaKvValue =
   | null
   | boolean
@@ -21,7 +21,7 @@ export type RaKvValue =
   | readonly RaKvValue[]
   | { readonly [name: string]: RaKvValue };
 
-/** Largest value in bytes, its form included. */
+/** Largest value in bytes, including its form. */
 export const RA_KV_VALUE_BYTES_MAX: number = VALUE_BYTES_MAX;
 
 const Form = { bytes: 0, msgpack: 1 } as const;
@@ -30,7 +30,7 @@ const Form = { bytes: 0, msgpack: 1 } as const;
  * Appends `u32 hash · u32 bytes · value`.
  *
  * @throws {WhorlError} `value_too_large`, or `invalid_argument` for what
- * MessagePack cannot say. Nothing has been appended then.
+ * MessagePack cannot represent. Then nothing was appended.
  */
 export function writeValueField(into: ByteWriter, value: RaKvValue): void {
   const start = into.length;
@@ -56,22 +56,26 @@ export function writeValueField(into: ByteWriter, value: RaKvValue): void {
 }
 
 function writePlain(into: ByteWriter, value: unknown): void {
-  // MessagePack has no word for it, and nil would come back as null.
-  if (value === undefined) throw unsayable("it is undefined");
+  // MessagePack cannot represent undefined, and nil would come back as null.
+  if (value === undefined) throw unrepresentable("it is undefined");
   const start = into.length;
   writeMsgpack(value, into);
   try {
-    // Dates, lone surrogates and keys called __proto__ can be written, but nobody would read them.
+    // Dates, lone surrogates and keys called __proto__ can be encoded, but
+    // readers would refuse them.
     const bytes = into.bytes.subarray(start, into.length);
     if (typeof value === "object") decodeMsgpack(bytes);
     else scanMsgpack(bytes);
   } catch (cause) {
     if (!isWhorlError(cause)) throw cause;
-    throw unsayable(cause.message, cause);
+    throw unrepresentable(cause.message, cause);
   }
 }
 
-/** The value in `bytes`. What it holds may be views into them. @throws {WhorlError} `value_corrupt`. */
+/**
+ * Decodes the value in `bytes`; it may contain views into them. @throws
+ * {WhorlError} `value_corrupt`.
+ */
 export function readValue(bytes: Uint8Array): RaKvValue {
   const form = bytes[0];
   const content = bytes.subarray(1);
@@ -85,19 +89,19 @@ export function readValue(bytes: Uint8Array): RaKvValue {
   throw corrupt(`its form is ${form}`);
 }
 
-/** Whether what is read from `bytes` may have views into them: it is bytes, a list or a record. */
+/** Whether the value in `bytes` may contain views into them: it is bytes, a list or a record. */
 export function mayHoldBytes(bytes: Uint8Array): boolean {
   const tag = bytes[1] ?? 0;
-  // The tags of MessagePack that begin no container and no binary.
+  // The MessagePack tags of neither containers nor binaries.
   const isPlain = tag <= 0x7f || tag >= 0xe0 || tag >= 0xa0 && tag <= 0xc3 ||
     tag >= 0xca && tag <= 0xdb;
   return bytes[0] !== Form.msgpack || !isPlain;
 }
 
-/** Up to here a loop beats making a view and calling out of JavaScript. */
+/** Up to this size a loop is faster than creating a view and leaving JavaScript. */
 const LOOP_BYTES_MAX = 512;
 
-/** The CRC-32 of each byte, to go on from. */
+/** The CRC-32 of each single byte. */
 const CRC_TABLE: Uint32Array = new Uint32Array(256).map((_, byte) => {
   let crc = byte;
   for (let bit = 0; bit < 8; bit++) {
@@ -106,7 +110,7 @@ const CRC_TABLE: Uint32Array = new Uint32Array(256).map((_, byte) => {
   return crc;
 });
 
-/** Hash of the value in `bytes[start, end)`, as it is kept: its CRC-32. */
+/** Hash of the stored value in `bytes[start, end)`: its CRC-32. */
 export function valueHash(
   bytes: Uint8Array,
   start = 0,
@@ -125,15 +129,15 @@ function checkBytes(bytes: number): void {
   if (bytes <= RA_KV_VALUE_BYTES_MAX) return;
   throw new WhorlError(
     "value_too_large",
-    `Cannot store a value as it may have ${RA_KV_VALUE_BYTES_MAX} bytes: current value has ${bytes}`,
+    `Cannot store a value as it may have at most ${RA_KV_VALUE_BYTES_MAX} bytes: current value has ${bytes}`,
     { details: { limit: RA_KV_VALUE_BYTES_MAX, bytes } },
   );
 }
 
-function unsayable(reason: string, cause?: unknown): WhorlError {
+function unrepresentable(reason: string, cause?: unknown): WhorlError {
   return new WhorlError(
     "invalid_argument",
-    `Cannot store a value that MessagePack cannot say: ${reason}`,
+    `Cannot store a value that MessagePack cannot represent: ${reason}`,
     cause === undefined ? {} : { cause },
   );
 }

@@ -1,15 +1,15 @@
 /**
- * Who waits for keys to change, at the members of this node. A watch names the
- * index up to which it has seen everything; it is answered at once if there is
- * more, and else when something it asks for is applied here, or its wait is over.
- * The answer says up to where it has seen everything now, and with that the next
- * watch goes on, at this member or at another one.
+ * Watches that wait for keys to change at the members of this node. A watch
+ * names the index up to which it has seen everything. It is answered at once if
+ * there is more, and otherwise when a change that it wants is applied here, or
+ * when its wait is over. The answer says up to where everything has been seen
+ * now, and the next watch continues from there, at this member or another.
  *
  *     watch ──► changes after its index ── some match ──► their values ──► answer
  *                  │         └── none ──► waits for the next entry ─┐
  *                  │                 ▲──────────────────────────────┘
  *                  │                 └── wait over ──► empty answer
- *                  └── no longer known ──► "missed", and where to go on
+ *                  └── no longer known ──► "missed", and where to continue
  *
  * A value that was replaced before it could be read is left out, as the change
  * that replaced it follows.
@@ -40,19 +40,19 @@ import {
 } from "./ra_kv_service.ts";
 import { raftFailure } from "../raft/raft_failure.ts";
 
-/** Watches that may wait on one node; one more is answered `overload`. */
+/** Most watches that wait on one node; one more is answered `overload`. */
 export const WATCHES_MAX = 10_000;
-/** Entries whose values are read at once. */
+/** Most entries whose values are read at once. */
 const READ_ENTRIES_MAX = 8;
 
-/** One that waits, or is about to be answered. */
+/** A watch that waits, or is about to be answered. */
 class Watch implements Deadline {
   wheelNext: Deadline | undefined = undefined;
   wheelPrevious: Deadline | undefined = undefined;
   wheelTick = 0;
   readonly body: WatchBody;
   readonly target: RaKvTarget;
-  /** Everything up to here has been seen. */
+  /** Everything up to this index has been seen. */
   seen: number;
   readonly #over: (watch: Watch) => void;
 
@@ -82,32 +82,36 @@ class Watch implements Deadline {
   }
 }
 
-/** What is to be told of a change. */
+/** A change to report. */
 interface Seen {
   readonly kind: ChangeKind;
   readonly index: number;
   readonly key: Uint8Array;
 }
 
-/** Those that wait at one member. */
+/** The watches that wait at one member. */
 class MemberWatches {
   readonly member: RaKvMember;
   readonly waiting = new Set<Watch>();
   #listening = false;
-  readonly #tell: (watch: Watch, member: RaKvMember) => boolean;
+  readonly #tell: (watch: Watch) => void;
   readonly #failed: (watch: Watch, error: WhorlError) => void;
+  readonly #ended: () => void;
 
+  /** @param ended Called when it no longer waits for an entry. */
   constructor(
     member: RaKvMember,
-    tell: (watch: Watch, member: RaKvMember) => boolean,
+    tell: (watch: Watch) => void,
     failed: (watch: Watch, error: WhorlError) => void,
+    ended: () => void,
   ) {
     this.member = member;
     this.#tell = tell;
     this.#failed = failed;
+    this.#ended = ended;
   }
 
-  /** Waits for the next entry as long as anybody does. */
+  /** Waits for the next entry if any watch is waiting. */
   listen(): void {
     if (this.#listening || this.waiting.size === 0) return;
     this.#listening = true;
@@ -116,23 +120,27 @@ class MemberWatches {
 
   done(): void {
     this.#listening = false;
-    for (const watch of [...this.waiting]) {
-      if (this.#tell(watch, this.member)) this.waiting.delete(watch);
-    }
-    this.listen();
+    for (const watch of [...this.waiting]) this.#tell(watch);
+    if (this.waiting.size === 0) this.#ended();
+    else this.listen();
   }
 
   failed(reason: RaftFailure, leader: string | undefined): void {
     this.#listening = false;
     const error = raftFailure(this.member, reason, leader);
     for (const watch of [...this.waiting]) this.#failed(watch, error);
-    this.waiting.clear();
+    if (this.waiting.size === 0) this.#ended();
   }
 }
 
-/** The watches of a node; see the module's text. */
+/** The watches of a node; see the module comment. */
 export class RaKvWatches {
   readonly #wheel: DeadlineWheel;
+  /**
+   * Each member that owes the next entry. A member stays here while it does, so
+   * that watches that come and go wait for it only once; but no longer, since a
+   * removed member must not be kept with its state.
+   */
   readonly #members = new Map<RaKvMember, MemberWatches>();
   #size = 0;
 
@@ -140,12 +148,20 @@ export class RaKvWatches {
     this.#wheel = new DeadlineWheel(runtime);
   }
 
-  /** Watches that wait now. */
+  /** Members at which this waits for an entry. */
+  get memberCount(): number {
+    return this.#members.size;
+  }
+
+  /** Number of watches that wait. */
   get size(): number {
     return this.#size;
   }
 
-  /** Answers `target` when there is something for it at `member`; `body` must stay as it is until then. */
+  /**
+   * Answers `target` once there is something to report at `member`; `body` must
+   * not change until then.
+   */
   add(member: RaKvMember, body: WatchBody, target: RaKvTarget): void {
     const seen = body.flags & WatchFlag.fromNow
       ? member.appliedIndex
@@ -154,7 +170,7 @@ export class RaKvWatches {
       this.#remove(member, over);
       this.#answer(over, false, []);
     });
-    // One that begins now is told at once from where on it sees everything.
+    // A new watch is told at once from which index on it sees everything.
     if (body.flags & WatchFlag.fromNow) return this.#answer(watch, false, []);
     if (this.#tell(watch, member)) return;
     if (this.#size >= WATCHES_MAX) {
@@ -172,7 +188,7 @@ export class RaKvWatches {
     watches.listen();
   }
 
-  /** Answers all that wait with what `error` gives: the node is stopping. */
+  /** Fails all waiting watches with errors made by `error`: the node is stopping. */
   close(error: () => WhorlError): void {
     for (const { waiting } of this.#members.values()) {
       for (const watch of waiting) watch.target.failed(error());
@@ -188,34 +204,30 @@ export class RaKvWatches {
       member,
       () =>
         new MemberWatches(member, (watch) => {
-          if (!this.#tell(watch, member)) return false;
-          this.#leave(watch);
-          return true;
+          if (this.#tell(watch, member)) this.#remove(member, watch);
         }, (watch, error) => {
-          this.#leave(watch);
+          this.#remove(member, watch);
           watch.target.failed(error);
-          this.#members.delete(member);
-        }),
+        }, () => this.#members.delete(member)),
     );
-  }
-
-  #leave(watch: Watch): void {
-    this.#size--;
-    this.#wheel.clear(watch);
   }
 
   #remove(member: RaKvMember, watch: Watch): void {
     const watches = this.#members.get(member);
     if (!watches?.waiting.delete(watch)) return;
-    this.#leave(watch);
-    if (watches.waiting.size === 0) this.#members.delete(member);
+    this.#size--;
+    this.#wheel.clear(watch);
   }
 
-  /** Whether there was something to tell; the answer may come later. */
+  /**
+   * Answers the watch if there is something to report, and returns whether
+   * there is; the answer may come later.
+   */
   #tell(watch: Watch, member: RaKvMember): boolean {
     const { changes } = member.state;
     if (watch.seen < changes.floor) {
-      // It goes on from what it can read now, which is all that was missed.
+      // It continues from the current state, which includes everything that was
+      // missed.
       watch.seen = member.appliedIndex;
       this.#answer(watch, true, []);
       return true;
@@ -225,7 +237,7 @@ export class RaKvWatches {
     changes.visitAfter(watch.seen, ({ index, kind, bytes, start, end }) => {
       const last = found[found.length - 1];
       if (found.length >= WATCH_EVENTS_MAX && index > last!.index) {
-        // All of an entry, and nothing of the next one.
+        // Take all changes of an entry, and none of the next.
         next = last!.index;
         return false;
       }
@@ -234,7 +246,8 @@ export class RaKvWatches {
       }
       return true;
     });
-    // A member that is behind what was seen elsewhere has nothing to say yet.
+    // A member that is behind what was seen elsewhere has nothing to report
+    // yet.
     if (next > watch.seen) watch.seen = next;
     if (found.length === 0) return false;
     if (watch.body.flags & WatchFlag.keysOnly) {
@@ -308,7 +321,7 @@ export class RaKvWatches {
   }
 }
 
-/** Where the next entries to be read end. */
+/** The end of the next entries to read together. */
 function chunkEnd(found: readonly Seen[], from: number): number {
   let entries = 0;
   for (let at = from; at < found.length; at++) {
@@ -318,7 +331,7 @@ function chunkEnd(found: readonly Seen[], from: number): number {
   return found.length;
 }
 
-/** What is told of a change; undefined if its value is there no longer. */
+/** The event of a change; undefined if its value is no longer stored. */
 function eventOf(
   seen: Seen,
   entries: ReadonlyMap<number, RaftEntry>,

@@ -1,6 +1,6 @@
 /**
- * A watch, as an application iterates it: one operation after the other, each of
- * which waits at a member for what happens next.
+ * A watch as an application iterates it: a series of operations, each of which
+ * waits at a member for the next events.
  *
  * @module
  */
@@ -14,7 +14,6 @@ import type { RaKvEvent, RaKvWatchOptions } from "./ra_kv_api.ts";
 import {
   RaKvOperation,
   readWatchAnswer,
-  WATCH_WAIT_MS_MAX,
   type WatchAnswer,
   WatchFlag,
   writeWatchBody,
@@ -26,7 +25,7 @@ import { submit, TIMEOUT_MS } from "./ra_kv_submission.ts";
 const WATCH_WAIT_MS = 20_000;
 const encoder = new TextEncoder();
 
-/** What happens to the keys that are watched, as long as it is iterated. */
+/** Yields the events of the watched keys for as long as it is iterated. */
 export async function* watch(
   carrier: () => OperationCarrier,
   cluster: string,
@@ -55,13 +54,14 @@ export async function* watch(
           writeWatchBody(into, {
             flags: seen === undefined ? flags | WatchFlag.fromNow : flags,
             index: seen ?? 0,
-            waitMs: Math.min(WATCH_WAIT_MS, WATCH_WAIT_MS_MAX),
+            waitMs: WATCH_WAIT_MS,
             key: watched,
           }),
         (object) => readWatchAnswer(new ByteReader(present(object))),
       );
     } catch (error) {
-      // Nobody could be asked for a while: what happens meanwhile is told later.
+      // Nobody could be reached for a while: events of that time are reported
+      // later.
       if (isWhorlError(error, "timeout") && seen !== undefined) continue;
       throw error;
     }

@@ -1,32 +1,32 @@
 /**
- * Some thousand records of a table of keys, as columns, with the bytes of their
- * keys one after another. A page is all that ever has to be moved at once, when
- * it grows or when half of its keys' bytes are dead.
+ * A few thousand records of a table of keys, as columns, with the bytes of
+ * their keys stored contiguously. A page is the most that is ever moved at
+ * once, when it grows or when half of its key bytes are dead.
  *
  * @module
  */
 
-/** Records of a page, a power of two. */
+/** Records per page, a power of two. */
 export const PAGE_RECORDS = 4_096;
 
-/** The first page of a table begins with so many: most tables are small. */
+/** Initial size of a table's first page: most tables are small. */
 const RECORDS_MIN = 8;
-/** Bytes that the keys of a page have at least. */
+/** Least space for the keys of a page, in bytes. */
 const KEY_BYTES_MIN = 128;
-/** Little is moved when they grow, so little room is made ahead. */
+/** A page is small, so growing is cheap, and little space is reserved ahead. */
 const KEY_BYTES_GROWTH = 1.5;
-/** Keys' bytes that may be dead before they are cleared away, if they are also half of all. */
+/** Dead key bytes that are tolerated; beyond this they are removed once they are half of all. */
 const DEAD_BYTES_MIN = 4 * 1024;
-/** Bytes of the columns that are always there, for each record. */
+/** Bytes per record in the columns that always exist. */
 const COLUMN_BYTES = 23;
 
-/** See the module's text. Records are numbered from 0 in each page. */
+/** A page of records, numbered from 0; see the module comment. */
 export class RecordPage {
   indexes: Float64Array<ArrayBuffer>;
   valueHashes: Uint32Array<ArrayBuffer>;
   flags: Uint8Array<ArrayBuffer>;
   keyHashes: Uint32Array<ArrayBuffer>;
-  /** 0 for a record that is free: no key is empty. */
+  /** 0 for a free record: no key is empty. */
   keyLengths: Uint16Array<ArrayBuffer>;
   keyStarts: Uint32Array<ArrayBuffer>;
   keys: Uint8Array<ArrayBuffer>;
@@ -35,7 +35,10 @@ export class RecordPage {
   #keysUsed = 0;
   #keysDead = 0;
 
-  /** @param before The page before it, if it is not the first one of its table: its keys will be about as long. */
+  /**
+   * @param before The previous page of the table, if any: the keys of this one
+   * will be about as long.
+   */
   constructor(before?: RecordPage) {
     const capacity = before === undefined ? RECORDS_MIN : PAGE_RECORDS;
     this.indexes = new Float64Array(capacity);
@@ -48,7 +51,7 @@ export class RecordPage {
     this.keys = new Uint8Array(Math.max(KEY_BYTES_MIN, keyBytes));
   }
 
-  /** Memory it takes, in bytes. */
+  /** Memory used, in bytes. */
   get byteCount(): number {
     return this.indexes.length * COLUMN_BYTES + this.keys.length +
       (this.#expiries?.byteLength ?? 0) + (this.#versions?.byteLength ?? 0);
@@ -73,12 +76,12 @@ export class RecordPage {
     }
   }
 
-  /** When it expires, 0 for never. */
+  /** When the record expires; 0 for never. */
   expiryOf(at: number): number {
     return this.#expiries === undefined ? 0 : this.#expiries[at] as number;
   }
 
-  /** Makes the column with the first key that is to expire. */
+  /** The column is created for the first key that expires. */
   setExpiry(at: number, expiresAtMs: number): void {
     if (this.#expiries === undefined) {
       if (expiresAtMs === 0) return;
@@ -87,12 +90,12 @@ export class RecordPage {
     this.#expiries[at] = expiresAtMs;
   }
 
-  /** Its version, 0 for that of its entry. */
+  /** The version of the value; 0 for that of its entry. */
   versionOf(at: number): number {
     return this.#versions === undefined ? 0 : this.#versions[at] as number;
   }
 
-  /** Makes the column with the first key that comes from another group. */
+  /** The column is created for the first key that came from another group. */
   setVersion(at: number, version: number): void {
     if (this.#versions === undefined) {
       if (version === 0) return;
@@ -112,13 +115,13 @@ export class RecordPage {
     return true;
   }
 
-  /** That key, as a view that is valid until the page changes. */
+  /** The key of the record `at`, as a view that is valid until the page changes. */
   keyOf(at: number): Uint8Array<ArrayBuffer> {
     const start = this.keyStarts[at] as number;
     return this.keys.subarray(start, start + (this.keyLengths[at] as number));
   }
 
-  /** Gives the record `at`, which is free, the key `bytes[start, end)`. */
+  /** Sets the key of the free record `at` to `bytes[start, end)`. */
   storeKey(at: number, bytes: Uint8Array, start: number, end: number): void {
     const length = end - start;
     const used = this.#keysUsed;
@@ -139,7 +142,7 @@ export class RecordPage {
     this.#keysUsed = used + length;
   }
 
-  /** Makes the record `at` free. */
+  /** Frees the record `at`. */
   free(at: number): void {
     this.#keysDead += this.keyLengths[at] as number;
     this.keyLengths[at] = 0;
@@ -152,7 +155,7 @@ export class RecordPage {
     ) this.#clearKeys();
   }
 
-  /** Moves the keys that are left together. */
+  /** Moves the remaining keys together. */
   #clearKeys(): void {
     const live = this.#keysUsed - this.#keysDead;
     const keys = new Uint8Array(
@@ -175,7 +178,7 @@ export class RecordPage {
 
 type NumberArray = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 
-/** `array` with room for more. */
+/** `array`, copied to a larger one. */
 function grown<A extends NumberArray>(
   Kind: new (length: number) => A,
   array: NumberArray,

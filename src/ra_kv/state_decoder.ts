@@ -1,7 +1,7 @@
 /**
- * Reads a state of `ra_kv` from the bytes that `state_view.ts` makes of one,
- * piece by piece as they come: a million keys at once would keep everybody else
- * on the node waiting.
+ * Decodes a state of `ra_kv` from the bytes made by `state_view.ts`, piece by
+ * piece as they arrive: decoding a million keys at once would block everything
+ * else on the node.
  *
  * @module
  */
@@ -20,14 +20,14 @@ import {
 import { FIRST_SUCCESSION } from "./succession.ts";
 import { readSuccession } from "./succession_codec.ts";
 
-/** What a key takes at least, in bytes. */
+/** Least size of a key's record, in bytes. */
 const RECORD_BYTES_MIN = 13;
-/** See the module's text. */
+/** Decodes a state; see the module comment. */
 export class RaKvStateDecoder implements StateDecoder<RaKvState> {
   readonly #seed: number;
   #state: RaKvState | undefined;
   #left = 0;
-  /** What came of the next key. */
+  /** The bytes so far of an incomplete record. */
   #rest: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
   /** @param seed Goes into the hashes of keys. */
@@ -77,7 +77,7 @@ export class RaKvStateDecoder implements StateDecoder<RaKvState> {
   }
 }
 
-/** Whether all is there that stands before the first key. */
+/** Whether everything before the first key has arrived. */
 function isHeaderWhole({ bytes, offset, remaining }: ByteReader): boolean {
   if (remaining < SNAPSHOT_HEADER_BYTES) return false;
   if (bytes[offset] !== SUCCESSION_FORMAT) return true;
@@ -87,7 +87,7 @@ function isHeaderWhole({ bytes, offset, remaining }: ByteReader): boolean {
   return remaining >= keysAt;
 }
 
-/** Whether all of the next key is there. */
+/** Whether the whole next record has arrived. */
 function isWhole(from: ByteReader): boolean {
   const { bytes, offset, remaining } = from;
   if (remaining < RECORD_BYTES_MIN) return false;
@@ -116,7 +116,7 @@ function readRecord(from: ByteReader, state: RaKvState): void {
   const start = from.skip(length);
   const size = keys.size;
   const record = keys.findOrAdd(from.bytes, start, from.offset);
-  if (keys.size === size) throw refusal("it has a key twice");
+  if (keys.size === size) throw refusal("it has the same key twice");
   const inBatch = (flags & SnapshotFlag.batch) !== 0;
   const recordFlags = inBatch ? RecordFlag.batch : 0;
   keys.set(record, index, hash, recordFlags, expiresAtMs, version);

@@ -1,16 +1,17 @@
 /**
- * A state of `ra_kv` as it was at one moment, as bytes and with its live
- * entries, made piece by piece while commands change it:
+ * A state of `ra_kv` as it was at one moment, encoded and with its live
+ * entries, produced piece by piece while commands change the state:
  *
  *     u8 format 1 · u48 index of the latest command · u53 time · u32 keys
  *     per key: u8 flags (1 batch, 2 expires, 4 version) · u48 index · u32 hash
  *            · if it expires: u48 when · if it has a version: u48 · u16 bytes · key
  *
- * A group whose keys come from others, or have gone to others, has format 2: after
- * the number of keys stand u16 bytes · what `succession_codec.ts` says of that.
- * So a group has it from the entry on that made it such a group, on every member.
+ * A group whose keys came from other groups, or have moved to others, uses
+ * format 2: after the number of keys come u16 bytes · its succession
+ * (`succession_codec.ts`). All members switch to it at the same entry.
  *
- * The keys are in no order: one that changes is written before it does.
+ * The keys are in no particular order: one that is about to change is written
+ * first.
  *
  * @module
  */
@@ -19,24 +20,27 @@ import type { MachineView } from "../raft/machine.ts";
 import { type KeyTable, RecordFlag } from "./key_table.ts";
 import type { KeyTableView } from "./key_table_view.ts";
 
-/** Most bytes of one piece of a snapshot: a millisecond or two of work for who writes or reads it. */
+/** Most bytes in one piece of a snapshot: writing or reading it takes a millisecond or two. */
 export const SNAPSHOT_PIECE_BYTES = 64 * 1024;
-/** What a snapshot begins with. */
+/** Format of a group without a succession. */
 export const SNAPSHOT_FORMAT = 1;
-/** What that of a group with a history begins with. */
+/** Format of a group with a succession. */
 export const SUCCESSION_FORMAT = 2;
-/** Bytes before the first key. */
+/** Bytes before the first key; format 2 has its succession in between. */
 export const SNAPSHOT_HEADER_BYTES = 19;
-/** What of a key is beside its numbers, in a snapshot. */
+/** Flags of a key in a snapshot. */
 export const SnapshotFlag = { batch: 1, expires: 2, version: 4 } as const;
 
-/** A key has no more than that. */
+/** No record is larger than this. */
 const KEY_ROOM_BYTES = 2_048;
 
-/** See the module's text. */
+/** Encodes a state; see the module comment. */
 export class RaKvStateView implements MachineView {
   readonly pieces: Iterable<Uint8Array<ArrayBuffer>> = this.#pieces();
-  /** Indexes of the entries that hold the values: that of a batch comes once for each of its keys. Known when the pieces have been taken. */
+  /**
+   * Indexes of the entries that hold the values; that of a batch is repeated
+   * for each of its keys. Complete once all pieces have been taken.
+   */
   readonly live: Iterable<number> = {
     [Symbol.iterator]: () => this.#live.subarray(0, this.#visited).values(),
   };
@@ -47,7 +51,7 @@ export class RaKvStateView implements MachineView {
   readonly #live: Float64Array;
   #visited = 0;
 
-  /** @param history Where the keys come from, and where they have gone, if from or to anywhere. */
+  /** @param history The encoded succession, if there is one. */
   constructor(
     keys: KeyTable,
     timeMs: number,

@@ -1,58 +1,58 @@
 /**
- * Where the keys of a group come from, and where they have gone: when the ring
- * that groups are of is resized, those of its new partitions take over from
- * those of the old ones.
+ * Which groups the keys of a group come from, and which they moved to. When the
+ * ring of a set of groups is resized, the groups of its new partitions take
+ * over from those of the old ones.
  *
  *     new group   shut ── import … import ── the last import of each source ─► open
  *     old group   open ── seal ─► answers "moved"
  *
- * All of it stands in the logs, so that the members of a group agree, and a
- * leader goes on where the one before it stopped.
+ * All of this is in the logs, so the members of a group agree on it, and a new
+ * leader continues where the previous one stopped.
  *
- * A value keeps its _version_ on its way. In the group that wrote it that is the
- * index of its entry plus the group's _base_, which is 0 for a group that took
- * over from none, and else the highest version at which one of its sources was
- * sealed. So what a new group writes has a higher version than anything that was
- * written before, and a condition that names a version says what it always said.
+ * A value keeps its _version_ when it moves. In the group that wrote it, that
+ * is the index of its entry plus the group's _base_: 0 for a group that took
+ * over from none, otherwise the highest version at which one of its sources was
+ * sealed. So a new group's own writes have higher versions than everything
+ * written before, and a condition that names a version keeps its meaning.
  *
  * @module
  */
 import type { ImportHeader } from "./ra_kv_command_codec.ts";
 
-/** Sources of a group. */
+/** Most sources of a group. */
 export const SOURCES_MAX = 128;
 
-/** How far a group has taken over from one of its sources. */
+/** How much a group has imported from one of its sources. */
 export interface SourceProgress {
-  /** Index of the source up to which all is here; 0 before the first copy is complete. */
+  /** Index in the source up to which everything is here; 0 before the first copy is complete. */
   readonly upTo: number;
-  /** The version at which it was sealed, once all of it is here; 0 until then. */
+  /** The version at which the source was sealed, once everything is here; 0 until then. */
   readonly sealedAt: number;
 }
 
-/** Who has the keys of a group now. */
+/** Which groups have the keys of a sealed group. */
 export interface Seal {
   /** Generation of the ring whose groups have them. */
   readonly generation: number;
-  /** Partitions of that ring. */
+  /** Number of partitions of that ring. */
   readonly size: number;
   /** Index of the entry that sealed the group. */
   readonly index: number;
 }
 
-/** See the module's text. A value: changes make another one. */
+/** See the module comment. Immutable: changes return a new one. */
 export interface Succession {
-  /** Those it takes over from, by partition; none for a group that began empty. */
+  /** The groups it takes over from, by partition; none for a group that began empty. */
   readonly sources: ReadonlyMap<number, SourceProgress>;
-  /** Whether all that they had is here; every operation asks. */
+  /** Whether everything from all sources is here. Stored, because every operation asks. */
   readonly isComplete: boolean;
-  /** What versions are counted from. */
+  /** Added to indexes of entries to get versions. */
   readonly base: number;
   /** Undefined while the group has its keys. */
   readonly seal: Seal | undefined;
 }
 
-/** That of a group which began empty. */
+/** The succession of a group that began empty. */
 export const FIRST_SUCCESSION: Succession = {
   sources: new Map(),
   isComplete: true,
@@ -65,7 +65,7 @@ export function isOpen({ isComplete, seal }: Succession): boolean {
   return seal === undefined && isComplete;
 }
 
-/** Whether all that `sources` had is here. */
+/** Whether everything from all `sources` is here. */
 export function areComplete(
   sources: ReadonlyMap<number, SourceProgress>,
 ): boolean {
@@ -73,7 +73,7 @@ export function areComplete(
   return true;
 }
 
-/** The sources of which not all is here. */
+/** The sources from which something is still missing. */
 export function sourcesLeft({ sources }: Succession): number[] {
   return [...sources].flatMap(([source, { sealedAt }]) =>
     sealedAt === 0 ? [source] : []
@@ -86,7 +86,10 @@ export function isCopied({ sources }: Succession): boolean {
   return true;
 }
 
-/** The group is to take over from `sources`. Once more changes nothing. Text says why not. */
+/**
+ * Has the group take over from `sources`. Repeating it changes nothing. Returns
+ * a reason if refused.
+ */
 export function shut(
   succession: Succession,
   sources: readonly number[],
@@ -97,7 +100,7 @@ export function shut(
     return `Cannot take over from ${sources.length} groups`;
   }
   if (keyCount > 0 || succession.seal !== undefined) {
-    return "Cannot take over from other groups as this one has served already";
+    return "Cannot take over from other groups as this one has already been used";
   }
   return {
     ...succession,
@@ -109,9 +112,9 @@ export function shut(
 }
 
 /**
- * Something came from a source, as `header` says, in an entry of `term`. What a
- * leader has read before another one led is not wanted: that one may have
- * imported what is newer. Text says why not.
+ * Notes an import from a source, as described by `header`, in an entry of
+ * `term`. What was read in an earlier term is refused, because a later leader
+ * may already have imported newer values. Returns a reason if refused.
  */
 export function imported(
   succession: Succession,
@@ -120,13 +123,13 @@ export function imported(
 ): Succession | string {
   const before = succession.sources.get(source);
   if (before === undefined) {
-    return `Cannot import from partition ${source} as it is no source`;
+    return `Cannot import from partition ${source} as it is not a source`;
   }
   if (before.sealedAt !== 0) {
-    return `Cannot import from partition ${source} as all of it is here`;
+    return `Cannot import from partition ${source} as it is complete`;
   }
   if (readIn !== term) {
-    return `Cannot import what was read in term ${readIn} as it is ${term}`;
+    return `Cannot import what was read in term ${readIn} as the term is ${term}`;
   }
   if (upTo === 0 && sealedAt === 0) return succession;
   const sources = new Map(succession.sources);
@@ -139,7 +142,10 @@ export function imported(
   };
 }
 
-/** The group's keys go to the groups of another ring, from the entry at `index` on. Once more changes nothing. Text says why not. */
+/**
+ * Seals the group: from the entry at `index` on, its keys belong to the groups
+ * of another ring. Repeating it changes nothing. Returns a reason if refused.
+ */
 export function sealed(
   succession: Succession,
   index: number,
@@ -149,7 +155,7 @@ export function sealed(
   if (seal !== undefined) {
     return seal.generation === generation
       ? succession
-      : `Cannot seal a group for generation ${generation} as it is for ${seal.generation}`;
+      : `Cannot seal a group for generation ${generation} as it is sealed for ${seal.generation}`;
   }
   return succession.isComplete
     ? { ...succession, seal: { generation, size, index } }

@@ -1,6 +1,6 @@
 /**
- * The commands by which groups take over from each other, which
- * `ra_kv_command_codec.ts` describes, and a succession as it stands in a snapshot:
+ * The commands by which groups take over from each other, whose format
+ * `ra_kv_command_codec.ts` describes, and the succession in a snapshot:
  *
  *     u48 base · u8 1 if it is sealed: u32 generation · u16 partitions · u48 index
  *     · u16 sources · per source: u16 partition · u48 up to · u48 sealed at
@@ -35,7 +35,7 @@ export function shutCommand(
   return into.copy();
 }
 
-/** The sources in such a command, behind its op. @throws {WhorlError} `protocol_error`. */
+/** The sources in such a command, after its op. @throws {WhorlError} `protocol_error`. */
 export function readSources(from: ByteReader): number[] {
   const sources: number[] = [];
   for (let left = from.u16(); left > 0; left--) sources.push(from.u16());
@@ -54,19 +54,22 @@ export function sealCommand(
   return into.copy();
 }
 
-/** A key as it is in a source. */
+/** The state of a key in a source. */
 export interface ImportedKey {
   readonly key: Uint8Array;
-  /** Undefined if it is not there any more. */
+  /** Undefined if the key no longer exists. */
   readonly found: {
     readonly version: number;
     readonly hash: number;
-    /** As it is kept. */
+    /** As stored. */
     readonly value: Uint8Array;
   } | undefined;
 }
 
-/** The command that imports `keys`, for good: keys of consistent buckets do not expire, so that no time is told of theirs. */
+/**
+ * The command that imports `keys`. It carries no expiry, because keys of
+ * consistent buckets do not expire.
+ */
 export function importCommand(
   header: Omit<ImportHeader, "count">,
   keys: readonly ImportedKey[],
@@ -91,7 +94,7 @@ export function importCommand(
   return into.copy();
 }
 
-/** A succession as it stands in a snapshot. */
+/** Encodes a succession for a snapshot. */
 export function successionBytes(
   { sources, base, seal }: Succession,
 ): Uint8Array<ArrayBuffer> {
@@ -112,7 +115,7 @@ export function successionBytes(
   return into.copy();
 }
 
-/** What {@linkcode successionBytes} made. @throws {WhorlError} `protocol_error`. */
+/** Decodes the bytes made by {@linkcode successionBytes}. @throws {WhorlError} `protocol_error`. */
 export function readSuccession(from: ByteReader): Succession {
   const base = from.u48();
   const isSealed = from.u8();

@@ -42,7 +42,7 @@ const TERM = 2;
 const DONE: RaKvReply = { type: "done" };
 const NOT_OPEN: RaKvReply = { type: "not_open" };
 
-/** A group, and the log that it has seen. */
+/** A group, and the log it has applied. */
 class Group {
   state: RaKvState = machine.init();
   index = 0;
@@ -79,14 +79,14 @@ class Group {
     return this.apply(importCommand({ term, source, upTo, sealedAt }, keys));
   }
 
-  /** 0 if it is not there. */
+  /** 0 if it does not exist. */
   versionOf(key: string): number {
     const bytes = encoder.encode(key);
     const record = lookUp(this.state, bytes, 0, bytes.length);
     return record < 0 ? 0 : versionOf(this.state, record);
   }
 
-  /** The group as a member has it that was given a snapshot, in pieces of `pieceBytes`. */
+  /** The group on a member that was given a snapshot, in pieces of `pieceBytes`. */
   copy(pieceBytes: number): Group {
     const all = new ByteWriter();
     for (const piece of machine.encode(this.state)) all.raw(piece);
@@ -113,7 +113,7 @@ function gone(key: string): ImportedKey {
   return { key: encoder.encode(key), found: undefined };
 }
 
-Deno.test("a group that takes over serves nothing before all of its last source is there", () => {
+Deno.test("a group that takes over serves nothing before everything from its last source is there", () => {
   const group = new Group();
   assertEquals(group.apply(shutCommand([3, 4])), DONE);
   assertEquals(group.put("a"), NOT_OPEN);
@@ -129,7 +129,7 @@ Deno.test("a group that takes over serves nothing before all of its last source 
   assertEquals(group.put("c"), DONE);
 });
 
-Deno.test("a value keeps its version on its way, and later ones are higher than all before", () => {
+Deno.test("a value keeps its version when it moves, and later ones are higher than all before", () => {
   const group = new Group();
   group.apply(shutCommand([0]));
   group.take(0, [there("a", 500), there("b", 41)], { sealedAt: 600 });
@@ -147,7 +147,7 @@ Deno.test("a value keeps its version on its way, and later ones are higher than 
   assertEquals(group.versionOf("b"), 0);
 });
 
-Deno.test("a sealed group says where its keys are, and its versions end there", () => {
+Deno.test("a sealed group tells where its keys are, and its versions end there", () => {
   const group = new Group();
   group.put("a");
   const seal = { generation: 2, size: 32 };
@@ -155,7 +155,7 @@ Deno.test("a sealed group says where its keys are, and its versions end there", 
   assertEquals(group.put("a"), { type: "moved", ...seal });
   assertEquals(group.delete("a"), { type: "moved", ...seal });
   assertEquals(sealedVersion(group.state.succession), 2);
-  // Once more changes nothing, for another ring it is refused.
+  // Repeating it changes nothing; for another ring it is refused.
   assertEquals(group.apply(sealCommand(seal)), DONE);
   assertEquals(sealedVersion(group.state.succession), 2);
   assertEquals(
@@ -164,7 +164,7 @@ Deno.test("a sealed group says where its keys are, and its versions end there", 
   );
 });
 
-Deno.test("a group that has taken over counts on when it is sealed in its turn", () => {
+Deno.test("a group that has taken over continues its versions when it is sealed in turn", () => {
   const group = new Group();
   group.apply(shutCommand([0]));
   assertEquals(
@@ -176,7 +176,7 @@ Deno.test("a group that has taken over counts on when it is sealed in its turn",
   assertEquals(sealedVersion(group.state.succession), 100 + group.index);
 });
 
-Deno.test("an import does nothing that was read in another term, is of no source or comes too late", () => {
+Deno.test("an import does nothing if it was read in another term, has no such source or comes too late", () => {
   const group = new Group();
   group.apply(shutCommand([0, 1]));
   const late = group.take(0, [there("a", 5)], { upTo: 5, term: TERM - 1 });
@@ -188,7 +188,7 @@ Deno.test("an import does nothing that was read in another term, is of no source
   assertEquals(group.versionOf("a"), 5);
 });
 
-Deno.test("only an empty group can take over, and once", () => {
+Deno.test("only an empty group can take over, and only once", () => {
   const served = new Group();
   served.put("a");
   assertEquals(served.apply(shutCommand([0])).type, "refused");
@@ -219,7 +219,7 @@ Deno.test("an imported value is read from the entry that brought it", () => {
   assertEquals([...machine.liveIndexes!(group.state)], []);
 });
 
-Deno.test("a snapshot of a group that takes over, or has moved, is the group", () => {
+Deno.test("a snapshot of a group that takes over, or has moved, restores the group", () => {
   const group = new Group();
   group.apply(shutCommand([7, 5, 6]));
   group.take(7, [there("a", 500), there("b", 41)], { upTo: 800 });
@@ -240,7 +240,7 @@ Deno.test("a snapshot of a group that takes over, or has moved, is the group", (
   for (const copy of copies) assertEquals(steps(copy), expected);
 });
 
-Deno.test("the state of a group that never moved is as it always was", () => {
+Deno.test("the state of a group that never moved has the first format", () => {
   const group = new Group();
   group.put("a");
   const [piece] = [...machine.encode(group.state)];
@@ -249,7 +249,7 @@ Deno.test("the state of a group that never moved is as it always was", () => {
   assertEquals([...machine.encode(group.state)][0]?.[0], 2);
 });
 
-Deno.test("what is written of a succession is what is read", () => {
+Deno.test("a succession survives encoding and decoding", () => {
   const index = fc.integer({ min: 0, max: 2 ** 48 - 1 });
   const partition = fc.integer({ min: 0, max: 1_023 });
   const seal = fc.record({
@@ -277,7 +277,7 @@ Deno.test("what is written of a succession is what is read", () => {
   ));
 });
 
-Deno.test("an overview says whether a group serves its keys, and what it waits for", () => {
+Deno.test("an overview tells whether a group serves its keys, and what it waits for", () => {
   const group = new Group();
   const seen = (): unknown[] => {
     const { open, sealed, sourcesLeft } = stateOverview(group.state);

@@ -43,7 +43,7 @@ function vote(
   return { type: "vote", term, lastIndex, lastTerm, transfer } as const;
 }
 
-Deno.test("createRaft() starts a follower that waits for as long as a leader may be silent (paper, 5.2)", () => {
+Deno.test("createRaft() starts a follower that waits for the timeout of a silent leader (paper, 5.2)", () => {
   for (let seed = 0; seed < 20; seed++) {
     const { state, timerMs = 0 } = new OneMember({ seed });
     assertEquals(state.role, "follower");
@@ -52,14 +52,14 @@ Deno.test("createRaft() starts a follower that waits for as long as a leader may
   }
 });
 
-Deno.test("createRaft() lets a single voter stand at once, and lead when its vote is durable", () => {
+Deno.test("createRaft() lets a single voter run at once, and lead when its vote is durable", () => {
   const a = new OneMember({ voters: "a" });
   assertEquals(a.state.role, "candidate");
   assertEquals(a.saved(), ["leader in 1", "append 1/1"]);
   assertEquals(a.written(), ["commit 1"]);
 });
 
-Deno.test("stepRaft() asks for pre-votes first, which changes no term (thesis 9.6)", () => {
+Deno.test("stepRaft() asks for pre-votes first, which change no term (thesis 9.6)", () => {
   const a = new OneMember({ log: [1, 2] });
   assertEquals(a.step({ type: "election_timeout" }), [
     "pre_candidate in 2",
@@ -69,7 +69,7 @@ Deno.test("stepRaft() asks for pre-votes first, which changes no term (thesis 9.
   assertEquals(a.state.term, 2);
 });
 
-Deno.test("stepRaft() asks for votes only when its own vote and term are durable (paper, figure 2)", () => {
+Deno.test("stepRaft() asks for votes only after its own vote and term are durable (paper, figure 2)", () => {
   const a = new OneMember();
   a.step({ type: "election_timeout" });
   assertEquals(
@@ -96,7 +96,7 @@ Deno.test("stepRaft() leads with a majority of votes, each voter counted once (p
   assertEquals(a.from("e", reply).slice(0, 2), ["leader in 1", "append 1/1"]);
 });
 
-Deno.test("stepRaft() counts no vote of a member that is none, or of another life of one", () => {
+Deno.test("stepRaft() counts no vote of a stranger, or of another incarnation of a member", () => {
   const a = new OneMember();
   a.step({ type: "election_timeout" });
   const granted = { type: "pre_vote_reply", term: 1, granted: true } as const;
@@ -107,7 +107,7 @@ Deno.test("stepRaft() counts no vote of a member that is none, or of another lif
   assertEquals(a.from("b", refused, 99), [], "its term does not count either");
 });
 
-Deno.test("stepRaft() counts no vote that was given in another term", () => {
+Deno.test("stepRaft() counts no vote given in another term", () => {
   const a = new OneMember();
   a.step({ type: "election_timeout" });
   a.from("b", { type: "pre_vote_reply", term: 1, granted: true });
@@ -129,7 +129,7 @@ Deno.test("stepRaft() counts no vote before its own is durable, so a late pre-vo
   assertEquals(a.state.role, "candidate");
 });
 
-Deno.test("stepRaft() gives a vote only when it is durable, and no other one in that term (paper, 5.2)", () => {
+Deno.test("stepRaft() sends a vote only when it is durable, and no other one in that term (paper, 5.2)", () => {
   const a = new OneMember();
   assertEquals(a.from("b", vote(1, 0, 0)), [
     "persist_vote term=1 votedFor=b",
@@ -144,7 +144,7 @@ Deno.test("stepRaft() gives a vote only when it is durable, and no other one in 
   ], "the same one may ask again");
 });
 
-Deno.test("stepRaft() stands no more against whom it has voted for", () => {
+Deno.test("stepRaft() does not run against a candidate it has voted for", () => {
   const a = new OneMember({ term: 3 });
   a.step({ type: "election_timeout" });
   assertEquals(a.from("b", vote(3, 0, 0)), [
@@ -157,14 +157,14 @@ Deno.test("stepRaft() stands no more against whom it has voted for", () => {
   );
 });
 
-Deno.test("stepRaft() remembers its vote over a restart (paper, figure 2)", () => {
+Deno.test("stepRaft() remembers its vote across a restart (paper, figure 2)", () => {
   const a = new OneMember({ term: 3, votedFor: "b" });
   assertEquals(a.from("c", vote(3, 9, 3)), [
     "to c: vote_reply term=3 granted=false",
   ]);
 });
 
-Deno.test("stepRaft() says nothing in a new term before that is durable", () => {
+Deno.test("stepRaft() sends nothing in a new term before that term is durable", () => {
   const a = new OneMember({ log: [1, 1] });
   assertEquals(a.append("b", 5, 2, 1), [
     "persist_vote term=5",
@@ -174,7 +174,7 @@ Deno.test("stepRaft() says nothing in a new term before that is durable", () => 
     a.from("b", { type: "confirm", term: 5, round: 1, commitIndex: 0 }),
     [],
   );
-  // What is durable of an older term says nothing of this one.
+  // A durable vote of an older term does not count for this one.
   assertEquals(
     a.step({ type: "vote_persisted", term: 1, votedFor: undefined }),
     [],
@@ -185,7 +185,7 @@ Deno.test("stepRaft() says nothing in a new term before that is durable", () => 
   ]);
 });
 
-Deno.test("stepRaft() votes for nobody whose log is less than its own (paper, 5.4.1)", () => {
+Deno.test("stepRaft() does not vote for a candidate whose log is behind its own (paper, 5.4.1)", () => {
   const logs = [
     { lastIndex: 3, lastTerm: 2, granted: true },
     { lastIndex: 2, lastTerm: 2, granted: false },
@@ -203,7 +203,7 @@ Deno.test("stepRaft() votes for nobody whose log is less than its own (paper, 5.
   }
 });
 
-Deno.test("stepRaft() takes a higher term also from a candidate that it does not vote for (paper, 5.1)", () => {
+Deno.test("stepRaft() adopts a higher term even from a candidate it does not vote for (paper, 5.1)", () => {
   const a = new OneMember({ log: [1, 1, 2] });
   assertEquals(a.from("b", vote(7, 1, 1)), [
     "persist_vote term=7",
@@ -212,7 +212,7 @@ Deno.test("stepRaft() takes a higher term also from a candidate that it does not
   assertEquals(a.state.term, 7);
 });
 
-Deno.test("stepRaft() refuses votes and pre-votes while it believes its leader alive (thesis 4.2.3, 9.6)", () => {
+Deno.test("stepRaft() refuses votes and pre-votes while it believes its leader is alive (thesis 4.2.3, 9.6)", () => {
   const a = followerOfB();
   assertEquals(a.from("c", preVote(2, 9, 1)), [
     "to c: pre_vote_reply term=1 granted=false",
@@ -223,7 +223,7 @@ Deno.test("stepRaft() refuses votes and pre-votes while it believes its leader a
   assertEquals(a.state.term, 1);
 });
 
-Deno.test("stepRaft() votes although its leader is alive if the asker is that leader, or stands by its wish (thesis 3.10)", () => {
+Deno.test("stepRaft() votes despite a live leader if the asker is that leader, or was asked by it to run (thesis 3.10)", () => {
   assertEquals(followerOfB().from("b", preVote(2, 1, 1)), [
     "to b: pre_vote_reply term=2 granted=true",
   ]);
@@ -234,7 +234,7 @@ Deno.test("stepRaft() votes although its leader is alive if the asker is that le
   ]);
 });
 
-Deno.test("stepRaft() as a leader is deposed by no vote but a transfer (thesis 4.2.3)", () => {
+Deno.test("stepRaft() as a leader is deposed by a vote only after a transfer (thesis 4.2.3)", () => {
   const a = new OneMember();
   a.leadFirmly();
   assertEquals(a.from("c", vote(9, 9, 9)), [
@@ -245,7 +245,7 @@ Deno.test("stepRaft() as a leader is deposed by no vote but a transfer (thesis 4
   assertEquals(a.state.role, "follower");
 });
 
-Deno.test("stepRaft() waits little when its leader is known to be lost, and long when it is silent", () => {
+Deno.test("stepRaft() waits briefly when its leader is known to be lost, and long when it is silent", () => {
   const events = [
     { type: "node_lost", node: "b" },
     { type: "leader_silent" },
@@ -263,7 +263,7 @@ Deno.test("stepRaft() waits little when its leader is known to be lost, and long
   assertEquals(a.step({ type: "node_lost", node: "c" }), []);
 });
 
-Deno.test("stepRaft() begins to wait anew with each word of its leader, for the same time", () => {
+Deno.test("stepRaft() restarts its timer with each message of its leader, with the same timeout", () => {
   const a = followerOfB();
   const { timerMs } = a;
   const words = [
@@ -280,7 +280,7 @@ Deno.test("stepRaft() begins to wait anew with each word of its leader, for the 
   assertEquals(a.timerMs, undefined);
 });
 
-Deno.test("stepRaft() waits longer after each attempt that came to nothing, so that ties end", () => {
+Deno.test("stepRaft() waits longer after each failed attempt, so that ties end", () => {
   const longest = [0, 0, 0, 0, 0, 0];
   for (let seed = 0; seed < 200; seed++) {
     const a = followerOfB({ seed });
@@ -299,7 +299,7 @@ Deno.test("stepRaft() waits longer after each attempt that came to nothing, so t
   });
 });
 
-Deno.test("stepRaft() loses a round when those that refuse and those that are lost leave no majority", () => {
+Deno.test("stepRaft() loses a round when refusals and lost members leave no majority", () => {
   const a = followerOfB();
   a.step({ type: "node_lost", node: "b" });
   a.step({ type: "election_timeout" });
@@ -310,7 +310,7 @@ Deno.test("stepRaft() loses a round when those that refuse and those that are lo
   assertEquals(a.from("c", refused), [], "b may still answer");
 });
 
-Deno.test("stepRaft() loses no round before anybody has refused, whoever is said to be lost", () => {
+Deno.test("stepRaft() loses no round before a member has refused, whichever are said to be lost", () => {
   const a = new OneMember({ voters: "ab" });
   a.step({ type: "election_timeout" });
   a.from("b", { type: "pre_vote_reply", term: 1, granted: true });
@@ -321,7 +321,7 @@ Deno.test("stepRaft() loses no round before anybody has refused, whoever is said
   assertEquals(a.state.role, "candidate");
 });
 
-Deno.test("stepRaft() gives way to one of two that ask each other: more in the log, or the lesser name", () => {
+Deno.test("stepRaft() gives way when two ask each other: to the more recent log, or the smaller name", () => {
   const rounds = [
     { node: "b", from: "a", lastIndex: 2, givesWay: true },
     { node: "a", from: "b", lastIndex: 2, givesWay: false },
@@ -339,7 +339,7 @@ Deno.test("stepRaft() gives way to one of two that ask each other: more in the l
   }
 });
 
-Deno.test("stepRaft() begins no other term while its own disk has not got this one", () => {
+Deno.test("stepRaft() starts no new term while its own disk does not have this one", () => {
   const a = new OneMember();
   a.step({ type: "election_timeout" });
   a.from("b", { type: "pre_vote_reply", term: 1, granted: true });
@@ -350,7 +350,7 @@ Deno.test("stepRaft() begins no other term while its own disk has not got this o
   assertEquals(a.step({ type: "election_timeout" })[0], "pre_candidate in 1");
 });
 
-Deno.test("stepRaft() takes the term of who refuses it, and asks again for a higher one (paper, 5.1)", () => {
+Deno.test("stepRaft() adopts the term of a refusal, and asks again for a higher one (paper, 5.1)", () => {
   const a = new OneMember({ log: [1] });
   a.step({ type: "election_timeout" });
   assertEquals(
@@ -363,7 +363,7 @@ Deno.test("stepRaft() takes the term of who refuses it, and asks again for a hig
   );
 });
 
-Deno.test("stepRaft() as a candidate follows whoever leads in its term (paper, 5.2)", () => {
+Deno.test("stepRaft() as a candidate follows the leader of its term (paper, 5.2)", () => {
   const a = new OneMember();
   a.step({ type: "election_timeout" });
   a.from("b", { type: "pre_vote_reply", term: 1, granted: true });
@@ -374,7 +374,7 @@ Deno.test("stepRaft() as a candidate follows whoever leads in its term (paper, 5
   ]);
 });
 
-Deno.test("stepRaft() lets no candidate be elected that cannot run the machine's version in the log", () => {
+Deno.test("stepRaft() does not elect a candidate that cannot run the machine version in the log", () => {
   const a = new OneMember({ machineVersion: 2 });
   a.append("b", 1, 0, 0, [noopEntry(1, 1, 2)]);
   a.saved();
@@ -386,7 +386,7 @@ Deno.test("stepRaft() lets no candidate be elected that cannot run the machine's
   assertEquals(a.from("c", { ...asked, machineVersion: 2 }), [
     "to c: pre_vote_reply term=2 granted=true",
   ]);
-  // Restarted, it knows the version from its machine.
+  // After a restart it knows the version from its machine.
   const again = new OneMember({ log: [1], machineVersion: 2, commitIndex: 1 });
   again.step({ type: "applied", index: 1, machineVersion: 2 });
   assertEquals(again.from("c", { ...asked, machineVersion: 1 }), [
@@ -394,7 +394,7 @@ Deno.test("stepRaft() lets no candidate be elected that cannot run the machine's
   ]);
 });
 
-Deno.test("stepRaft() does not stand as a non-voter, as another life of a voter, or as no member (thesis 4.2.1)", () => {
+Deno.test("stepRaft() does not run as a non-voter, as another incarnation of a voter, or as no member (thesis 4.2.1)", () => {
   const others = [
     new OneMember({
       initial: {
@@ -421,7 +421,7 @@ Deno.test("stepRaft() does not stand as a non-voter, as another life of a voter,
   }
 });
 
-Deno.test("stepRaft() votes also for a candidate that is no member as far as it knows (thesis 4.1)", () => {
+Deno.test("stepRaft() votes even for a candidate that is not a member as far as it knows (thesis 4.1)", () => {
   const a = new OneMember();
   assertEquals(a.from("d", vote(1, 0, 0)), [
     "persist_vote term=1 votedFor=d",
@@ -429,7 +429,7 @@ Deno.test("stepRaft() votes also for a candidate that is no member as far as it 
   ]);
 });
 
-Deno.test("stepRaft() stands although its removal is in its log, as long as that is not committed, and does not count itself (thesis 4.2.2)", () => {
+Deno.test("stepRaft() runs although its removal is in its log, until that is committed, and does not count itself (thesis 4.2.2)", () => {
   const a = new OneMember({ log: [1] });
   a.append("b", 1, 1, 1, [membershipEntry(2, 1, votersOn("bc"))]);
   a.written();
@@ -451,7 +451,7 @@ Deno.test("stepRaft() stands although its removal is in its log, as long as that
   assertEquals(gone.step({ type: "election_timeout" }), []);
 });
 
-Deno.test("stepRaft() stands at once, without pre-votes, when its leader asks it to (thesis 3.10)", () => {
+Deno.test("stepRaft() runs at once, without pre-votes, when its leader asks it to (thesis 3.10)", () => {
   const a = followerOfB();
   assertEquals(a.from("b", { type: "timeout_now", term: 1 }), [
     "persist_vote term=2 votedFor=a",
@@ -468,7 +468,7 @@ Deno.test("stepRaft() stands at once, without pre-votes, when its leader asks it
   );
 });
 
-Deno.test("stepRaft() tells a leader of an older term of its own (paper, 5.1)", () => {
+Deno.test("stepRaft() tells a leader of an older term about its own (paper, 5.1)", () => {
   const messages = [
     {
       type: "append",
@@ -489,7 +489,7 @@ Deno.test("stepRaft() tells a leader of an older term of its own (paper, 5.1)", 
   }
 });
 
-Deno.test("stepRaft() as a leader gives way to a higher term (paper, 5.1)", () => {
+Deno.test("stepRaft() as a leader steps down for a higher term (paper, 5.1)", () => {
   const a = new OneMember();
   a.leadFirmly();
   assertEquals(a.from("b", { type: "heartbeat_reply", term: 5 }), [
@@ -498,7 +498,7 @@ Deno.test("stepRaft() as a leader gives way to a higher term (paper, 5.1)", () =
   ]);
 });
 
-Deno.test("stepRaft() as a leader that hears of no majority leads nobody, and says so (thesis 6.2)", () => {
+Deno.test("stepRaft() as a leader that hears no majority steps down, and says so (thesis 6.2)", () => {
   const a = new OneMember({ voters: "abcde" });
   a.leadFirmly("bc");
   assertEquals(a.step({ type: "quorum_check" }), [], "it has only just begun");
@@ -527,7 +527,7 @@ Deno.test("stepRaft() does not count non-voters when it looks for a majority", (
   assertEquals(a.step({ type: "quorum_check" }), ["follower in 1"]);
 });
 
-Deno.test("stepRaft() never stands again once its disk fails, and gives no vote", () => {
+Deno.test("stepRaft() never runs again once its disk fails, and gives no vote", () => {
   const a = followerOfB();
   a.step({ type: "disk_failing" });
   assertEquals(a.from("b", { type: "timeout_now", term: 1 }), []);
@@ -543,7 +543,7 @@ Deno.test("stepRaft() never stands again once its disk fails, and gives no vote"
   ]);
 });
 
-Deno.test("stepRaft() with members by force stands for these alone, and puts them into its log", () => {
+Deno.test("stepRaft() with forced members runs for these alone, and puts them into its log", () => {
   const a = new OneMember({ log: [1, 1] });
   assertEquals(
     a.step({ type: "force_membership", members: [memberOf("a")] }),
@@ -554,7 +554,7 @@ Deno.test("stepRaft() with members by force stands for these alone, and puts the
   assertEquals(a.state.membership, { index: 4, members: [memberOf("a")] });
 });
 
-Deno.test("stepRaft() forgets members by force when there is a leader after all", () => {
+Deno.test("stepRaft() forgets forced members when there is a leader after all", () => {
   const a = new OneMember({ log: [1, 1] });
   a.step({ type: "force_membership", members: [memberOf("a"), memberOf("d")] });
   assertEquals(a.state.role, "pre_candidate");

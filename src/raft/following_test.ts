@@ -23,7 +23,7 @@ function sent(lines: readonly string[]): string[] {
   return lines.filter((line) => line.startsWith("to "));
 }
 
-Deno.test("stepRaft() acknowledges entries when they are durable, and not before (paper, 5.3)", () => {
+Deno.test("stepRaft() acknowledges entries only once they are durable (paper, 5.3)", () => {
   const a = new OneMember({ term: 1 });
   assertEquals(a.append("b", 1, 0, 0, entriesOf(1, 1, 1, 1)), [
     "follower of b in 1",
@@ -46,7 +46,7 @@ Deno.test("stepRaft() answers an append without entries at once, with what is du
   ]);
 });
 
-Deno.test("stepRaft() acknowledges no more than it knows to be the leader's (paper, 5.3)", () => {
+Deno.test("stepRaft() acknowledges only what it knows to equal the leader's log (paper, 5.3)", () => {
   const a = new OneMember({ log: [1, 1, 1, 1] });
   assertEquals(a.append("b", 2, 2, 1).slice(2), []);
   assertEquals(a.saved(), [
@@ -54,7 +54,7 @@ Deno.test("stepRaft() acknowledges no more than it knows to be the leader's (pap
   ]);
 });
 
-Deno.test("stepRaft() refuses entries behind one that it has not, or that is of another term (paper, 5.3)", () => {
+Deno.test("stepRaft() refuses entries after one that it lacks, or that is of another term (paper, 5.3)", () => {
   const short = new OneMember({ log: [1, 1] });
   assertEquals(sent(short.append("b", 1, 5, 1, entriesOf(6, 1))), [
     "to b: append_reply term=1 success=false index=2 indexTerm=1",
@@ -64,14 +64,14 @@ Deno.test("stepRaft() refuses entries behind one that it has not, or that is of 
 
 Deno.test("stepRaft() skips a whole term with one refusal (paper, end of 5.3)", () => {
   const a = new OneMember({ log: [1, 1, 2, 2, 2, 2] });
-  // The leader's entry 6 is of term 1: nothing of term 2 can be the same.
+  // The leader's entry 6 is of term 1: no entry of term 2 can be the same.
   a.append("b", 3, 6, 1);
   assertEquals(a.saved(), [
     "to b: append_reply term=3 success=false index=2 indexTerm=1",
   ]);
 });
 
-Deno.test("stepRaft() overwrites what differs, and only that (paper, 5.3)", () => {
+Deno.test("stepRaft() overwrites entries that differ, and only those (paper, 5.3)", () => {
   const a = new OneMember({ log: [1, 1, 2, 2] });
   a.append("b", 3, 0, 0);
   a.saved();
@@ -83,7 +83,7 @@ Deno.test("stepRaft() overwrites what differs, and only that (paper, 5.3)", () =
   ]);
 });
 
-Deno.test("stepRaft() keeps entries that are behind those of an append that comes late (paper, 5.3)", () => {
+Deno.test("stepRaft() keeps entries after those of a late append (paper, 5.3)", () => {
   const a = new OneMember({ term: 1 });
   a.append("b", 1, 0, 0, entriesOf(1, 1, 1, 1));
   a.written();
@@ -93,7 +93,7 @@ Deno.test("stepRaft() keeps entries that are behind those of an append that come
   assertEquals(a.state.lastIndex, 3);
 });
 
-Deno.test("stepRaft() takes no news of the disk for entries that are gone", () => {
+Deno.test("stepRaft() ignores writes of entries that were overwritten", () => {
   const a = new OneMember({ term: 1 });
   a.append("b", 1, 0, 0, entriesOf(1, 1, 1));
   a.append("c", 2, 0, 0, entriesOf(1, 2));
@@ -104,7 +104,7 @@ Deno.test("stepRaft() takes no news of the disk for entries that are gone", () =
   assertEquals(a.step({ type: "written", index: 1, term: 2 }).length, 1);
 });
 
-Deno.test("stepRaft() never overwrites what is committed (paper, 5.4)", () => {
+Deno.test("stepRaft() never overwrites committed entries (paper, 5.4)", () => {
   const a = new OneMember({ term: 1 });
   a.append("b", 1, 0, 0, entriesOf(1, 1, 1), 2);
   assertThrows(
@@ -114,7 +114,7 @@ Deno.test("stepRaft() never overwrites what is committed (paper, 5.4)", () => {
   );
 });
 
-Deno.test("stepRaft() commits no further than its log is known to be the leader's (paper, figure 2)", () => {
+Deno.test("stepRaft() commits no further than its log is known to equal the leader's (paper, figure 2)", () => {
   const a = new OneMember({ log: [1, 1, 1] });
   assertEquals(
     a.from("b", { type: "heartbeat", term: 2, commitIndex: 3 }).slice(2),
@@ -129,7 +129,7 @@ Deno.test("stepRaft() commits no further than its log is known to be the leader'
   assertEquals(a.append("b", 2, 3, 1, [], 3), ["commit 3"]);
 });
 
-Deno.test("stepRaft() forgets how far its log is the leader's when the leader changes (paper, figure 2)", () => {
+Deno.test("stepRaft() forgets how far its log equals the leader's when the leader changes (paper, figure 2)", () => {
   const a = new OneMember({ term: 1 });
   a.append("b", 1, 0, 0, entriesOf(1, 1, 1, 1));
   a.append("c", 2, 0, 0);
@@ -137,7 +137,7 @@ Deno.test("stepRaft() forgets how far its log is the leader's when the leader ch
   assertEquals(a.from("c", heartbeat), [], "c may have others at 1 to 3");
 });
 
-Deno.test("stepRaft() asks the leader where it stands if its log may be the leader's as far as that has committed", () => {
+Deno.test("stepRaft() asks the leader how far its log matches if it may match up to the commit index", () => {
   const a = new OneMember({ log: [1, 1, 1] });
   const heartbeat = { type: "heartbeat", term: 1, commitIndex: 3 } as const;
   assertEquals(a.from("b", heartbeat).slice(1), [
@@ -147,7 +147,7 @@ Deno.test("stepRaft() asks the leader where it stands if its log may be the lead
   assertEquals(a.from("b", heartbeat), []);
 });
 
-Deno.test("stepRaft() asks no leader whose commit index it can follow, or that is ahead of its log", () => {
+Deno.test("stepRaft() does not ask if it can follow the commit index, or if that is beyond its log", () => {
   const a = new OneMember({ log: [1, 1, 1], term: 2 });
   a.append("b", 2, 3, 1, [], 2);
   const heartbeat = { type: "heartbeat", term: 2, commitIndex: 3 } as const;
@@ -156,7 +156,7 @@ Deno.test("stepRaft() asks no leader whose commit index it can follow, or that i
   assertEquals(a.from("b", { ...heartbeat, commitIndex: 5 }), []);
 });
 
-Deno.test("stepRaft() commits before its own disk has the entry, as a majority of others may", () => {
+Deno.test("stepRaft() commits before its own disk has the entry, if a majority of others has it", () => {
   const a = new OneMember({ term: 1 });
   assertEquals(a.append("b", 1, 0, 0, entriesOf(1, 1), 1), [
     "follower of b in 1",
@@ -165,7 +165,7 @@ Deno.test("stepRaft() commits before its own disk has the entry, as a majority o
   ]);
 });
 
-Deno.test("stepRaft() takes members as soon as they are in the log, and gives them back with it (thesis 4.1)", () => {
+Deno.test("stepRaft() adopts members as soon as they are in the log, and reverts them with it (thesis 4.1)", () => {
   const a = new OneMember({ term: 1 });
   const four = membershipEntry(2, 1, votersOn("abcd"));
   assertEquals(a.append("b", 1, 0, 0, [noopEntry(1, 1, 0), four]), [
@@ -182,7 +182,7 @@ Deno.test("stepRaft() takes members as soon as they are in the log, and gives th
   ]);
 });
 
-Deno.test("createRaft() finds the members in the log, and where to go back to", () => {
+Deno.test("createRaft() finds the members in the log, and those to revert to", () => {
   const a = new OneMember({
     log: [1, 1, 1],
     memberships: [votersOn("abcd", 2), votersOn("abcde", 3)],
@@ -197,7 +197,7 @@ Deno.test("createRaft() commits at its start what is known to be committed", () 
   assertEquals(a.state.commitIndex, 2);
 });
 
-Deno.test("stepRaft() refuses entries that say nothing readable, and is as it was", () => {
+Deno.test("stepRaft() refuses unreadable entries and does not change", () => {
   const a = new OneMember({ term: 1 });
   const kinds = [EntryKind.membership, EntryKind.noop, 9];
   for (const kind of kinds) {
@@ -211,7 +211,7 @@ Deno.test("stepRaft() refuses entries that say nothing readable, and is as it wa
   }
 });
 
-Deno.test("stepRaft() takes no entries that do not stand behind each other, or whose terms fall", () => {
+Deno.test("stepRaft() refuses entries that are not consecutive, or whose terms decrease", () => {
   const a = new OneMember({ term: 1 });
   const apart = [...entriesOf(1, 1), ...entriesOf(3, 1)];
   assertThrows(() => a.append("b", 1, 0, 0, apart), WhorlError);
@@ -221,7 +221,7 @@ Deno.test("stepRaft() takes no entries that do not stand behind each other, or w
   assertEquals(a.state.lastIndex, 0);
 });
 
-Deno.test("stepRaft() skips entries that its snapshot stands for", () => {
+Deno.test("stepRaft() skips entries covered by its snapshot", () => {
   const a = new OneMember({ snapshot: snapshotAt(4, 1), log: [1] });
   assertEquals(a.append("b", 1, 2, 1, entriesOf(3, 1, 1)), [
     "follower of b in 1",
@@ -232,7 +232,7 @@ Deno.test("stepRaft() skips entries that its snapshot stands for", () => {
   ]);
 });
 
-Deno.test("stepRaft() takes a snapshot for entries that it has not (paper, 7)", () => {
+Deno.test("stepRaft() accepts a snapshot in place of entries that it lacks (paper, 7)", () => {
   const a = new OneMember({ log: [1, 1] });
   const snapshot = snapshotAt(9, 1);
   const offer = {
@@ -262,7 +262,7 @@ Deno.test("stepRaft() takes a snapshot for entries that it has not (paper, 7)", 
   assertEquals(a.append("b", 1, 9, 1, entriesOf(10, 1)), ["append 10/1"]);
 });
 
-Deno.test("stepRaft() keeps what is behind a snapshot that agrees with its log, and nothing else (paper, 7)", () => {
+Deno.test("stepRaft() keeps the entries after a snapshot that agrees with its log, and no others (paper, 7)", () => {
   const agreeing = new OneMember({ log: [1, 1, 1] });
   agreeing.append("b", 1, 0, 0);
   // It was offered when the log was shorter.
@@ -282,7 +282,7 @@ Deno.test("stepRaft() keeps what is behind a snapshot that agrees with its log, 
   assertEquals(other.state.lastIndex, 2);
 });
 
-Deno.test("stepRaft() takes no snapshot of what it has, and says so", () => {
+Deno.test("stepRaft() refuses a snapshot of entries that it has, and says so", () => {
   const a = new OneMember({ log: [1, 1, 1], commitIndex: 1 });
   const offer = (index: number) =>
     a.from("b", {
@@ -294,14 +294,14 @@ Deno.test("stepRaft() takes no snapshot of what it has, and says so", () => {
   assertEquals(offer(1).slice(1), [
     "to b: append_reply term=1 success=true index=1 indexTerm=1",
   ]);
-  // It is not known to be committed here, but is the same by its term.
+  // It is not known to be committed here, but has the same term.
   assertEquals(offer(3), [
     "commit 3",
     "to b: append_reply term=1 success=true index=3 indexTerm=1",
   ]);
 });
 
-Deno.test("stepRaft() takes no snapshot that its machine could not read", () => {
+Deno.test("stepRaft() refuses a snapshot that its machine could not read", () => {
   const a = new OneMember({ machineVersion: 1 });
   const snapshot = snapshotAt(9, 1, 2);
   const type = "install_snapshot";
@@ -310,7 +310,7 @@ Deno.test("stepRaft() takes no snapshot that its machine could not read", () => 
   assertEquals(a.state.role, "follower");
 });
 
-Deno.test("stepRaft() goes on as a follower when a snapshot did not come", () => {
+Deno.test("stepRaft() continues as a follower when a snapshot did not arrive", () => {
   const a = new OneMember({ log: [1] });
   const snapshot = snapshotAt(9, 1);
   a.from("b", { type: "install_snapshot", term: 1, snapshot, transfer: 1 });
@@ -320,7 +320,7 @@ Deno.test("stepRaft() goes on as a follower when a snapshot did not come", () =>
   assertEquals(a.state.lastIndex, 1);
 });
 
-Deno.test("stepRaft() gives up a snapshot of a silent leader, and stands only when the end of that is reported", () => {
+Deno.test("stepRaft() aborts a snapshot of a silent leader, and runs only when its end is reported", () => {
   const a = new OneMember({ log: [1] });
   const snapshot = snapshotAt(9, 1);
   a.from("b", { type: "install_snapshot", term: 1, snapshot, transfer: 1 });
@@ -333,7 +333,7 @@ Deno.test("stepRaft() gives up a snapshot of a silent leader, and stands only wh
     "receiving_snapshot of b in 1",
   ]);
   a.step({ type: "leader_silent" });
-  // It was there already: then it counts.
+  // The snapshot had already arrived: then it counts.
   assertEquals(a.step({ type: "snapshot_received", snapshot, ok: true }), [
     "members a/1 b/2 c/3",
     "follower in 1",
@@ -342,7 +342,7 @@ Deno.test("stepRaft() gives up a snapshot of a silent leader, and stands only wh
   assertEquals(a.step({ type: "election_timeout" })[0], "pre_candidate in 1");
 });
 
-Deno.test("stepRaft() lets go of entries for a snapshot of its own, and still knows the term before the rest", () => {
+Deno.test("stepRaft() drops entries for a snapshot of its own, and still knows the term before the rest", () => {
   const a = new OneMember({ log: [1, 1, 2], commitIndex: 2 });
   a.step({ type: "snapshot_taken", snapshot: snapshotAt(2, 1) });
   assertEquals(a.append("b", 2, 2, 1, entriesOf(3, 2)), [

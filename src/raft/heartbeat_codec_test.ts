@@ -32,7 +32,7 @@ const reply: HeartbeatsReply = {
   exceptions: [{ group: 1, uid: 0, term: 0 }, { group: 2, uid: 9, term: 5 }],
 };
 
-Deno.test("heartbeats look as the format says", () => {
+Deno.test("heartbeats are encoded as the format says", () => {
   const bytes = bytesOf((into) => writeHeartbeats(into, heartbeats));
   assertEquals(
     bytes.toHex(),
@@ -42,7 +42,7 @@ Deno.test("heartbeats look as the format says", () => {
   assertEquals(readHeartbeats(new ByteReader(bytes)), heartbeats);
 });
 
-Deno.test("the answer to heartbeats looks as the format says", () => {
+Deno.test("the answer to heartbeats is encoded as the format says", () => {
   const bytes = bytesOf((into) => writeHeartbeatsReply(into, reply));
   assertEquals(
     bytes.toHex(),
@@ -62,7 +62,7 @@ Deno.test("heartbeats without groups and answers without exceptions are four byt
 
 const u48 = fc.maxSafeNat().map((n) => n % 2 ** 48);
 
-Deno.test("heartbeats and their answers come back as they were sent, or are refused", () => {
+Deno.test("heartbeats and their answers survive encoding and decoding, or are refused", () => {
   const triple = fc.tuple(u48, u48, u48);
   fc.assert(
     fc.property(
@@ -94,7 +94,7 @@ Deno.test("heartbeats and their answers come back as they were sent, or are refu
           sequence,
           exceptions,
         });
-        // A part of a group more, or less than the sequence.
+        // One part of a group more, or less than the sequence.
         const odd = more === 0
           ? beats.slice(0, 3)
           : new Uint8Array([...beats, ...new Uint8Array(more)]);
@@ -110,7 +110,7 @@ Deno.test("heartbeats and their answers come back as they were sent, or are refu
   );
 });
 
-Deno.test("readHeartbeats() takes no more groups than a frame may have", () => {
+Deno.test("readHeartbeats() accepts no more groups than a frame may have", () => {
   const most = 4 + HEARTBEAT_GROUPS_MAX * HEARTBEAT_GROUP_BYTES;
   const bytes = new Uint8Array(most + HEARTBEAT_GROUP_BYTES);
   readHeartbeats(new ByteReader(bytes, 0, most));

@@ -51,7 +51,7 @@ class Bench {
     });
   }
 
-  /** A member of this node that leads its group, if it does. */
+  /** A member of this node that may lead its group. */
   add(groupId: number, nodes: readonly string[], leads = true): void {
     const member = {
       groupId,
@@ -70,7 +70,7 @@ class Bench {
     this.#members.delete(groupId);
   }
 
-  /** Lets so many intervals pass. Answers what was sent since the last time. */
+  /** Lets this many intervals pass, and returns what was sent since the last call. */
   async pass(intervals: number): Promise<string[]> {
     for (let i = 0; i < intervals; i++) {
       await this.runtime.advance(HEARTBEAT_MS);
@@ -91,7 +91,7 @@ Deno.test("Heartbeats.start() sends nothing and sets no timer while there are no
   assertEquals(bench.timers, 0);
 });
 
-Deno.test("Heartbeats.start() sends at once to the nodes of the members that are there, and each interval from then on", async () => {
+Deno.test("Heartbeats.start() sends at once to the nodes of the existing members, and then in each interval", async () => {
   const bench = new Bench();
   bench.add(1, ["a", "b", "c"]);
   bench.add(2, ["a", "c"], false);
@@ -106,12 +106,12 @@ Deno.test("Heartbeats.start() sends at once to the nodes of the members that are
   ]);
 });
 
-Deno.test("Heartbeats stop with the last member, and begin again with the next", async () => {
+Deno.test("Heartbeats stop with the last member, and start again with the next", async () => {
   const bench = new Bench();
   bench.heartbeats.start();
   bench.add(1, ["a", "b"]);
   bench.add(2, ["a", "b"], false);
-  // However many are added, one timer goes.
+  // However many are added, one timer runs.
   assertEquals(bench.timers, 1);
   assertEquals(await bench.pass(2), ["400: b #1 [1]", "800: b #2 [1]"]);
   bench.remove(1);
@@ -124,7 +124,7 @@ Deno.test("Heartbeats stop with the last member, and begin again with the next",
   assertEquals(await bench.pass(2), ["3200: b #1 [3]", "3600: b #2 [3]"]);
 });
 
-Deno.test("Heartbeats go on when the last member is replaced between two of them", async () => {
+Deno.test("Heartbeats continue when the last member is replaced between two of them", async () => {
   const bench = new Bench();
   bench.add(1, ["a", "b"]);
   bench.heartbeats.start();
@@ -134,7 +134,7 @@ Deno.test("Heartbeats go on when the last member is replaced between two of them
   assertEquals(await bench.pass(1), ["0: b #1 [1]", "400: b #2 [2]"]);
 });
 
-Deno.test("Heartbeats.close() stops them for good, whoever is added", async () => {
+Deno.test("Heartbeats.close() stops them for good, whichever members are added", async () => {
   const bench = new Bench();
   bench.add(1, ["a", "b"]);
   bench.heartbeats.start();
@@ -151,7 +151,7 @@ Deno.test("Heartbeats.close() stops them for good, whoever is added", async () =
   assertEquals([await idle.pass(3), idle.timers], [[], 0]);
 });
 
-Deno.test("Heartbeats ask leaders for their majority once in the least election timeout, and others never", async () => {
+Deno.test("Heartbeats ask leaders about their majority once per minimal election timeout, and others never", async () => {
   const bench = new Bench();
   bench.heartbeats.start();
   bench.add(1, ["a", "b"]);

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { LazyTimer } from "./lazy_timer.ts";
 
-Deno.test("LazyTimer fires once, when it was set for last", async () => {
+Deno.test("LazyTimer fires once, at the time that was set last", async () => {
   const runtime = new ManualRuntime();
   const firedAt: number[] = [];
   const begin = runtime.now();
@@ -24,7 +24,7 @@ Deno.test("LazyTimer fires once, when it was set for last", async () => {
   assertEquals(firedAt, [180]);
   await runtime.advance(1);
   assertEquals(firedAt.splice(1), [380]);
-  // Sooner than before is possible too.
+  // It can be set to an earlier time too.
   timer.set(1000);
   timer.set(10);
   await runtime.advance(10);

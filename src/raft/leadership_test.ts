@@ -53,7 +53,7 @@ Deno.test("stepRaft() adds a member that counts as soon as it is in the log (the
   assertEquals(a.state.commitIndex, 2);
 });
 
-Deno.test("stepRaft() removes a member, which is sent nothing more and does not count (thesis 4.1)", () => {
+Deno.test("stepRaft() removes a member, which is sent nothing more and no longer counts (thesis 4.1)", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   assertEquals(remove(a, "c"), [
@@ -67,7 +67,7 @@ Deno.test("stepRaft() removes a member, which is sent nothing more and does not 
   assertEquals(a.acknowledge("b", 2)[0], "commit 2");
 });
 
-Deno.test("stepRaft() allows no change while another one is not committed (thesis 4.1)", () => {
+Deno.test("stepRaft() allows no change while another is not committed (thesis 4.1)", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   add(a, "d");
@@ -109,7 +109,7 @@ Deno.test("stepRaft() refuses changes that would change nothing, or leave no vot
   ]);
 });
 
-Deno.test("stepRaft() makes a promotable member a voter when it has come as far as its target (thesis 4.2.1)", () => {
+Deno.test("stepRaft() makes a promotable member a voter when it has reached its target (thesis 4.2.1)", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   add(a, "d", "promotable");
@@ -132,7 +132,7 @@ Deno.test("stepRaft() makes a promotable member a voter when it has come as far 
   ]);
 });
 
-Deno.test("stepRaft() makes voters one after the other, each when the change before is committed", () => {
+Deno.test("stepRaft() promotes voters one at a time, each when the previous change is committed", () => {
   const a = new OneMember({
     initial: {
       index: 0,
@@ -160,7 +160,7 @@ Deno.test("stepRaft() makes voters one after the other, each when the change bef
   );
 });
 
-Deno.test("stepRaft() takes a member in again that has lost its log: under another number, and without a vote until it has caught up", () => {
+Deno.test("stepRaft() re-adds a member that has lost its log under a new uid, without a vote until it has caught up", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   assertEquals(add(a, "c", "voter", 9).slice(0, 3), [
@@ -182,7 +182,7 @@ Deno.test("stepRaft() takes a member in again that has lost its log: under anoth
   ]);
 });
 
-Deno.test("stepRaft() leads on while its own removal is not committed, without counting itself, and then goes (thesis 4.2.2)", () => {
+Deno.test("stepRaft() leads until its own removal is committed, without counting itself, and then steps down (thesis 4.2.2)", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   assertEquals(remove(a, "a").slice(0, 3), [
@@ -199,7 +199,7 @@ Deno.test("stepRaft() leads on while its own removal is not committed, without c
   assertEquals(a.step({ type: "election_timeout" }), []);
 });
 
-Deno.test("stepRaft() that has removed itself asks a voter that has all to stand, so that nobody waits (thesis 4.2.2)", () => {
+Deno.test("stepRaft() after removing itself asks an up-to-date voter to run, so that nobody waits (thesis 4.2.2)", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   remove(a, "a");
@@ -213,7 +213,7 @@ Deno.test("stepRaft() that has removed itself asks a voter that has all to stand
   ]);
 });
 
-Deno.test("stepRaft() that has removed itself looks for a majority of the others", () => {
+Deno.test("stepRaft() after removing itself looks for a majority of the others", () => {
   const a = new OneMember({ voters: "abcde" });
   a.leadFirmly("bcde");
   remove(a, "a");
@@ -223,7 +223,7 @@ Deno.test("stepRaft() that has removed itself looks for a majority of the others
   assertEquals(a.step({ type: "quorum_check" }), ["follower in 1"]);
 });
 
-Deno.test("stepRaft() commits what fewer voters need after a removal", () => {
+Deno.test("stepRaft() commits entries for which fewer voters suffice after a removal", () => {
   const a = new OneMember({ voters: "ab" });
   a.leadFirmly();
   a.propose();
@@ -236,7 +236,7 @@ Deno.test("stepRaft() commits what fewer voters need after a removal", () => {
   ]);
 });
 
-Deno.test("stepRaft() hands leadership over to who has all there is, and takes no proposals meanwhile (thesis 3.10)", () => {
+Deno.test("stepRaft() transfers leadership to an up-to-date member, and accepts no proposals until then (thesis 3.10)", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.propose();
@@ -248,7 +248,7 @@ Deno.test("stepRaft() hands leadership over to who has all there is, and takes n
   assertEquals(a.acknowledge("b", 2), [], "once");
 });
 
-Deno.test("stepRaft() tells how a transfer ended when it knows who leads", () => {
+Deno.test("stepRaft() reports how a transfer ended when it knows who leads", () => {
   for (
     const { leader, ok } of [{ leader: "b", ok: true }, {
       leader: "c",
@@ -271,7 +271,7 @@ Deno.test("stepRaft() tells how a transfer ended when it knows who leads", () =>
   }
 });
 
-Deno.test("stepRaft() refuses to hand leadership to itself, a stranger or a member without a vote", () => {
+Deno.test("stepRaft() refuses to transfer leadership to itself, a stranger or a member without a vote", () => {
   const a = new OneMember({
     initial: { index: 0, members: [memberOf("a"), memberOf("b", "non_voter")] },
   });
@@ -282,7 +282,7 @@ Deno.test("stepRaft() refuses to hand leadership to itself, a stranger or a memb
   assertEquals(transfer(a, "x"), ["request_refused reason=unknown_member"]);
 });
 
-Deno.test("stepRaft() gives a transfer up after a time, and takes proposals again (thesis 3.10)", () => {
+Deno.test("stepRaft() gives up a transfer after a time, and accepts proposals again (thesis 3.10)", () => {
   const behind = new OneMember();
   behind.leadFirmly("bc");
   behind.propose();
@@ -305,7 +305,7 @@ Deno.test("stepRaft() gives a transfer up after a time, and takes proposals agai
   assertEquals(asked.propose()[0], "append 2/1");
 });
 
-Deno.test("stepRaft() gives a transfer up at once when the target's node is lost", () => {
+Deno.test("stepRaft() gives up a transfer at once when the target's node is lost", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   transfer(a, "b");
@@ -314,7 +314,7 @@ Deno.test("stepRaft() gives a transfer up at once when the target's node is lost
   ]);
 });
 
-Deno.test("stepRaft() whose disk fails hands over to the voter that has most, and otherwise just goes", () => {
+Deno.test("stepRaft() with a failing disk transfers to the most up-to-date voter, or else just steps down", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.propose();
@@ -331,12 +331,12 @@ Deno.test("stepRaft() whose disk fails hands over to the voter that has most, an
   assertEquals(alone.step({ type: "disk_failing" }), ["follower in 1"]);
 });
 
-Deno.test("changes of members survive a change of the leader or are undone by it (thesis 4.1)", () => {
+Deno.test("changes of members survive a change of leader or are reverted by it (thesis 4.1)", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   add(a, "d");
   assertEquals(a.state.membership, { ...votersOn("abcd"), index: 2 });
-  // Another leader never had it.
+  // The other leader never had it.
   a.append("b", 2, 1, 1, entriesOf(2, 2));
   assertEquals(a.state.membership, votersOn("abc"));
 });

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { InvariantError } from "../base/invariant.ts";
 import { LogTerms, type TermRun } from "./log_terms.ts";
 
-/** A log as a plain list of terms behind a start. */
+/** A log as a plain list of terms after a start. */
 class PlainLog {
   constructor(
     public start = 0,
@@ -46,7 +46,7 @@ function agree(terms: LogTerms, plain: PlainLog): void {
   }
 }
 
-Deno.test("LogTerms is a list of terms, whatever happens to the log", () => {
+Deno.test("LogTerms behaves like a list of terms, whatever happens to the log", () => {
   const change = fc.record({
     what: fc.constantFrom("push", "push", "push", "truncate", "start"),
     where: fc.nat(20),
@@ -90,13 +90,13 @@ Deno.test("LogTerms starts from runs, and finds terms in all of them", () => {
   agree(new LogTerms(10, 1, 70, runs), new PlainLog(10, 1, terms));
 });
 
-Deno.test("LogTerms lets go of entries that do not agree with a snapshot", () => {
+Deno.test("LogTerms drops entries that do not agree with a snapshot", () => {
   const terms = new LogTerms(0, 0, 4, [{ first: 1, term: 1 }]);
   terms.startBehind(2, 5);
   assertEquals([terms.startIndex, terms.lastIndex, terms.lastTerm], [2, 2, 5]);
 });
 
-Deno.test("LogTerms refuses terms that fall, logs without terms, and what a snapshot stands for", () => {
+Deno.test("LogTerms refuses decreasing terms, logs without terms, and entries covered by a snapshot", () => {
   const terms = new LogTerms(3, 4);
   assertThrows(() => terms.push(3), InvariantError);
   assertThrows(() => terms.truncate(3), InvariantError);

@@ -10,7 +10,7 @@ import { EntryKind, type Membership } from "./raft_entry.ts";
 const utf8 = new TextEncoder();
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-/** Remembers what it was told, and wants done what its commands say. */
+/** Remembers its calls, and returns the effects that its commands ask for. */
 const machine: RaftMachine<string[]> = {
   name: "log",
   version: 3,
@@ -85,7 +85,7 @@ function makeHost(leads = true) {
   return { host, runtime, did, role, apply };
 }
 
-Deno.test("MachineHost applies commands in order and says what they came to", () => {
+Deno.test("MachineHost applies commands in order and returns their replies", () => {
   const { host, did, apply } = makeHost();
   apply("one");
   apply("release");
@@ -101,7 +101,7 @@ Deno.test("MachineHost applies commands in order and says what they came to", ()
   assertEquals([host.index, host.version], [3, 0]);
 });
 
-Deno.test("MachineHost changes the version at a leader's first entry, upwards only, and the members at theirs", () => {
+Deno.test("MachineHost changes its version at a leader's first entry, only upwards, and its members at theirs", () => {
   const { host, apply } = makeHost();
   const noop = (index: number, version: number): void =>
     host.apply({
@@ -158,7 +158,7 @@ Deno.test("MachineHost keeps timers while its member leads, the last one of each
   assertEquals(proposed().length, 2);
 });
 
-Deno.test("MachineHost proposes again what its leader refused, as while it hands over the lead", async () => {
+Deno.test("MachineHost proposes again what its leader refused, for example during a transfer", async () => {
   const { host, runtime, did, role, apply } = makeHost();
   const proposed = (): number =>
     did.filter((line) => line.startsWith("propose")).length;
@@ -179,7 +179,7 @@ Deno.test("MachineHost proposes again what its leader refused, as while it hands
   assertEquals([proposed(), runtime.pendingTimers], [5, 0]);
 });
 
-Deno.test("MachineHost proposes once when a watched node is lost, also if it was before", () => {
+Deno.test("MachineHost proposes once when a watched node is lost, even if it was lost before", () => {
   const { host, did, apply } = makeHost();
   apply("watch");
   host.nodeLost("c");
@@ -195,7 +195,7 @@ Deno.test("MachineHost proposes once when a watched node is lost, also if it was
   ]);
 });
 
-Deno.test("MachineHost applies nothing behind the end of its group, and keeps no timer", async () => {
+Deno.test("MachineHost applies nothing after the end of its group, and keeps no timer", async () => {
   const { host, runtime, did, apply } = makeHost();
   apply("timer");
   apply("end");
@@ -208,7 +208,7 @@ Deno.test("MachineHost applies nothing behind the end of its group, and keeps no
   assertEquals(host.index, 3);
 });
 
-Deno.test("MachineHost tells listeners on every member, and answers what is asked beside the log", () => {
+Deno.test("MachineHost notifies listeners on every member, and answers queries outside the log", () => {
   const { host, did, apply } = makeHost(false);
   const heard: string[] = [];
   const stop = host.listen((to, message) =>
@@ -222,7 +222,7 @@ Deno.test("MachineHost tells listeners on every member, and answers what is aske
   assertEquals(did.at(-1), "release");
 });
 
-Deno.test("MachineHost goes on from a snapshot of another member", () => {
+Deno.test("MachineHost continues from a snapshot of another member", () => {
   const { host, apply } = makeHost();
   apply("mine");
   const { pieces } = (() => {
@@ -241,7 +241,7 @@ Deno.test("MachineHost goes on from a snapshot of another member", () => {
   assertEquals([host.index, host.version, host.state.length], [3, 2, 3]);
 });
 
-Deno.test("MachineHost.view() is of its moment, also of a machine that has no views", () => {
+Deno.test("MachineHost.view() shows one moment, even for a machine without views", () => {
   const { host, apply } = makeHost();
   apply("before");
   const view = host.view();

@@ -5,7 +5,7 @@ import { MemberRequests } from "./member_requests.ts";
 import type { RaftEvent } from "./raft_events.ts";
 import type { RaftTarget } from "./raft_member.ts";
 
-/** The requests of a member, with what the core is told and what targets are. */
+/** The requests of a member, recording calls to the core and outcomes. */
 class Bench {
   readonly delivered: RaftEvent["type"][] = [];
   readonly told: string[] = [];
@@ -74,7 +74,7 @@ Deno.test("MemberRequests answers each change and transfer once", () => {
   ]);
 });
 
-Deno.test("MemberRequests fails all that waits when the group ends, and refuses what comes", () => {
+Deno.test("MemberRequests fails all waiting requests when the group ends, and refuses new ones", () => {
   const bench = new Bench();
   bench.askAll();
   assertEquals(bench.told, []);
@@ -89,7 +89,7 @@ Deno.test("MemberRequests fails all that waits when the group ends, and refuses 
   assertEquals(bench.told, ["late deleted nobody", "late deleted nobody"]);
 });
 
-Deno.test("MemberRequests leaves no doubt about a command that comes after the close", async () => {
+Deno.test("MemberRequests leaves no doubt about a command that arrives after the close", async () => {
   const bench = new Bench();
   const leading = bench.requests.leading();
   await leading;
@@ -99,7 +99,7 @@ Deno.test("MemberRequests leaves no doubt about a command that comes after the c
   await assertRejects(() => waiting, WhorlError, "is stopping");
   bench.askAll();
   assertEquals(bench.told, [
-    // It was certainly not carried out, which "closed" would leave open.
+    // It was certainly not carried out; "closed" would leave that open.
     "command not_leader nobody",
     "read closed nobody",
     "wait closed nobody",
@@ -108,7 +108,7 @@ Deno.test("MemberRequests leaves no doubt about a command that comes after the c
   ]);
 });
 
-Deno.test("MemberRequests resolves those who wait for the lead when the member is elected", async () => {
+Deno.test("MemberRequests resolves waits for leadership when the member is elected", async () => {
   const bench = new Bench();
   bench.isLeader = false;
   const waiting = bench.requests.leading();

@@ -28,7 +28,7 @@ Deno.test("readMembership() reads what writeMembership() wrote", () => {
   }
 });
 
-Deno.test("readMembership() refuses what is cut short anywhere", () => {
+Deno.test("readMembership() refuses bytes that are cut short anywhere", () => {
   const bytes = encoded(membership);
   for (let length = 0; length < bytes.length; length++) {
     assertThrows(
@@ -38,7 +38,7 @@ Deno.test("readMembership() refuses what is cut short anywhere", () => {
   }
 });
 
-Deno.test("readMembership() refuses formats and kinds that it does not know, and a node named twice", () => {
+Deno.test("readMembership() refuses unknown formats and kinds, and a node named twice", () => {
   const twice = { ...membership.members[0]! };
   for (
     const [bytes, reason] of [

@@ -23,7 +23,7 @@ Deno.test("changeMembers() keeps members in order of their nodes", () => {
   assertEquals(after, votersOn("abc", 5));
 });
 
-Deno.test("changeMembers() gives a promotable member its target, and others none", () => {
+Deno.test("changeMembers() sets the target of a promotable member, and of no other", () => {
   const change = { type: "add", node: "b", uid: 2 } as const;
   const kinds = ["voter", "promotable", "non_voter"] as const;
   for (const kind of kinds) {
@@ -37,7 +37,7 @@ Deno.test("changeMembers() gives a promotable member its target, and others none
   }
 });
 
-Deno.test("changeMembers() leaves somebody who votes", () => {
+Deno.test("changeMembers() never leaves a group without voters", () => {
   const { members } = votersOn("b");
   const before = {
     index: 0,
@@ -53,7 +53,7 @@ Deno.test("changeMembers() leaves somebody who votes", () => {
   );
 });
 
-Deno.test("promoteMember() makes a voter", () => {
+Deno.test("promoteMember() makes a member a voter", () => {
   const before = {
     index: 3,
     members: [memberOf("a"), memberOf("b", "promotable", 3)],
@@ -61,7 +61,7 @@ Deno.test("promoteMember() makes a voter", () => {
   assertEquals(promoteMember(before, "b", 4), votersOn("ab", 4));
 });
 
-Deno.test("isVoter() and isMember() mean one life of a member", () => {
+Deno.test("isVoter() and isMember() refer to one incarnation of a member", () => {
   const members = {
     index: 0,
     members: [memberOf("a"), memberOf("b", "non_voter")],
@@ -71,7 +71,7 @@ Deno.test("isVoter() and isMember() mean one life of a member", () => {
   assert(!isMember(members, "c", 3));
 });
 
-Deno.test("membershipOf() undoes membershipBody(), and takes the index of the entry", () => {
+Deno.test("membershipOf() undoes membershipBody(), and has the index of the entry", () => {
   const membership = {
     index: 7,
     members: [
@@ -95,7 +95,7 @@ function majorities(voters: readonly string[]): Set<string>[] {
   return sets;
 }
 
-Deno.test("changeMembers() leaves a common voter to every majority before and every one after (thesis 4.1)", () => {
+Deno.test("changeMembers() leaves a common voter to every majority before and after it (thesis 4.1)", () => {
   const kind = fc.constantFrom("voter", "promotable", "non_voter");
   const member = fc.record({ node: fc.constantFrom(..."abcdef"), kind });
   const change = fc.record({

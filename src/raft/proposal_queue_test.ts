@@ -10,7 +10,7 @@ import type { RaftEntry } from "./raft_entry.ts";
 import type { Proposal } from "./raft_events.ts";
 import type { AppliedCommand, RaftTarget } from "./raft_member.ts";
 
-/** A queue whose core takes what it is told to take. */
+/** A queue whose core accepts as many proposals as it is told to. */
 class Bench {
   readonly runtime = new ManualRuntime();
   readonly told: string[] = [];
@@ -60,7 +60,7 @@ function textOf(body: Uint8Array<ArrayBuffer>): string {
   return new TextDecoder().decode(dataOfEntry(body));
 }
 
-Deno.test("ProposalQueue proposes what comes in one turn together, with the time it came", async () => {
+Deno.test("ProposalQueue proposes the commands of one turn together, with the time they arrived", async () => {
   const bench = new Bench();
   let timeMs = 0;
   bench.answer = (proposals) => {
@@ -79,7 +79,7 @@ Deno.test("ProposalQueue proposes what comes in one turn together, with the time
   assertEquals(bench.told, ["b 2 2", "a 1 1"]);
 });
 
-Deno.test("ProposalQueue tells who waits for the log when it is there, and nobody where nobody asked", async () => {
+Deno.test("ProposalQueue notifies callers that wait for the log when it is durable, and nobody else", async () => {
   const bench = new Bench();
   bench.add("logged", { reply: "appended" });
   bench.queue.add(new Uint8Array(1), undefined);
@@ -90,7 +90,7 @@ Deno.test("ProposalQueue tells who waits for the log when it is there, and nobod
   assertEquals(bench.told, ["logged 1 -", "applied 3 3"]);
 });
 
-Deno.test("ProposalQueue lets commands of low priority go in batches, and be overtaken", async () => {
+Deno.test("ProposalQueue sends commands of low priority in batches, and lets others overtake them", async () => {
   const bench = new Bench();
   for (let i = 0; i < LOW_PRIORITY_BATCH + 2; i++) {
     bench.add(`low${i}`, { priority: "low" });
@@ -108,7 +108,7 @@ Deno.test("ProposalQueue lets commands of low priority go in batches, and be ove
   );
 });
 
-Deno.test("ProposalQueue answers all of a refused batch, and those whose entries another leader's took the place of", async () => {
+Deno.test("ProposalQueue fails all of a refused batch, and those whose entries another leader replaced", async () => {
   const bench = new Bench();
   bench.answer = () => bench.queue.refused("overload", "n1");
   bench.add("a");
@@ -125,7 +125,7 @@ Deno.test("ProposalQueue answers all of a refused batch, and those whose entries
   assertEquals(bench.told, ["c leader_lost n1", "d leader_lost n2"]);
 });
 
-Deno.test("ProposalQueue is full with as many as may wait, and empty once cleared", async () => {
+Deno.test("ProposalQueue is full with as many commands as may wait, and empty once cleared", async () => {
   const bench = new Bench();
   for (let i = 0; i < PENDING_MAX - 1; i++) bench.queue.add(BYTE, NOBODY);
   await bench.runtime.advance(0);

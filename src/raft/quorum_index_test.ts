@@ -20,6 +20,6 @@ Deno.test("quorumIndex() is the highest number that a majority has reached (pape
   );
 });
 
-Deno.test("quorumIndex() is 0 where nobody votes", () => {
+Deno.test("quorumIndex() is 0 if there are no voters", () => {
   assertEquals(quorumIndex([]), 0);
 });

@@ -63,7 +63,7 @@ Deno.test("RaftCore performs all effects of an event before the next one, in ord
   assertEquals(core.state.role, "leader");
 });
 
-Deno.test("RaftCore drops what waits when a step fails, and tells why", () => {
+Deno.test("RaftCore drops queued events when a step fails, and reports why", () => {
   let fails = false;
   const { core, log } = started((effect, core) => {
     if (!fails || effect.type !== "append") return;

@@ -41,7 +41,7 @@ function body(kind: number, data = ""): Uint8Array<ArrayBuffer> {
 
 const BODY = "020198a0b1c2d3";
 
-/** One of each, and how it travels. Written by hand: they are the format. */
+/** One message of each type and its encoding. Written by hand: they are the format. */
 const GOLDEN: readonly (readonly [RaftMessage, string])[] = [
   [
     {
@@ -122,13 +122,13 @@ const GOLDEN: readonly (readonly [RaftMessage, string])[] = [
   [{ type: "timeout_now", term: 7 }, "0e 000000000007"],
 ];
 
-Deno.test("writeRaftMessage() writes what the format says", () => {
+Deno.test("writeRaftMessage() writes the documented format", () => {
   for (const [message, hex] of GOLDEN) {
     assertEquals(bytesOf(message).toHex(), hex.replaceAll(" ", ""));
   }
 });
 
-Deno.test("readRaftMessage() reads what the format says", () => {
+Deno.test("readRaftMessage() reads the documented format", () => {
   for (const [message, hex] of GOLDEN) {
     assertEquals(messageOf(hex.replaceAll(" ", "")), message);
   }
@@ -271,7 +271,7 @@ const anyMessage: fc.Arbitrary<RaftMessage> = fc.oneof(
   }),
 );
 
-Deno.test("every message comes back as it was sent", () => {
+Deno.test("every message survives encoding and decoding", () => {
   fc.assert(
     fc.property(anyMessage, (message) => {
       assertEquals(readRaftMessage(new ByteReader(bytesOf(message))), message);
@@ -285,7 +285,7 @@ Deno.test("a message that is cut short anywhere is refused", () => {
     fc.property(anyMessage, (message) => {
       const bytes = bytesOf(message);
       for (let end = 0; end < bytes.length; end++) {
-        // An append that ends where a run does is one with fewer entries.
+        // An append that is cut between two runs is one with fewer entries.
         try {
           const shorter = entriesOf(
             readRaftMessage(new ByteReader(bytes, 0, end)),
@@ -302,7 +302,7 @@ Deno.test("a message that is cut short anywhere is refused", () => {
   );
 });
 
-Deno.test("readRaftMessage() makes a message of any bytes or refuses them, and what it takes it writes again", () => {
+Deno.test("readRaftMessage() decodes any bytes or refuses them, and encoding gives the same bytes again", () => {
   const damaged = fc.tuple(
     anyMessage,
     fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
@@ -329,7 +329,7 @@ Deno.test("readRaftMessage() makes a message of any bytes or refuses them, and w
   );
 });
 
-Deno.test("readRaftMessage() keeps entries in one copy of their own", () => {
+Deno.test("readRaftMessage() keeps entries in a single copy of their own", () => {
   const entries = [1, 2, 3].map((index) => ({
     index,
     term: 1,
@@ -351,13 +351,13 @@ Deno.test("readRaftMessage() keeps entries in one copy of their own", () => {
   assert(!memory.has(frame.buffer));
 });
 
-Deno.test("an append of one entry has the size that its constants say", () => {
+Deno.test("an append of one entry has the size given by its constants", () => {
   const into = new ByteWriter();
   writeAppend(into, 1, 0, 0, 0, [{ index: 1, term: 1, body: body(2) }]);
   assertEquals(into.length, APPEND_HEADER_BYTES + APPEND_ENTRY_BYTES + 7);
 });
 
-Deno.test("readRaftMessage() refuses what no leader would send", () => {
+Deno.test("readRaftMessage() refuses messages that no leader would send", () => {
   const head = "05" + "000000000007" + "00000000000a" + "000000000004" +
     "000000000009";
   const run = (term: string, count: string, ...entries: string[]): string =>
@@ -386,7 +386,7 @@ Deno.test("readRaftMessage() refuses what no leader would send", () => {
   assert(/last index/.test(refusalOf(last + run("5", "1", entry))));
 });
 
-Deno.test("readRaftMessage() refuses unknown types, flags and what follows a message", () => {
+Deno.test("readRaftMessage() refuses unknown types and flags, and trailing bytes", () => {
   assert(/type is 0/.test(refusalOf("00000000000001")));
   assert(/type is 15/.test(refusalOf("0f000000000001")));
   assert(/flag is 2/.test(refusalOf("0400000000000102")));

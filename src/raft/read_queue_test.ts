@@ -24,7 +24,7 @@ class Bench {
   }
 }
 
-Deno.test("ReadQueue gives the reads of one turn one round, and answers when the machine is there", () => {
+Deno.test("ReadQueue gives the reads of one turn one round, and answers when the machine has caught up", () => {
   const bench = new Bench();
   const { queue, told, rounds } = bench;
   queue.add(bench.target("a"));
@@ -46,7 +46,7 @@ Deno.test("ReadQueue gives the reads of one turn one round, and answers when the
   assertEquals(told.length, 3);
 });
 
-Deno.test("ReadQueue refuses a round as a whole, and gives back all who wait", () => {
+Deno.test("ReadQueue refuses a round as a whole, and returns all waiting reads", () => {
   const bench = new Bench();
   const { queue, told } = bench;
   queue.add(bench.target("a"));

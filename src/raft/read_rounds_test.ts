@@ -22,7 +22,7 @@ Deno.test("ReadRounds answers reads of confirmed rounds once, the oldest first",
   assertEquals(rounds.isAsking, false);
 });
 
-Deno.test("ReadRounds begins no round without reads, and not too many", () => {
+Deno.test("ReadRounds starts no round without reads, and not too many rounds", () => {
   const rounds = new ReadRounds();
   assertEquals(rounds.mayBegin, false);
   for (let round = 1; round <= 3; round++) {
@@ -34,7 +34,7 @@ Deno.test("ReadRounds begins no round without reads, and not too many", () => {
   assertEquals(rounds.mayBegin, true);
 });
 
-Deno.test("ReadRounds hands back all that is not confirmed", () => {
+Deno.test("ReadRounds returns all reads that are not confirmed", () => {
   const rounds = new ReadRounds();
   rounds.add({ from: undefined, round: 1 });
   rounds.begin(1);

@@ -4,7 +4,7 @@ import { READS_WAITING_MAX } from "./read_rounds.ts";
 
 let rounds = 0;
 
-/** Reads of the member's own; `round` in what comes of it is the number that is returned. */
+/** The member's own reads; `round` in the effects is the returned number. */
 function read(a: OneMember): { readonly round: number; lines: string[] } {
   const round = ++rounds;
   return { round, lines: a.step({ type: "read", round }) };
@@ -30,7 +30,7 @@ Deno.test("stepRaft() answers reads when a majority has confirmed that it leads 
   assertEquals(confirm(a, "d", 1), [`read_ready round=${round} index=1`]);
 });
 
-Deno.test("stepRaft() answers reads with the commit index of the time they came, not an older one", () => {
+Deno.test("stepRaft() answers reads with the commit index of the time they arrived, not an older one", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.propose();
@@ -44,7 +44,7 @@ Deno.test("stepRaft() answers reads with the commit index of the time they came,
   ]);
 });
 
-Deno.test("stepRaft() alone answers reads at once", () => {
+Deno.test("stepRaft() as the only voter answers reads at once", () => {
   const a = new OneMember({ voters: "a" });
   a.leadFirmly("");
   const { round, lines } = read(a);
@@ -69,7 +69,7 @@ Deno.test("stepRaft() holds reads until an entry of its own term is committed (t
   ]);
 });
 
-Deno.test("stepRaft() lets reads that come while rounds are out share the next one", () => {
+Deno.test("stepRaft() lets reads that arrive during a round share the next one", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   read(a);
@@ -84,7 +84,7 @@ Deno.test("stepRaft() lets reads that come while rounds are out share the next o
   assertEquals(confirm(a, "b", 3).length, 3, "with the round before it");
 });
 
-Deno.test("stepRaft() counts no confirmation of a stranger, a non-voter, another life or another term (ra issue 340)", () => {
+Deno.test("stepRaft() counts no confirmation of a stranger, a non-voter, another incarnation or another term (ra issue 340)", () => {
   const a = new OneMember({
     initial: {
       index: 0,
@@ -106,7 +106,7 @@ Deno.test("stepRaft() counts no confirmation of a stranger, a non-voter, another
   assertEquals(a.from("b", { ...reply, round: 7 }), [], "never asked");
 });
 
-Deno.test("stepRaft() refuses what it has not confirmed when it leads no more, and begins anew in another term (ra issue 340)", () => {
+Deno.test("stepRaft() refuses unconfirmed reads when it no longer leads, and starts over in another term (ra issue 340)", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   const out = read(a).round;
@@ -129,7 +129,7 @@ Deno.test("stepRaft() refuses what it has not confirmed when it leads no more, a
   );
 });
 
-Deno.test("stepRaft() asks again, of a voter that answers, what it has not confirmed", () => {
+Deno.test("stepRaft() asks a responsive voter again for what it has not confirmed", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   read(a);
@@ -140,7 +140,7 @@ Deno.test("stepRaft() asks again, of a voter that answers, what it has not confi
   assertEquals(a.step({ type: "heard_from", node: "c" }), []);
 });
 
-Deno.test("stepRaft() passes a follower's reads to its leader, and tells what that says (thesis 6.4)", () => {
+Deno.test("stepRaft() passes a follower's reads to its leader, and returns the answer (thesis 6.4)", () => {
   const a = new OneMember({ log: [1] });
   const lost = read(a);
   assertEquals(lost.lines, [
@@ -161,7 +161,7 @@ Deno.test("stepRaft() passes a follower's reads to its leader, and tells what th
   assertEquals(a.from("b", { ...reply, index: 7 }), [], "once");
 });
 
-Deno.test("stepRaft() numbers a follower's reads differently in each life, as answers may be late", () => {
+Deno.test("stepRaft() numbers a follower's reads differently in each incarnation, because answers may be late", () => {
   const numbers = [1, 2].map((seed) => {
     const a = new OneMember({ log: [1], seed });
     a.append("b", 1, 1, 1);
@@ -173,7 +173,7 @@ Deno.test("stepRaft() numbers a follower's reads differently in each life, as an
   assertEquals(numbers[0] === numbers[1], false);
 });
 
-Deno.test("stepRaft() refuses a follower's reads that were lost before others that are answered, and all when its leader is lost", () => {
+Deno.test("stepRaft() refuses a follower's reads that were lost before answered ones, and all when its leader is lost", () => {
   const a = new OneMember({ log: [1] });
   a.append("b", 1, 1, 1);
   const first = read(a).round;

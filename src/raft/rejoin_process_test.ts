@@ -43,7 +43,7 @@ function refusal(code: "not_leader" | "not_member", leader?: string) {
   return new WhorlError(code, "no", { details: { leader: leader ?? null } });
 }
 
-Deno.test("a member that lost its log asks the leader others know, also one that came after its log", async () => {
+Deno.test("a member that lost its log asks the leader that others know, even if it was added after its log began", async () => {
   const { asked, runtime, rejoin, member } = rejoining((to) => {
     if (to !== "d") throw refusal("not_leader", "d");
   });
@@ -51,7 +51,7 @@ Deno.test("a member that lost its log asks the leader others know, also one that
   assertEquals(asked, ["b", "c", "d"]);
   await runtime.advance(REJOIN_ASK_MS);
   assertEquals(asked.length, 6);
-  // It is in its own log, perhaps by a leader that is one no more.
+  // It is in its own log, perhaps by a leader that no longer leads.
   member.membership = {
     index: 4,
     members: members.with(0, {
@@ -69,7 +69,7 @@ Deno.test("a member that lost its log asks the leader others know, also one that
   rejoin.close();
 });
 
-Deno.test("a member that lost its log and was removed meanwhile goes", async () => {
+Deno.test("a member that lost its log and was removed since removes itself", async () => {
   const { runtime, removed } = rejoining((to) => {
     throw to === "c" ? refusal("not_member") : refusal("not_leader");
   });

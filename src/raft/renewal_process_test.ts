@@ -29,7 +29,7 @@ function rotten(kinds: Readonly<Record<string, MemberKind>>, up: string[]) {
   return { runtime, renewal, done, up };
 }
 
-Deno.test("RenewalProcess lets another member lead, and then has its own begin anew", async () => {
+Deno.test("RenewalProcess transfers leadership, and then has its own member start over", async () => {
   const { runtime, done } = rotten(
     { a: "voter", b: "voter", c: "voter" },
     ["b", "c"],
@@ -40,7 +40,7 @@ Deno.test("RenewalProcess lets another member lead, and then has its own begin a
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("RenewalProcess waits while the others could not take its member back", async () => {
+Deno.test("RenewalProcess waits while the others could not re-add its member", async () => {
   const { runtime, done, up } = rotten(
     { a: "voter", b: "voter", c: "voter", d: "non_voter" },
     ["b", "d"],

@@ -10,7 +10,7 @@ function to(node: string, lines: readonly string[]): string[] {
     .map((line) => line.slice(6));
 }
 
-Deno.test("stepRaft() begins to lead with an entry of its own, which all others are sent at once (paper, 8)", () => {
+Deno.test("stepRaft() starts to lead with an entry of its own, which it sends to all others at once (paper, 8)", () => {
   const a = new OneMember({ log: [1, 1] });
   assertEquals(a.lead().slice(2), [
     "leader in 2",
@@ -21,7 +21,7 @@ Deno.test("stepRaft() begins to lead with an entry of its own, which all others 
   assertEquals(a.timerMs, undefined, "a leader waits for none");
 });
 
-Deno.test("stepRaft() brings the version of its machine with its first entry, and never a lower one than is in force", () => {
+Deno.test("stepRaft() introduces the version of its machine with its first entry, and never lowers it", () => {
   const versionOf = (a: OneMember) => a.state.log.machineVersion;
   const newer = new OneMember({ machineVersion: 3 });
   newer.lead();
@@ -37,7 +37,7 @@ Deno.test("stepRaft() brings the version of its machine with its first entry, an
   assertEquals(versionOf(older), 5);
 });
 
-Deno.test("stepRaft() commits what a majority has durably, the leader's own disk included (paper, 5.3)", () => {
+Deno.test("stepRaft() commits what is durable on a majority, including the leader's own disk (paper, 5.3)", () => {
   const a = new OneMember({ voters: "abcde" });
   a.lead("bc");
   assertEquals(a.acknowledge("b", 1), []);
@@ -67,7 +67,7 @@ Deno.test("stepRaft() does not commit entries of older terms by counting (paper,
   assertEquals(a.acknowledge("b", 3)[0], "commit 3");
 });
 
-Deno.test("stepRaft() does not count members that have no vote (thesis 4.2.1)", () => {
+Deno.test("stepRaft() does not count members without a vote (thesis 4.2.1)", () => {
   const a = new OneMember({
     initial: {
       index: 0,
@@ -87,7 +87,7 @@ Deno.test("stepRaft() does not count members that have no vote (thesis 4.2.1)", 
   assertEquals(a.state.commitIndex, 0);
 });
 
-Deno.test("stepRaft() takes no acknowledgement of another life of a member, nor of another term", () => {
+Deno.test("stepRaft() ignores acknowledgements of another incarnation of a member, or of another term", () => {
   const a = new OneMember();
   a.lead();
   a.written();
@@ -106,7 +106,7 @@ Deno.test("stepRaft() takes no acknowledgement of another life of a member, nor 
   assertEquals(a.state.commitIndex, 0);
 });
 
-Deno.test("stepRaft() tells of a commit in a moment, unless something goes there sooner", () => {
+Deno.test("stepRaft() announces a commit shortly afterwards, unless something is sent sooner", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.propose();
@@ -134,7 +134,7 @@ Deno.test("stepRaft() tells of a commit in a moment, unless something goes there
   assertEquals(a.step({ type: "tell_commit" }), [], "that has gone with 6");
 });
 
-Deno.test("stepRaft() tells of a commit of many entries at once", () => {
+Deno.test("stepRaft() announces a commit of many entries at once", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.step({ type: "tell_commit" });
@@ -150,14 +150,14 @@ Deno.test("stepRaft() tells of a commit of many entries at once", () => {
   ]);
 });
 
-Deno.test("stepRaft() sends proposals while earlier ones are on their way", () => {
+Deno.test("stepRaft() sends proposals while earlier ones are in flight", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   assertEquals(to("b", a.propose(3)), ["2..4 behind 1/1 term=1 commit=1"]);
   assertEquals(to("b", a.propose(2)), ["5..6 behind 4/1 term=1 commit=1"]);
 });
 
-Deno.test("stepRaft() sends one message at a time to a member of which it knows nothing", () => {
+Deno.test("stepRaft() sends one message at a time to a member whose log it does not know", () => {
   const a = new OneMember();
   a.lead();
   assertEquals(to("c", a.propose()), []);
@@ -167,7 +167,7 @@ Deno.test("stepRaft() sends one message at a time to a member of which it knows 
   ]);
 });
 
-Deno.test("stepRaft() finds where a log differs, one refusal for a term (paper, end of 5.3)", () => {
+Deno.test("stepRaft() finds where a log differs, with one refusal per term (paper, end of 5.3)", () => {
   const a = new OneMember({ log: [1, 1, 1, 4, 4, 5] });
   a.lead();
   const refusal = { type: "append_reply", term: 6, success: false } as const;
@@ -209,7 +209,7 @@ Deno.test("stepRaft() sends few entries while it only guesses what a member has"
   ]);
 });
 
-Deno.test("stepRaft() has no more than PIPELINE_ENTRIES_MAX entries on their way to a member", () => {
+Deno.test("stepRaft() has at most PIPELINE_ENTRIES_MAX entries in flight to a member", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   const last = 1 + PIPELINE_ENTRIES_MAX;
@@ -223,7 +223,7 @@ Deno.test("stepRaft() has no more than PIPELINE_ENTRIES_MAX entries on their way
   ]);
 });
 
-Deno.test("stepRaft() refuses proposals when too many wait for a majority, and takes them again later", () => {
+Deno.test("stepRaft() refuses proposals when too many wait for a majority, and accepts them again later", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.propose(UNCOMMITTED_ENTRIES_MAX);
@@ -238,14 +238,14 @@ Deno.test("stepRaft() refuses proposals when too many wait for a majority, and t
   assertEquals(a.propose(), ["refuse 1 proposals: overload"]);
 });
 
-Deno.test("stepRaft() refuses proposals when it does not lead, and takes none apart", () => {
+Deno.test("stepRaft() refuses proposals when it does not lead, and ignores an empty batch", () => {
   const a = new OneMember();
   assertEquals(a.propose(2), ["refuse 2 proposals: not_leader"]);
   a.leadFirmly();
   assertEquals(a.propose(0), []);
 });
 
-Deno.test("stepRaft() asks again, of a member that answers, for what may have been lost", () => {
+Deno.test("stepRaft() asks a responsive member again for what may have been lost", () => {
   const a = new OneMember();
   a.leadFirmly("b");
   a.propose();
@@ -260,7 +260,7 @@ Deno.test("stepRaft() asks again, of a member that answers, for what may have be
   assertEquals(a.step({ type: "heard_from", node: "x" }), []);
 });
 
-Deno.test("stepRaft() tells a member that asks where it stands, though it has everything", () => {
+Deno.test("stepRaft() answers a member that asks how far its log matches, even if it has everything", () => {
   const a = new OneMember();
   a.lead();
   a.written();
@@ -270,7 +270,7 @@ Deno.test("stepRaft() tells a member that asks where it stands, though it has ev
   ]);
 });
 
-Deno.test("stepRaft() goes back to what is acknowledged when entries were lost", () => {
+Deno.test("stepRaft() goes back to the acknowledged index when entries were lost", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.propose(3);
@@ -287,7 +287,7 @@ Deno.test("stepRaft() goes back to what is acknowledged when entries were lost",
   );
 });
 
-Deno.test("stepRaft() sends nothing to a member whose connection has ended, and all that is missing when it is back", () => {
+Deno.test("stepRaft() sends nothing to a member whose connection has ended, and everything missing when it is back", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.propose();
@@ -298,7 +298,7 @@ Deno.test("stepRaft() sends nothing to a member whose connection has ended, and 
   ]);
 });
 
-Deno.test("stepRaft() sends a snapshot for entries that are gone, and what follows it afterwards (paper, 7)", () => {
+Deno.test("stepRaft() sends a snapshot for entries that are gone, and then the entries after it (paper, 7)", () => {
   const snapshot: SnapshotMeta = {
     index: 4,
     term: 1,
@@ -339,7 +339,7 @@ Deno.test("stepRaft() tries a snapshot again when the member next answers", () =
   assertEquals(a.step({ type: "heard_from", node: "b" }).length, 1);
 });
 
-Deno.test("stepRaft() needs no snapshot for a member that got there without it", () => {
+Deno.test("stepRaft() needs no snapshot for a member that caught up without it", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.step({ type: "entries_missing", to: "b" });

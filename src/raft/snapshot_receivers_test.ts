@@ -101,7 +101,7 @@ function receiving() {
   return { member, receivers, runtime, begin, send };
 }
 
-Deno.test("a snapshot that is offered again while the first is on its way takes its place", async () => {
+Deno.test("a snapshot that is offered again while the first is in transit replaces it", async () => {
   const { member, begin, receivers, runtime } = receiving();
   const connection = {};
   await begin(1);
@@ -116,7 +116,7 @@ Deno.test("a snapshot that is offered again while the first is on its way takes 
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("a state is read while it comes, and given up as soon as it makes no sense", async () => {
+Deno.test("a state is decoded while it arrives, and refused as soon as it is invalid", async () => {
   const { member, begin, send, runtime } = receiving();
   const connection = {};
   await begin(1, connection);
@@ -136,7 +136,7 @@ Deno.test("a state is read while it comes, and given up as soon as it makes no s
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("a member that gives a snapshot up is told of its end, also while the disk begins", async () => {
+Deno.test("a member that aborts a snapshot is told of its end, even while the disk begins", async () => {
   const { member, begin, receivers, runtime } = receiving();
   await begin(1);
   receivers.forget("g");
@@ -151,7 +151,7 @@ Deno.test("a member that gives a snapshot up is told of its end, also while the 
   assertEquals([member.receipt, runtime.pendingTimers], [false, 0]);
 });
 
-Deno.test("a snapshot that is being put in place is not given up for another one", async () => {
+Deno.test("a snapshot that is being installed is not aborted for another one", async () => {
   const { member, begin, receivers } = receiving();
   const connection = {};
   await begin(1, connection);

@@ -51,7 +51,7 @@ function asking(
   return { member, runtime, standing, asked, pass, removed: () => removed };
 }
 
-Deno.test("a member without a leader asks others, and whom they take for the leader, and goes if it was removed", async () => {
+Deno.test("a member without a leader asks others, and the leader they name, and removes itself if it was removed", async () => {
   const { pass, asked, removed, runtime } = asking({
     b: "d",
     d: false,
@@ -68,7 +68,7 @@ Deno.test("a member without a leader asks others, and whom they take for the lea
   assertEquals([removed(), runtime.pendingTimers], [1, 0]);
 });
 
-Deno.test("a member asks again and again while nobody knows, and stays while it is one", async () => {
+Deno.test("a member keeps asking while nobody knows, and stays while it is a member", async () => {
   const { pass, asked, removed, standing, runtime } = asking({ c: true });
   await pass(4);
   assertEquals([asked.length, removed()], [6, 0]);
@@ -88,7 +88,7 @@ Deno.test("a member that has a leader, or that is still to be added, asks nobody
   assertEquals(undone.removed(), 1);
 });
 
-Deno.test("a member that was to be added and never was asks in the end, and goes if nobody wants it", async () => {
+Deno.test("a member that was never added asks eventually, and removes itself if nobody knows it", async () => {
   const coming = asking({ b: false }, { uid: 9 });
   await coming.runtime.advance(COMING_ASK_MS - 1);
   assertEquals(coming.asked, []);

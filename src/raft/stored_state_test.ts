@@ -13,7 +13,7 @@ const meta = {
 };
 const pieces = Array.from({ length: 8 }, () => new Uint8Array(500_000));
 
-/** A log with a snapshot and a checkpoint of so many pieces. */
+/** A log with a snapshot and a checkpoint of this many pieces. */
 function logOf(snapshot?: number, checkpoint?: number): GroupLog {
   const stored = (count: number | undefined) =>
     Promise.resolve(
@@ -25,13 +25,13 @@ function logOf(snapshot?: number, checkpoint?: number): GroupLog {
   } as unknown as GroupLog;
 }
 
-/** A machine whose state is how many pieces it was decoded from, and in what way. */
+/** A machine whose state is the number of pieces it was decoded from, and how. */
 const machine = {
   init: () => "new",
   decode: (all: Iterable<unknown>) => `${[...all].length} at once`,
 } as unknown as RaftMachine<string>;
 
-Deno.test("storedState() is that of the newest checkpoint, or else of the snapshot", async () => {
+Deno.test("storedState() reads the newest checkpoint, or else the snapshot", async () => {
   const runtime = new ManualRuntime();
   const found = async (...counts: (number | undefined)[]) =>
     (await storedState(logOf(...counts), machine, new StartTurns(runtime)))
@@ -41,7 +41,7 @@ Deno.test("storedState() is that of the newest checkpoint, or else of the snapsh
   assertEquals(await found(1, 2), "2 at once");
 });
 
-Deno.test("storedState() lets others have their turn while it reads much", async () => {
+Deno.test("storedState() yields to others while it reads a large state", async () => {
   const runtime = new ManualRuntime();
   let added = 0;
   const seen: number[] = [];
@@ -50,7 +50,7 @@ Deno.test("storedState() lets others have their turn while it reads much", async
     decoder: () => ({
       add: () => {
         added++;
-        // Somebody else who waits for a turn.
+        // Something else that waits for a turn.
         runtime.setTimer(0, () => void seen.push(added));
       },
       end: () => `${added} one by one`,

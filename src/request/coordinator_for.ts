@@ -1,6 +1,6 @@
 /**
- * Which coordinator an operation gets: by its kind, the preference list of its
- * key, and where the primaries of that are.
+ * Chooses the coordinator of an operation: by its kind, the preference list of
+ * its key, and where the primaries are.
  *
  * @module
  */
@@ -31,20 +31,20 @@ import {
 } from "./request_process.ts";
 import { overloadRefusal } from "./told_overloads.ts";
 
-/** An operation, and what is known of the module it is for. */
+/** An operation, and what is known about its module. */
 export interface ModuleOperation extends BegunOperation {
-  /** How objects of its module are merged, if they are versioned. */
+  /** How objects of the module are merged, if they are versioned. */
   readonly objects: ObjectCommands | undefined;
 }
 
-/** Written and read within one turn. */
+/** Filled and read within one turn. */
 const preflist = new Preflist(REPLICAS_MAX);
 
 /**
- * The coordinator of an operation; it has not begun.
+ * The coordinator of an operation, not started yet.
  *
- * @throws {WhorlError} Why the operation cannot be coordinated: its quorum makes
- * no sense, or its bytes, or its vnodes have said that they are overloaded.
+ * @throws {WhorlError} Why the operation cannot be coordinated: its quorum or
+ * its bytes are invalid, or its vnodes have reported that they are overloaded.
  */
 export function coordinatorFor(operation: ModuleOperation): RequestProcess {
   const { header, view } = operation;
@@ -78,7 +78,7 @@ export function coordinatorFor(operation: ModuleOperation): RequestProcess {
     case OperationKind.raft:
       throw new WhorlError(
         "protocol_error",
-        "Cannot coordinate an operation of a Raft group: that is for its leader",
+        "Cannot coordinate an operation of a Raft group as only its leader can",
       );
     default: {
       const rule = ruleOf(operation, header.durable > 0 ? "write" : "read");
@@ -115,7 +115,10 @@ function replicasOf(operation: BegunOperation, rule: QuorumRule): Replica[] {
   return replicas;
 }
 
-/** Before anything is done for it: most of what comes is refused when far too much comes. */
+/**
+ * Refuses before anything else is done: under heavy overload most operations
+ * are refused, and that must be cheap.
+ */
 function refuseIfOverloaded(
   { host, header: { moduleId }, view }: BegunOperation,
   keyPartition: number,
@@ -145,7 +148,7 @@ function objectCommands({ objects }: ModuleOperation): ObjectCommands {
   );
 }
 
-/** The node that should coordinate a write instead of this one, or -1 if it is as well done here. */
+/** The node that should coordinate a write instead of this one, or -1 if this one may as well. */
 function coordinatorElsewhere(
   replicas: readonly Replica[],
   self: number,

@@ -13,43 +13,47 @@ import type { OperationCarrier } from "./operation_carrier.ts";
 import { REPLICAS_PER_REQUEST } from "./request_process.ts";
 
 /**
- * Bytes of operations that may be under way; a further one is answered
- * `overload`. Half of what may pile up before a subprocess that does not read,
- * so that answers of vnodes still fit in.
+ * Most bytes of operations in progress; a further one is answered `overload`.
+ * It is half of what may pile up for a subprocess that does not read, so that
+ * answers of vnodes still fit in.
  */
 export const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
-/** Longest operation: one frame less what the way adds to it. */
+/** Largest operation, in bytes: one frame less the headers that are added on the way. */
 export const OPERATION_BYTES_MAX: number = FRAME_BYTES_MAX - 64;
 
 /**
- * Number of the first coverage query, far beyond any that other requests come
- * to, so that an answer tells by its correlation which coordinators it is for.
+ * Number of the first coverage query, far above the numbers that other requests
+ * reach, so that the correlation of an answer tells which coordinators it is
+ * for.
  */
 export const COVERAGE_SEQUENCE_FIRST: number = 2 ** 49;
 
-/** Whether the answer under `correlation` is for a coordinator of coverage queries. */
+/** Whether the answer with this `correlation` is for a coordinator of coverage queries. */
 export function isCoverageCorrelation(correlation: number): boolean {
   return correlation >= COVERAGE_SEQUENCE_FIRST * REPLICAS_PER_REQUEST;
 }
 
 /** Counts of coordinators since they were first started. */
 export interface RequestCounts {
-  /** Operations that got a coordinator. */
+  /** Operations that were given a coordinator. */
   started: number;
-  /** Operations answered with a refusal instead: overload, or nonsense. */
+  /** Operations that were refused instead: overloaded or invalid. */
   refused: number;
   /** Writes sent on to a node that has a primary of the key. */
   forwarded: number;
-  /** Replicas that were behind and have been sent what they lacked. */
+  /** Replicas that were behind and were sent the object. */
   repairs: number;
 }
 
-/** Takes operations in and gets what answers them. */
+/** Accepts operations, and the answers to what they ask. */
 export interface Coordinators extends AnswerTarget, OperationCarrier {
   readonly counts: Readonly<RequestCounts>;
-  /** Operations under way. */
+  /** Number of operations in progress. */
   readonly size: number;
-  /** Takes in another node's answer to an operation that was sent on to it; valid only during the call. */
+  /**
+   * Accepts another node's answer to an operation that was sent on to it; valid
+   * only during the call.
+   */
   operationAnswer(
     type: number,
     correlation: number,
@@ -57,8 +61,8 @@ export interface Coordinators extends AnswerTarget, OperationCarrier {
     start: number,
     end: number,
   ): void;
-  /** `node` is gone, or silent: nobody waits any longer for what it owes. `why` is asked if anybody does. */
+  /** `node` is gone or silent: ends all waits for its answers. Calls `why` if there are any. */
   nodeLost(node: string, why: () => WhorlError): void;
-  /** From now on requests to this module see the ring as `view`; those under way keep theirs. */
+  /** From now on requests to this module use the ring `view`; those in progress keep theirs. */
   setView(moduleId: number, view: RingView): void;
 }

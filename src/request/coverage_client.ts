@@ -72,9 +72,10 @@ const TIMEOUT_MS_DEFAULT = 60_000;
 const IDLE_MS_DEFAULT = 10_000;
 
 /**
- * A query whose items are what `itemsOf` makes of the words of one vnode.
+ * A query whose items `itemsOf` makes from the chunks of one vnode.
  *
- * @param carrier Whoever carries operations; asked for at each page, as a node may have restarted it.
+ * @param carrier Carries operations; looked up for each page, as a node may
+ * have restarted it.
  * @param begin Makes `itemsOf` for one iteration.
  */
 export function coverageQuery<Item>(

@@ -111,7 +111,7 @@ function ask(carrier: Carrier, options?: CoverageOptions) {
   );
 }
 
-Deno.test("coverageQuery() asks for nothing before it is iterated over, and for a page when the last was taken", async () => {
+Deno.test("coverageQuery() requests nothing before it is iterated, and a page when the previous one was consumed", async () => {
   const carrier = new Carrier();
   const query = ask(carrier, { n: 2, mode: "allup", timeoutMs: 5_000 });
   assertEquals(carrier.sent, []);
@@ -151,7 +151,7 @@ Deno.test("coverageQuery() asks for nothing before it is iterated over, and for 
   assertEquals(carrier.sent, []);
 });
 
-Deno.test("coverageQuery() cancels what its caller leaves", async () => {
+Deno.test("coverageQuery() cancels the query when its caller stops iterating", async () => {
   const carrier = new Carrier();
   const leave = (async () => {
     for await (const _ of ask(carrier)) break;
@@ -166,7 +166,7 @@ Deno.test("coverageQuery() cancels what its caller leaves", async () => {
   assertEquals(carrier.sent, []);
 });
 
-Deno.test("coverageQuery() cancels when its signal fires, also if the number of the query comes later", async () => {
+Deno.test("coverageQuery() cancels when its signal fires, even if the number of the query arrives later", async () => {
   const carrier = new Carrier();
   const abort = new AbortController();
   const early = assertRejects(
@@ -192,7 +192,7 @@ Deno.test("coverageQuery() cancels when its signal fires, also if the number of 
   assertEquals(carrier.kinds, [OperationKind.coverageCancel]);
 });
 
-Deno.test("coverageQuery() throws what the coordinator says, and keeps its report", async () => {
+Deno.test("coverageQuery() throws the coordinator's error, and keeps its report", async () => {
   const carrier = new Carrier();
   const query = ask(carrier);
   const failed = assertRejects(() => Array.fromAsync(query), WhorlError);
@@ -206,7 +206,7 @@ Deno.test("coverageQuery() throws what the coordinator says, and keeps its repor
   assertEquals(query.report, coverage);
 });
 
-Deno.test("coverageQuery() tells a coordinator that is lost nothing more", async () => {
+Deno.test("coverageQuery() sends nothing more to a coordinator that is lost", async () => {
   const carrier = new Carrier();
   const failed = assertRejects(
     () => Array.fromAsync(ask(carrier)),
@@ -219,7 +219,7 @@ Deno.test("coverageQuery() tells a coordinator that is lost nothing more", async
   assertEquals(carrier.sent, []);
 });
 
-Deno.test("coverageQuery() fails with what the carrier throws, and when there is no carrier to cancel at", async () => {
+Deno.test("coverageQuery() throws what the carrier throws, and needs no carrier to cancel", async () => {
   const carrier = new Carrier();
   carrier.refusal = new WhorlError("closed", "The node is stopping");
   const refused = await assertRejects(
@@ -236,7 +236,7 @@ Deno.test("coverageQuery() fails with what the carrier throws, and when there is
   assertEquals((await failed).code, "connection_closed");
 });
 
-Deno.test("coverageQuery() refuses a page that is none", async () => {
+Deno.test("coverageQuery() refuses an invalid page", async () => {
   for (
     const object of [undefined, new Uint8Array(5), new Uint8Array(14).fill(9)]
   ) {
@@ -251,7 +251,7 @@ Deno.test("coverageQuery() refuses a page that is none", async () => {
   }
 });
 
-Deno.test("coverageLater() asks who is there at each iteration, and passes the report on", async () => {
+Deno.test("coverageLater() opens a query for each iteration, and passes on the report", async () => {
   const carrier = new Carrier();
   let opened = 0;
   const query = coverageLater(() => {

@@ -45,7 +45,7 @@ export const COVERAGE_PAGE_BYTES = 256 * 1024;
 /** How long an idle caller is awaited, in milliseconds. */
 export const COVERAGE_CALLER_IDLE_MS = 60_000;
 /** How long the end of a query is kept for an idle caller, in milliseconds. */
-export const COVERAGE_LINGER_MS = 10_000;
+const COVERAGE_LINGER_MS = 10_000;
 
 /** What a query wants. */
 export interface CoverageRule {

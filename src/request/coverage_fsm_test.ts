@@ -18,10 +18,10 @@ import {
 
 const NODES = ["a", "b", "c", "d"];
 
-/** A query on a ring whose owners take turns, and what it has wanted done. */
+/** A query on a ring whose owners take turns, and the effects so far. */
 class Bench {
   readonly query: CoverageState;
-  /** What each step wanted done, without timers. */
+  /** The effects of each step, without timers. */
   effects: string[] = [];
   readonly results: CoverageResult[] = [];
   /** Parts with a timer. */
@@ -123,7 +123,7 @@ class Bench {
     );
   }
 
-  /** What the caller has been told, in order; `|` between answers. */
+  /** What the caller was given, in order; `|` between answers. */
   get told(): string {
     return this.results.map((result) => {
       if (!result.ok) return result.error.code;
@@ -134,7 +134,7 @@ class Bench {
     }).join("|");
   }
 
-  /** What the last answer, or the failure it was, says of the query. */
+  /** The report of the last answer or failure. */
   get lastReport(): CoverageReport {
     const result = this.results.at(-1);
     const report = result?.ok
@@ -176,7 +176,7 @@ Deno.test("stepCoverage() asks the vnodes of the plan and ends when all have ans
   assertEquals(asked.map(({ state }) => state), Array(4).fill("answered"));
 });
 
-Deno.test("stepCoverage() asks a vnode for more only when the caller has taken what it said", () => {
+Deno.test("stepCoverage() asks a vnode for more only when the caller has consumed its batch", () => {
   const bench = new Bench();
   bench.batch(0, "1", false);
   assertEquals(bench.effects, ["respond", "more 0"]);
@@ -192,7 +192,7 @@ Deno.test("stepCoverage() asks a vnode for more only when the caller has taken w
   assertEquals(bench.told, "1|2");
 });
 
-Deno.test("stepCoverage() asks few vnodes at a time, and the next when the caller has taken a last word", () => {
+Deno.test("stepCoverage() asks few vnodes at a time, and the next when the caller has consumed a final batch", () => {
   const bench = new Bench({ n: 1 }, { ringSize: 16 });
   assertEquals(
     bench.effects.filter((effect) => effect.startsWith("open")).length,
@@ -200,17 +200,17 @@ Deno.test("stepCoverage() asks few vnodes at a time, and the next when the calle
   );
   bench.batch(0, "x", true);
   assertEquals(bench.effects, ["respond", `open ${COVERAGE_FAN_OUT}`]);
-  // Nobody takes this one, so its slot stays taken.
+  // Nobody consumes this one, so its slot stays taken.
   bench.batch(1, "y", true);
   assertEquals(bench.effects, []);
-  // This one had nothing to say.
+  // This one had nothing to report.
   bench.batch(2, "", true);
   assertEquals(bench.effects, [`open ${COVERAGE_FAN_OUT + 1}`]);
   bench.step({ type: "demand" });
   assertEquals(bench.effects, ["respond", `open ${COVERAGE_FAN_OUT + 2}`]);
 });
 
-Deno.test("stepCoverage() hands on no more than a page at once", () => {
+Deno.test("stepCoverage() passes on no more than a page at once", () => {
   const bench = new Bench({ n: 1 });
   const page = "x".repeat(COVERAGE_PAGE_BYTES);
   bench.batch(0, "1", false);
@@ -251,13 +251,13 @@ Deno.test("stepCoverage() asks others for the key spaces of a vnode that failed,
   });
 });
 
-Deno.test("stepCoverage() says what a stand-in repeats along a chain of failures", () => {
+Deno.test("stepCoverage() names the part that a replacement repeats along a chain of failures", () => {
   const bench = new Bench({ n: 3 });
   bench.batch(0, "said", false);
   bench.failed(0);
   const silent = bench.query.parts.findIndex(({ repeats }) => repeats === 0);
   bench.failed(silent);
-  // It had said nothing, so what it would have repeated is repeated still.
+  // It had sent nothing, so its replacement repeats the same part.
   assertEquals(bench.query.parts.at(-1)?.repeats, 0);
   const last = bench.query.parts.length - 1;
   bench.batch(last, "said again", false);
@@ -287,9 +287,10 @@ Deno.test("stepCoverage() in mode all fails when a key space is beyond reach", (
   assertEquals(late.query.phase, "finished");
 });
 
-Deno.test("stepCoverage() in mode allup answers without the key spaces beyond reach, and says which", () => {
+Deno.test("stepCoverage() in mode allup answers without the key spaces beyond reach, and reports them", () => {
   const bench = new Bench({ mode: "allup" }, { up: ["a", "b"] });
-  // Owners take turns: a vnode of c and one of d are all that hold every fourth key space.
+  // Owners take turns: only a vnode of c and one of d hold every fourth key
+  // space.
   bench.query.parts.forEach((_, part) => bench.batch(part, "", true));
   bench.step({ type: "demand" });
   const { complete, missing, answered } = bench.lastReport;
@@ -298,14 +299,14 @@ Deno.test("stepCoverage() in mode allup answers without the key spaces beyond re
   assertEquals(answered, [0, 1, 3, 4, 5, 7]);
 });
 
-Deno.test("stepCoverage() asks nothing more of a node that cannot be reached", () => {
+Deno.test("stepCoverage() asks nothing more from a node that cannot be reached", () => {
   const bench = new Bench({ n: 3 });
   const { node } = bench.query.parts[0]!;
   bench.failed(0, "not_reachable");
   for (const part of bench.query.parts.slice(3)) assert(part.node !== node);
 });
 
-Deno.test("stepCoverage() gives up on a vnode that is silent, and asks others, on other nodes first", () => {
+Deno.test("stepCoverage() gives up on a silent vnode, and asks others, on other nodes first", () => {
   const bench = new Bench({ n: 3 });
   const { node } = bench.query.parts[0]!;
   assert(bench.timers.has(0));
@@ -317,7 +318,7 @@ Deno.test("stepCoverage() gives up on a vnode that is silent, and asks others, o
   assertEquals(coverageReport(bench.query).asked[0]?.error?.code, "timeout");
 });
 
-Deno.test("stepCoverage() tells a node that is suspected to stop, and asks it again only if nobody else can answer", () => {
+Deno.test("stepCoverage() cancels at a suspected node, and asks it again only if nobody else can answer", () => {
   const bench = new Bench({ n: 2 }, { nodes: ["a", "b"] });
   const suspected = new WhorlError("node_suspected", "It is silent");
   const node = bench.query.parts[0]!.node;
@@ -341,7 +342,7 @@ Deno.test("stepCoverage() asks a silent node again if nobody else has the key sp
   assert(bench.query.parts.length > 4);
 });
 
-Deno.test("stepCoverage() asks a vnode that has moved where it is now, once", () => {
+Deno.test("stepCoverage() follows a vnode that has moved, once", () => {
   const bench = new Bench();
   bench.step({ type: "wrong_owner", part: 0, owner: 3 });
   assertEquals(bench.effects, ["open 0"]);
@@ -351,7 +352,7 @@ Deno.test("stepCoverage() asks a vnode that has moved where it is now, once", ()
   const unknown = new Bench();
   unknown.step({ type: "wrong_owner", part: 0, owner: undefined });
   assertEquals(unknown.query.parts[0]?.error?.code, "wrong_owner");
-  // From the beginning at another place it would say again what it has said.
+  // Starting over at another place, it would repeat its chunks.
   const midway = new Bench();
   midway.batch(0, "x", false);
   midway.step({ type: "wrong_owner", part: 0, owner: 3 });
@@ -386,7 +387,7 @@ Deno.test("stepCoverage() gives up on a key space whose vnodes fail one after an
   assertEquals(bench.lastReport.missing, [0, 1, 2, 3, 4, 5, 6, 7]);
 });
 
-Deno.test("stepCoverage() asks as many different vnodes for a key space as are wanted", () => {
+Deno.test("stepCoverage() asks as many different vnodes for a key space as requested", () => {
   const bench = new Bench({ n: 3, primaryVnodeCoverage: 2 });
   bench.failed(0);
   const counts = new Map<number, Set<number>>();
@@ -401,7 +402,7 @@ Deno.test("stepCoverage() asks as many different vnodes for a key space as are w
   assertEquals(counts.size, 8);
 });
 
-Deno.test("stepCoverage() fails at the deadline with what it has covered", () => {
+Deno.test("stepCoverage() fails at the deadline and reports what it has covered", () => {
   const bench = new Bench();
   bench.batch(0, "x", true);
   bench.step({ type: "demand" });
@@ -413,7 +414,7 @@ Deno.test("stepCoverage() fails at the deadline with what it has covered", () =>
   assertEquals(coverage.asked[1]?.state, "open");
 });
 
-Deno.test("stepCoverage() does not count as answered what the caller has not taken", () => {
+Deno.test("stepCoverage() does not count as answered what the caller has not consumed", () => {
   const bench = new Bench();
   bench.batch(0, "x", true);
   bench.batch(1, "never taken", true);
@@ -445,7 +446,7 @@ Deno.test("stepCoverage() keeps its end for a caller that does not wait, for a w
   assertEquals(forgotten.effects, ["finished"]);
 });
 
-Deno.test("stepCoverage() ends when its caller has not asked for long, and not while it waits", () => {
+Deno.test("stepCoverage() ends when its caller has not asked for a long time, but not while it waits", () => {
   const bench = new Bench();
   assert(!bench.timers.has("caller"));
   bench.batch(0, "x", false);
@@ -458,7 +459,7 @@ Deno.test("stepCoverage() ends when its caller has not asked for long, and not w
   assertEquals(bench.effects.filter((e) => e.startsWith("cancel")).length, 4);
 });
 
-Deno.test("stepCoverage() tells every vnode when it is cancelled", () => {
+Deno.test("stepCoverage() cancels at every vnode when it is cancelled", () => {
   const bench = new Bench();
   bench.batch(1, "x", true);
   bench.step({ type: "demand" });

@@ -3,7 +3,7 @@ import { CoveragePace } from "./coverage_pace.ts";
 
 const KIB = 1024;
 
-/** A pace, and the other requests it looks at. */
+/** A pace, and the other requests it observes. */
 function pacing() {
   const others = {
     counts: { started: 0 },
@@ -12,7 +12,7 @@ function pacing() {
   return { others, pace: new CoveragePace(() => others) };
 }
 
-Deno.test("CoveragePace lets the first page go, and all while nothing else is under way", () => {
+Deno.test("CoveragePace lets the first page go, and all pages while nothing else is in progress", () => {
   const { others, pace } = pacing();
   assertEquals(pace.mayGoOn(0), true);
   pace.notePage(64 * KIB, 0);
@@ -32,7 +32,7 @@ Deno.test("CoveragePace holds a page back until many requests have begun", () =>
   assertEquals(pace.mayGoOn(0), true);
 });
 
-Deno.test("CoveragePace counts what several queries have said", () => {
+Deno.test("CoveragePace counts the pages of all queries", () => {
   const { others, pace } = pacing();
   pace.notePage(10 * KIB, 0);
   pace.notePage(10 * KIB, 0);
@@ -52,7 +52,7 @@ Deno.test("CoveragePace does not wait long for requests that wait for something 
   assertEquals(pace.mayGoOn(700), true);
 });
 
-Deno.test("CoveragePace does not hold against a query what it said while there was nothing else", () => {
+Deno.test("CoveragePace does not hold pages against a query that it sent while nothing else was in progress", () => {
   const { others, pace } = pacing();
   others.size = 0;
   for (let page = 0; page < 1_000; page++) pace.notePage(256 * KIB, 0);

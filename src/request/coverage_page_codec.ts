@@ -1,5 +1,5 @@
 /**
- * How a coverage query travels between its caller and its coordinator, as
+ * The encoding of a coverage query between its caller and its coordinator, as
  * operations and their results:
  *
  *     coverage        operation header with an empty key; N and primary vnode
@@ -13,8 +13,8 @@
  *     piece  u16 part · u16 the part it repeats, or 0xffff · u16 partition
  *            · text node · blob of chunks, each a blob
  *
- * The number of a query is drawn by its coordinator and cannot well be met by
- * chance at another one. Chunks are the bytes of vnodes, in the module's codec.
+ * The number of a query is drawn by its coordinator, and is very unlikely to
+ * exist at another one. Chunks are the bytes of vnodes, in the module's codec.
  *
  * @module
  */
@@ -29,23 +29,23 @@ import {
   writeOperationHeader,
 } from "./operation_codec.ts";
 
-/** What vnodes have said since the last page. */
+/** The answers of vnodes since the last page. */
 export interface CoveragePage {
   /** Number of the query. */
   readonly query: number;
   /** Time the query has left, in milliseconds. */
   readonly timeLeftMs: number;
-  /** What they said, in order of arrival. */
+  /** The answers, in order of arrival. */
   readonly pieces: readonly CoveragePagePiece[];
   /** What was covered, with the last page. */
   readonly report: CoverageReport | undefined;
 }
 
-/** What one vnode has said. */
+/** An answer of one vnode. */
 export interface CoveragePagePiece {
   /** Number of its share in the query. */
   readonly part: number;
-  /** The part whose chunks it may say again, as it stands in for a vnode that failed. */
+  /** The part whose chunks it may repeat, if it replaces a vnode that failed. */
   readonly repeats: number | undefined;
   readonly partition: number;
   readonly node: string;
@@ -76,7 +76,7 @@ export function writeCoverageHeader(
   into.u16(0);
 }
 
-/** Appends a whole operation that goes on with the coverage query called `query`, or cancels it. */
+/** Appends a whole operation that continues or cancels the coverage query called `query`. */
 export function writeCoverageFollowUp(
   into: ByteWriter,
   kind:
@@ -92,7 +92,7 @@ export function writeCoverageFollowUp(
   into.u53(query);
 }
 
-/** Begins a page of so many pieces. */
+/** Begins a page of this many pieces. */
 export function writePageStart(
   into: ByteWriter,
   query: number,
@@ -104,7 +104,7 @@ export function writePageStart(
   into.u16(pieces);
 }
 
-/** Appends a piece; `chunks` is a vnode's answer as it came. */
+/** Appends a piece; `chunks` is a vnode's answer, unchanged. */
 export function writePiece(
   into: ByteWriter,
   piece: Omit<CoveragePagePiece, "chunks">,
@@ -128,7 +128,7 @@ export function writePageReport(
 /**
  * Reads a page; its chunks are views.
  *
- * @throws {WhorlError} `protocol_error` if it is none.
+ * @throws {WhorlError} `protocol_error` if it is invalid.
  */
 export function readCoveragePage(from: ByteReader): CoveragePage {
   const query = from.u53();
@@ -163,10 +163,10 @@ export function readCoveragePage(from: ByteReader): CoveragePage {
 }
 
 /**
- * What whoever passes a page on must know of it: the number of the query, and
- * whether the page is its last.
+ * The number of a page's query, and whether the page is its last: for those
+ * that pass it on.
  *
- * @throws {WhorlError} `protocol_error` if it is none.
+ * @throws {WhorlError} `protocol_error` if it is invalid.
  */
 export function readCoveragePageHead(
   from: ByteReader,

@@ -56,7 +56,7 @@ function pageOf(report: boolean): Uint8Array<ArrayBuffer> {
   return into.copy();
 }
 
-Deno.test("readCoveragePage() reads what was written", () => {
+Deno.test("readCoveragePage() reads a page as it was written", () => {
   for (const last of [false, true]) {
     assertEquals(readCoveragePage(new ByteReader(pageOf(last))), {
       query: Number.MAX_SAFE_INTEGER,
@@ -76,7 +76,7 @@ Deno.test("readCoveragePage() reads what was written", () => {
   }
 });
 
-Deno.test("readCoveragePageHead() tells whose page it is, and whether it is the last", () => {
+Deno.test("readCoveragePageHead() tells which query a page belongs to, and whether it is the last", () => {
   for (const last of [false, true]) {
     assertEquals(readCoveragePageHead(new ByteReader(pageOf(last))), {
       query: Number.MAX_SAFE_INTEGER,
@@ -85,7 +85,7 @@ Deno.test("readCoveragePageHead() tells whose page it is, and whether it is the 
   }
 });
 
-Deno.test("readCoveragePage() refuses a page that is cut short, or whose report is none", () => {
+Deno.test("readCoveragePage() refuses a page that is cut short, or whose report is invalid", () => {
   const page = pageOf(false);
   for (let length = 0; length < page.length; length++) {
     assertThrows(
@@ -108,7 +108,7 @@ Deno.test("readCoveragePage() refuses a page that is cut short, or whose report 
   }
 });
 
-Deno.test("what no coordinator and no vnode says is refused, and never a failure of another kind", () => {
+Deno.test("the readers of pages refuse any other bytes, and fail in no other way", () => {
   const readers = [
     readCoveragePage,
     readCoveragePageHead,

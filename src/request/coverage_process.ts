@@ -158,7 +158,7 @@ export class CoverageProcess
     });
   }
 
-  /** The caller has taken what it was given and asks for more; `target` gets it. */
+  /** The caller has consumed its page and asks for more; `target` receives it. */
   more(target: OperationTarget): void {
     if (this.waitFor(target)) {
       const held = !this.#mayGoOn();

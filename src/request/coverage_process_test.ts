@@ -37,7 +37,7 @@ import {
   type Sent,
 } from "./testing/operations.ts";
 
-/** What a vnode was asked. */
+/** A request to a vnode. */
 interface Asked {
   readonly to: string;
   readonly partition: number;
@@ -128,7 +128,8 @@ class Bench {
     into.rawText(body);
     const begun = this.#submit(into);
     if (begun.results.length === 0) return begun;
-    // It is told the number of the query at once, and asks for the first pieces.
+    // It is told the number of the query at once, and asks for the first
+    // pieces.
     const { query, pieces, report } = pageOf(begun);
     assertEquals([pieces, report], [[], undefined]);
     return this.follow(OperationKind.coverageMore, query);
@@ -153,7 +154,7 @@ class Bench {
     return caller;
   }
 
-  /** What vnodes were asked since the last look. */
+  /** Requests to vnodes since the last call. */
   asked(): Asked[] {
     return this.routes.sent.splice(0).map(askedOf);
   }
@@ -199,7 +200,7 @@ function pageOf(caller: Caller): CoveragePage {
   return readCoveragePage(new ByteReader(object as Uint8Array));
 }
 
-/** What stands in a page, by vnode. */
+/** The contents of a page, by vnode. */
 function textOf({ pieces }: CoveragePage): string[] {
   const decoder = new TextDecoder();
   return pieces.map(({ partition, node, chunks }) =>
@@ -257,7 +258,7 @@ Deno.test("a coverage query asks others for what a lost node owes", async () => 
   );
   assert(instead.length >= 2);
   for (const { to } of instead) assertEquals(to, "a");
-  // What the lost ones say after all is nobody's.
+  // Late answers of the lost node are dropped.
   bench.batch(one, ["late"], true);
   bench.batch(two, ["late"], true);
   assertEquals(caller.outcome, []);
@@ -279,7 +280,7 @@ Deno.test("a coverage query follows a vnode to the node that has it now", async 
   ]);
 });
 
-Deno.test("a coverage query that cannot be sent to a vnode says so and asks others", async () => {
+Deno.test("a coverage query that cannot be sent to a vnode reports that and asks others", async () => {
   await using bench = new Bench();
   bench.routes.refusal = new WhorlError("not_reachable", "No connection");
   const caller = bench.begin();
@@ -290,7 +291,7 @@ Deno.test("a coverage query that cannot be sent to a vnode says so and asks othe
   assertEquals(report.asked[0]?.error.code, "not_reachable");
 });
 
-Deno.test("a coverage query tells a vnode that is silent to stop, and asks others", async () => {
+Deno.test("a coverage query cancels at a silent vnode, and asks others", async () => {
   await using bench = new Bench();
   bench.begin({ idleMs: 500 });
   const [one, two] = bench.asked() as [Asked, Asked];
@@ -304,7 +305,7 @@ Deno.test("a coverage query tells a vnode that is silent to stop, and asks other
   assert(instead.length > 0);
 });
 
-Deno.test("a coverage query that is cancelled reaches every vnode", async () => {
+Deno.test("a coverage query that is cancelled is cancelled at every vnode", async () => {
   await using bench = new Bench();
   const first = bench.begin();
   const [one, two] = bench.asked() as [Asked, Asked];
@@ -324,14 +325,14 @@ Deno.test("a coverage query that is cancelled reaches every vnode", async () => 
       [CoverageAction.cancel, two.stream],
     ],
   );
-  // Cancelling what has ended is no failure.
+  // Cancelling a query that has ended is not an error.
   assertEquals(
     bench.follow(OperationKind.coverageCancel, query).outcome,
     ["done"],
   );
 });
 
-Deno.test("a coverage query that is killed answers its caller and reaches every vnode", async () => {
+Deno.test("a coverage query that is killed answers its caller and is cancelled at every vnode", async () => {
   await using bench = new Bench();
   const caller = bench.begin();
   bench.asked();
@@ -344,7 +345,7 @@ Deno.test("a coverage query that is killed answers its caller and reaches every 
   ]);
 });
 
-Deno.test("a coverage query ends when its caller asks for nothing any more", async () => {
+Deno.test("a coverage query ends when its caller stops asking", async () => {
   await using bench = new Bench();
   const into = bench.begin();
   const [one, two] = bench.asked() as [Asked, Asked];
@@ -359,7 +360,7 @@ Deno.test("a coverage query ends when its caller asks for nothing any more", asy
   assertEquals(bench.host.size, 0);
 });
 
-Deno.test("coverage queries are bounded, and refused if they make no sense", async () => {
+Deno.test("coverage queries are bounded, and refused if they are invalid", async () => {
   await using bench = new Bench(1);
   assertEquals(bench.begin({ n: 0 }).outcome, ["invalid_argument"]);
   assertEquals(bench.begin({ n: 9 }).outcome, ["invalid_argument"]);
@@ -381,7 +382,7 @@ Deno.test("coverage queries are bounded, and refused if they make no sense", asy
   assertEquals(bench.host.counts.refused, 9);
 });
 
-Deno.test("a coverage query that may leave key spaces out says which it left out", async () => {
+Deno.test("a coverage query that may leave out key spaces reports those it left out", async () => {
   await using bench = new Bench();
   bench.host.setView(
     MODULE_ID,
@@ -400,7 +401,7 @@ Deno.test("a coverage query that may leave key spaces out says which it left out
   assertEquals(report?.missing, [4, 5, 6]);
 });
 
-Deno.test("a coverage query waits for other requests before it hands on more, and no longer than it lasts", async () => {
+Deno.test("a coverage query waits for other requests before it passes on more, but not beyond its deadline", async () => {
   const others = {
     counts: { started: 0 },
     size: 1,

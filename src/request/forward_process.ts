@@ -1,7 +1,7 @@
 /**
  * A write that another node coordinates, because it has a primary vnode of the
- * key and this one has none: the operation goes there once, as it came. This
- * node keeps the deadline, and answers for the other one if that is lost or
+ * key and this one has none: the operation is sent there once, unchanged. This
+ * node keeps the deadline, and answers itself if the other node is lost or
  * falls silent.
  *
  * @module
@@ -22,10 +22,10 @@ import {
   RequestProcess,
 } from "./request_process.ts";
 
-/** How long the coordinator's own answer is waited for once its deadline has passed. */
+/** How long past its deadline to wait for the coordinator's own answer. */
 const ANSWER_GRACE_MS = 100;
 
-/** What happens to a forwarded operation. */
+/** The events of a forwarded operation. */
 export type ForwardEvent =
   | { readonly type: "start" }
   | {
@@ -33,7 +33,7 @@ export type ForwardEvent =
     readonly frameType: number;
     readonly body: Uint8Array;
   }
-  /** The operation has not left this node. */
+  /** The operation was not sent. */
   | { readonly type: "refused" }
   | { readonly type: "failed"; readonly error: WhorlError }
   | { readonly type: "deadline" }
@@ -64,7 +64,7 @@ export class ForwardProcess extends RequestProcess {
     );
   }
 
-  /** The operation has not left this node. */
+  /** Reports that the operation was not sent. */
   refused(): void {
     this.host.deliver(this, { type: "refused" } satisfies ForwardEvent);
   }
@@ -111,7 +111,7 @@ export class ForwardProcess extends RequestProcess {
     }
   }
 
-  /** It may have happened there, so it is not tried elsewhere: the caller decides. */
+  /** The write may have happened there, so it is not tried elsewhere: the caller decides. */
   #lost(cause: WhorlError): WhorlError {
     const node = this.view.nodes[this.#node];
     return cause.code === "node_suspected"
@@ -148,7 +148,7 @@ export class ForwardProcess extends RequestProcess {
     this.host.routes.endOperation();
   }
 
-  /** Nothing has left, so it can safely be coordinated from here, whichever of the vnodes does it. */
+  /** Nothing was sent, so it is safe to coordinate from here, whichever vnode makes the version. */
   #coordinateHere(): void {
     const timeLeftMs = this.timeLeftMs - ANSWER_GRACE_MS;
     this.finished();

@@ -1,20 +1,21 @@
 /**
  * Coordinates one read of a versioned object: it asks all replicas, merges what
  * they hold, answers once R of them have answered, and lingers for the rest to
- * repair those that are behind (DeCandia et al., "Dynamo", 2007, §4.5 and §4.7).
+ * repair those that are behind (DeCandia et al., "Dynamo", 2007, §4.5 and
+ * §4.7).
  *
  *     waiting ── R answers ──────────► settling ── all answered, or grace ends ──► repair, finished
  *        ├────── R cannot be met ───►    │
  *        ├────── deadline ──────────►    │
  *        └────── cancel ─────────────────┴───────────────────────────────────────► finished
  *
- * That a replica holds nothing is an answer and counts towards R; an object that
- * holds nothing is the same. A tombstone is a version like any other; what it
- * means for the caller is the store's business.
+ * A replica that holds nothing has answered, and counts towards R; so does one
+ * that holds an empty object. A tombstone is a version like any other; the
+ * store decides what it means to the caller.
  *
  * The shell must report every request it sent as answered or failed, once.
- * Bytes in events need only be valid during the step: what is kept is copied,
- * which for replicas that agree is the first answer alone.
+ * Bytes in events need only be valid during the step: what is kept is copied.
+ * If the replicas agree, that is only the first answer.
  *
  * @module
  */
@@ -50,7 +51,7 @@ import {
   quorumError,
 } from "./request_outcome.ts";
 
-/** What happens to a read. `replica` is a place in the preference list. */
+/** The events of a read. `replica` is a position in the preference list. */
 export type GetEvent =
   | LifeEvent
   | ReplicaEvent
@@ -63,41 +64,41 @@ export type GetEvent =
   /** The replica holds nothing. */
   | { readonly type: "absent"; readonly replica: number };
 
-/** What the shell is to do. */
+/** What the shell must do. */
 export type GetEffect =
   | LifeEffect
-  /** Ask the replica where `GetState.replicas` says it is. */
+  /** Ask the replica, at the place given by `GetState.replicas`. */
   | { readonly type: "send_get"; readonly replica: number }
-  /** Send {@linkcode repairOf} the read to the replica as a merge, and do not report what it answers. */
+  /** Send {@linkcode repairOf} the read to the replica as a merge, and do not report its answer. */
   | { readonly type: "send_repair"; readonly replica: number }
   | { readonly type: "respond"; readonly result: GetResult };
 
-/** The answer to the caller: what was found, or `undefined` if no replica holds anything. */
+/** The answer to the caller: the object found, or `undefined` if no replica holds anything. */
 export type GetResult =
   | { readonly ok: true; readonly object: Uint8Array | undefined }
   | { readonly ok: false; readonly error: WhorlError };
 
-/** One read; changes in place and has one owner. */
+/** One read, changed in place by its one owner. */
 export interface GetState {
   phase: "created" | "waiting" | "settling" | "finished";
   readonly rule: QuorumRule;
   /** How long to linger after the answer. */
   readonly graceMs: number;
   readonly merge: ObjectMerge;
-  /** The preference list, with vnodes that moved where they are now. */
+  /** The preference list; vnodes that moved have their new node. */
   replicas: readonly Replica[];
   readonly count: QuorumCount;
   failures: FailureList;
-  /** All that was found, merged. Never changed in place. */
+  /** Everything found so far, merged. Never changed in place. */
   object: Uint8Array | undefined;
-  /** Those that hold exactly `object`. */
+  /** Replicas that hold exactly `object`. */
   current: ReplicaSet;
   behind: ReplicaSet;
   absent: ReplicaSet;
   corrupt: ReplicaSet;
-  /** Those that owe an answer. */
+  /** Replicas that have not answered yet. */
   open: ReplicaSet;
-  /** Those that have been asked a second time. */
+  /** Replicas that were asked a second time. */
   redirected: ReplicaSet;
 }
 
@@ -135,7 +136,7 @@ export function createGet(
   };
 }
 
-/** Advances the read by one event and appends what is to be done, in order, to `effects`. */
+/** Advances the read by one event and appends the effects, in order, to `effects`. */
 export function stepGet(
   get: GetState,
   event: GetEvent,
@@ -189,7 +190,7 @@ export function stepGet(
         return;
       }
       effects.push(SEND_GET[event.replica] as GetEffect);
-      // Where it is now may be a node that counts already, or one that does not.
+      // The new node may be one that counts already, or one that does not.
       decide(get, effects);
       return;
     }
@@ -215,9 +216,9 @@ export function stepGet(
 }
 
 /**
- * Merges what a replica holds into what was found so far; returns why it is
- * refused, if it is. Bytes come from another process, so they are checked, but
- * those that equal checked ones need not be.
+ * Merges a replica's object into what was found so far; returns an error if it
+ * is refused. The bytes come from another process, so they are checked, unless
+ * they equal bytes that were checked.
  */
 function takeIn(
   get: GetState,
@@ -225,7 +226,7 @@ function takeIn(
   bytes: Uint8Array,
 ): WhorlError | undefined {
   const { object, merge } = get;
-  // The version before stored what mends damage, as an object.
+  // An earlier version stored an empty object to repair a damaged one.
   if (equalBytes(bytes, merge.nothing)) {
     get.absent |= bit;
     return undefined;
@@ -257,7 +258,8 @@ function takeIn(
     }
     return undefined;
   } catch (error) {
-    // Anything but a refusal of the bytes is a bug in the merge, and must not be hidden here.
+    // Anything but a refusal of the bytes is a bug in the merge, and must not
+    // be hidden.
     if (!isWhorlError(error)) throw error;
     return new WhorlError(
       "value_corrupt",
@@ -334,7 +336,7 @@ function finish(get: GetState, effects: GetEffect[]): void {
   effects.push(FINISHED);
 }
 
-/** What repairs of a finished read send: all that was found. */
+/** The object that repairs of a finished read send: everything found. */
 export function repairOf({ object, merge }: GetState): Uint8Array {
   return object ?? merge.nothing;
 }

@@ -12,7 +12,7 @@ import type { ObjectMerge } from "./object_merge.ts";
 import type { Replica } from "./quorum.ts";
 import { readQuorum, type ReadQuorumOptions } from "./quorum_options.ts";
 
-/** Objects are one byte, a set of bits; merging is union. 0 holds nothing. */
+/** Objects are one byte, a set of bits; merging is union. 0 is empty. */
 const bitSets: ObjectMerge = {
   nothing: new Uint8Array(1),
   check(bytes) {
@@ -108,7 +108,7 @@ Deno.test("stepGet() counts an absent object as an answer and repairs it nowhere
   ]);
 });
 
-Deno.test("stepGet() takes an object that holds nothing for none", () => {
+Deno.test("stepGet() treats an empty object as none", () => {
   run("a b c", {}, [
     [start, SENT],
     [found(0, 0), ""],
@@ -153,7 +153,7 @@ Deno.test("stepGet() repairs an older version, a missing one and a damaged one",
   ]);
 });
 
-Deno.test("stepGet() mends a damaged object of which nobody has anything, if a majority says so", () => {
+Deno.test("stepGet() empties a damaged object of which no other replica has anything, if a majority has answered so", () => {
   const corrupt = (replica: number) => failed(replica, "value_corrupt");
   const get = run("a b c", {}, [
     [start, SENT],
@@ -168,7 +168,7 @@ Deno.test("stepGet() mends a damaged object of which nobody has anything, if a m
     [corrupt(1), "respond quorum_unavailable, grace"],
     [absent(2), "repair 1, finished"],
   ]);
-  // One may have been acknowledged by those that are damaged.
+  // The damaged replicas may have acknowledged a write.
   run("a b c", { r: 1 }, [
     [start, SENT],
     [corrupt(0), ""],
@@ -180,7 +180,7 @@ Deno.test("stepGet() mends a damaged object of which nobody has anything, if a m
     [corrupt(0), ""],
     [absent(1), "respond nothing, finished"],
   ]);
-  // One that has it may not have answered.
+  // A replica that has it may not have answered.
   run("a b c*", {}, [
     [start, SENT],
     [absent(0), ""],
@@ -195,7 +195,7 @@ Deno.test("stepGet() mends a damaged object of which nobody has anything, if a m
   ]);
 });
 
-Deno.test("stepGet() finds out while it lingers that its answer was old", () => {
+Deno.test("stepGet() notices while it lingers that its answer was stale", () => {
   const get = run("a b c", {}, [
     [start, SENT],
     [found(0, 1), ""],
@@ -205,7 +205,7 @@ Deno.test("stepGet() finds out while it lingers that its answer was old", () => 
   assertEquals(get.object, new Uint8Array([3]));
 });
 
-Deno.test("stepGet() repairs only who has answered", () => {
+Deno.test("stepGet() repairs only replicas that have answered", () => {
   run("a b c", { r: 1 }, [
     [start, SENT],
     [found(0, 1), "respond 1, grace"],
@@ -214,7 +214,7 @@ Deno.test("stepGet() repairs only who has answered", () => {
   ]);
 });
 
-Deno.test("stepGet() brings an old fallback up to date but fills no empty one", () => {
+Deno.test("stepGet() repairs a stale fallback but does not fill an empty one", () => {
   run("a b* c*", {}, [
     [start, SENT],
     [found(0, 3), ""],
@@ -223,7 +223,7 @@ Deno.test("stepGet() brings an old fallback up to date but fills no empty one", 
   ]);
 });
 
-Deno.test("stepGet() fails as soon as R cannot be met, and repairs all the same", () => {
+Deno.test("stepGet() fails as soon as R cannot be met, but still repairs", () => {
   run("a b c", { r: "all" }, [
     [start, SENT],
     [failed(0), "respond quorum_unavailable, grace"],
@@ -242,7 +242,7 @@ Deno.test("stepGet() answers timeout at the deadline", () => {
   ]);
 });
 
-Deno.test("stepGet() treats bytes that are no object as a failed replica, and repairs it", () => {
+Deno.test("stepGet() treats bytes that are not an object as a failed replica, and repairs it", () => {
   run("a b c", {}, [
     [start, SENT],
     [found(0, 0, 0), ""],
@@ -257,7 +257,7 @@ Deno.test("stepGet() treats bytes that are no object as a failed replica, and re
   ]);
 });
 
-Deno.test("stepGet() lets a bug of the merge through", () => {
+Deno.test("stepGet() does not hide a bug in the merge", () => {
   const broken: ObjectMerge = {
     nothing: new Uint8Array(1),
     check() {
@@ -280,7 +280,7 @@ Deno.test("stepGet() asks a moved vnode once more", () => {
   ]);
 });
 
-Deno.test("stepGet() refuses at once what the preference list cannot give", () => {
+Deno.test("stepGet() fails at once if the preference list is too short", () => {
   run("a b* c*", { pr: 2 }, [[start, "respond insufficient_vnodes, finished"]]);
   run("a b*", { quorum: "strict" }, [[
     start,

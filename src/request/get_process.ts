@@ -1,6 +1,6 @@
 /**
- * The shell of `get_fsm.ts`: performs its effects and turns what vnodes say
- * into its events. An empty answer of a vnode means that it holds nothing.
+ * The shell of `get_fsm.ts`: performs its effects and turns the answers of
+ * vnodes into its events. An empty answer means that the vnode holds nothing.
  *
  * @module
  */

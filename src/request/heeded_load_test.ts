@@ -1,7 +1,8 @@
 /**
- * Vnodes that get more than they can do from clients that heed what they are told:
- * what vnodes say (`mailbox_bounds.ts`), coordinators remember
- * (`told_overloads.ts`) and clients heed (`heeded_overloads.ts`), together.
+ * Vnodes under more load than they can serve, from clients that respect what
+ * they are told: what vnodes report (`mailbox_bounds.ts`), coordinators
+ * remember (`told_overloads.ts`) and clients respect (`heeded_overloads.ts`),
+ * together.
  *
  * @module
  */
@@ -28,7 +29,7 @@ import { ToldOverloads } from "./told_overloads.ts";
 const MODULE_ID = 7;
 const NODES = 3;
 
-/** An operation for each vnode of a ring that has as many. */
+/** One operation for each vnode of a ring of that size. */
 const OPERATIONS = Array.from({ length: VNODES }, (_, vnode) => {
   const into = new ByteWriter();
   writeOperationHeader(into, {
@@ -45,14 +46,14 @@ const OPERATIONS = Array.from({ length: VNODES }, (_, vnode) => {
   return into.copy();
 });
 
-/** So many clients by turns, each connected to one of three nodes. */
+/** Clients that take turns, each connected to one of three nodes. */
 class Clients implements Sender {
   readonly #clients: HeededOverloads[];
   readonly #nodes = Array.from({ length: NODES }, () => new ToldOverloads());
-  /** By the number of the command, which client sent it. */
+  /** Which client sent a command, by the command's number. */
   readonly #sentBy: number[] = [];
   #next = 0;
-  /** Operations, and those of them that clients sent. */
+  /** Operations, and how many of them clients sent. */
   begun = 0;
   asked = 0;
 
@@ -124,7 +125,7 @@ class Clients implements Sender {
 for (
   const [count, askedShareMax] of [[1, 0.2], [12, 0.25], [100, 0.5]] as const
 ) {
-  Deno.test(`${count} clients that heed what they are told have as much served as others, and seldom ask in vain`, async () => {
+  Deno.test(`${count} clients that respect what they are told are served as much as others, and seldom ask in vain`, async () => {
     const clients = new Clients(count);
     const thread = new LoadedThread(4, 5_000, clients);
     await thread.start();
@@ -138,7 +139,7 @@ for (
     assert(at(servedMs, 0.5) < 300);
     assert(at(servedMs, 0.99) < 800);
 
-    // Nobody is refused any more soon after the load.
+    // Soon after the load nobody is refused any more.
     thread.offer(0.5, 1_500);
     const before = thread.spared;
     const { refusedMs } = thread.offer(0.5, 3_000);

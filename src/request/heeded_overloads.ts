@@ -60,7 +60,7 @@ interface HeldPartitions extends Demand {
   untilMs: number;
 }
 
-/** What one client has been told, or several that share it; see the module's text. */
+/** What one client has been told, or several that share it; see the module comment. */
 export class HeededOverloads {
   readonly #random: () => number;
   #held: HeldPartitions[] = [];

@@ -51,7 +51,7 @@ const [first, second, other] = ((): [string, string, string] => {
   ];
 })();
 
-/** A client that heeds what it is told, without chance: neither less nor more. */
+/** A client that respects what it is told, without randomization. */
 class Client {
   readonly heeded: HeededOverloads;
   nowMs = 1_000;
@@ -104,13 +104,13 @@ class Client {
   }
 }
 
-Deno.test("HeededOverloads refuses what shares the fate of what was refused, until it is of use to ask again", () => {
+Deno.test("HeededOverloads refuses what shares the fate of a refused operation, until asking again makes sense", () => {
   const client = new Client();
   const operation = operationOn(first);
   client.told(client.send(operation), operation, 100);
   assertEquals(client.ask(operation), { againAfterMs: 100 });
   assertEquals(client.sends(operationOn(second)), false);
-  // It is not for the command that the vnodes are overloaded.
+  // The vnodes are overloaded whatever the command is.
   assertEquals(client.sends(operationOn(second, { command: 1 })), false);
   assertEquals(client.sends(operationOn(other)), true);
   client.nowMs += 99.5;
@@ -119,7 +119,7 @@ Deno.test("HeededOverloads refuses what shares the fate of what was refused, unt
   assertEquals(client.sends(operation), true);
 });
 
-Deno.test("HeededOverloads heeds what kv says of one bucket for that one, as Raft groups may serve another", () => {
+Deno.test("HeededOverloads applies a refusal of kv to one bucket, as Raft groups may serve another", () => {
   const client = new Client();
   const keys = Array.from({ length: 1_000 }, (_, i) => `k${i}`);
   const partition = partitionOfKey(first);
@@ -132,13 +132,13 @@ Deno.test("HeededOverloads heeds what kv says of one bucket for that one, as Raf
     assertEquals(client.sends(operationOn(second, { kind })), false);
     assertEquals(client.sends(operationOn(elsewhere, { kind }, "c")), true);
   }
-  // Commands of a module wait in one mailbox, whichever their bucket is.
+  // Commands of a module wait in one mailbox, whatever their bucket is.
   const operation = operationOn(first);
   client.told(client.send(operation), operation, 100);
   assertEquals(client.sends(operationOn(elsewhere, {}, "c")), false);
 });
 
-Deno.test("HeededOverloads sends what asks for less, or otherwise, or another module", () => {
+Deno.test("HeededOverloads sends operations with smaller or different demands, or for another module", () => {
   const client = new Client();
   const operation = operationOn(first);
   client.told(client.send(operation), operation, 100);
@@ -156,13 +156,13 @@ Deno.test("HeededOverloads sends what asks for less, or otherwise, or another mo
   for (const header of others) {
     assertEquals(client.sends(operationOn(first, header)), true);
   }
-  // These say nothing of vnodes.
+  // These tell nothing about vnodes.
   for (const flags of [OperationFlag.bodyOnly, OperationFlag.withoutReplicas]) {
     assertEquals(client.sends(operationOn(first, { flags })), false);
   }
 });
 
-Deno.test("HeededOverloads holds twice as long when the first operation after the time is refused too, up to a second", () => {
+Deno.test("HeededOverloads holds for twice as long when the probe is refused too, up to a second", () => {
   const client = new Client();
   const operation = operationOn(first);
   client.told(client.send(operation), operation, 100);
@@ -176,7 +176,7 @@ Deno.test("HeededOverloads holds twice as long when the first operation after th
   assertEquals(held, [100, 200, 400, 800, HELD_MS_MAX, HELD_MS_MAX]);
 });
 
-Deno.test("HeededOverloads holds no longer than told when the first operation after the time is taken", () => {
+Deno.test("HeededOverloads holds no longer than told when the probe succeeds", () => {
   const client = new Client();
   const operation = operationOn(first);
   client.told(client.send(operation), operation, 100);
@@ -186,13 +186,13 @@ Deno.test("HeededOverloads holds no longer than told when the first operation af
   client.told(client.send(operation), operation, 60);
   assertEquals(client.ask(operation), { againAfterMs: 60 });
   client.nowMs += 60;
-  // What was the probe of the last time is none of this time.
+  // The previous probe is no probe this time.
   client.send(operation);
   client.told(probe, operation, 60);
   assertEquals(client.ask(operation), { againAfterMs: 60 });
 });
 
-Deno.test("HeededOverloads goes by the longest of what is told at once", () => {
+Deno.test("HeededOverloads uses the longest of several times told at once", () => {
   const client = new Client();
   const operation = operationOn(first);
   const sent = [1, 2, 3].map(() => client.send(operation));
@@ -204,7 +204,7 @@ Deno.test("HeededOverloads goes by the longest of what is told at once", () => {
   assertEquals(client.ask(operation), { againAfterMs: 120 });
 });
 
-Deno.test("HeededOverloads comes back a quarter sooner or later, by chance", () => {
+Deno.test("HeededOverloads randomizes the time by up to a quarter", () => {
   for (const [random, leftMs] of [[0, 75], [0.999_999, 125]] as const) {
     const client = new Client(random);
     const operation = operationOn(first);
@@ -213,21 +213,21 @@ Deno.test("HeededOverloads comes back a quarter sooner or later, by chance", () 
   }
 });
 
-Deno.test("HeededOverloads forgets what has not been said again for a second", () => {
+Deno.test("HeededOverloads forgets a refusal that was not repeated for a second", () => {
   const client = new Client();
   const operation = operationOn(first);
   client.told(client.send(operation), operation, 400);
   client.nowMs += 1_401;
   assertEquals(client.heeded.empty, false);
   client.told(client.send(operation), operation, 100);
-  // It was no probe.
+  // It was not a probe.
   assertEquals(client.ask(operation), { againAfterMs: 100 });
   client.nowMs += 1_101;
   client.send(operation);
   assertEquals(client.heeded.empty, true);
 });
 
-Deno.test("HeededOverloads takes a partition for overloaded by its own ring only, which may be resized", () => {
+Deno.test("HeededOverloads applies a refusal only to the ring it came from, which may be resized", () => {
   const client = new Client();
   const operation = operationOn(first);
   client.told(client.send(operation), operation, 100);
@@ -243,7 +243,7 @@ Deno.test("HeededOverloads takes a partition for overloaded by its own ring only
   assertEquals(client.sends(operation), true);
 });
 
-Deno.test("HeededOverloads heeds nothing that makes no sense, and believes no long time", () => {
+Deno.test("HeededOverloads ignores invalid refusals, and believes no long time", () => {
   const client = new Client();
   const operation = operationOn(first);
   const number = client.send(operation);
@@ -271,7 +271,7 @@ Deno.test("HeededOverloads heeds nothing that makes no sense, and believes no lo
   assertEquals(client.sends(operation.subarray(0, 20)), true);
 });
 
-Deno.test("HeededOverloads remembers so many kinds of demands, and of the others nothing", () => {
+Deno.test("HeededOverloads remembers a bounded number of kinds of demand, and nothing about others", () => {
   const client = new Client();
   for (let moduleId = 0; moduleId < 65; moduleId++) {
     const operation = operationOn(first, { moduleId });

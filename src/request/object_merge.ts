@@ -1,33 +1,32 @@
 /**
- * What a read must know of the objects it reads: how two of them become one.
- * The store that owns the format supplies it, so that this folder does not
- * depend on any store.
+ * How a read merges the objects that it reads. The store that owns the format
+ * provides it, so that this folder does not depend on any store.
  *
  * @module
  */
 
-/** Merging of versioned objects in their canonical bytes: equal objects are equal bytes. */
+/** Merges versioned objects in their canonical encoding: equal objects have equal bytes. */
 export interface ObjectMerge {
   /**
-   * The object that holds nothing: merging it changes no other, and mends a
-   * replica of which nothing can be read.
+   * The empty object: merging it changes no other object, and repairs a replica
+   * whose object is unreadable.
    */
   readonly nothing: Uint8Array;
   /** @throws {WhorlError} If `bytes` are not an object. */
   check(bytes: Uint8Array): void;
   /**
-   * What both hold. Returns `a` itself if that holds all of `b`, else `b`
-   * itself if that holds all of `a`, else new bytes. `a` is known to be an object.
+   * Merges two objects. Returns `a` itself if it contains all of `b`, else `b`
+   * itself if it contains all of `a`, else new bytes. `a` must be an object.
    *
    * @throws {WhorlError} If `b` is not an object, or the result is too large.
    */
   merge(a: Uint8Array, b: Uint8Array): Uint8Array;
 }
 
-/** What a coordinator must know of a module whose objects are versioned. */
+/** What a coordinator must know about a module with versioned objects. */
 export interface ObjectCommands {
-  /** Number of the command that takes in a finished object. */
+  /** Number of the command that merges an object into a vnode's own. */
   readonly merge: number;
-  /** How objects become one. */
+  /** How objects are merged. */
   readonly objects: ObjectMerge;
 }

@@ -1,16 +1,17 @@
 /**
- * One request to N vnodes of a user's module: it succeeds once enough of them
- * have succeeded (`quorum.ts`), fails as soon as that cannot happen any more or
- * the deadline comes, and then lingers for the rest.
+ * Coordinates one command to N vnodes of a user's module: it succeeds once
+ * enough of them have succeeded (`quorum.ts`), fails as soon as that has become
+ * impossible or at the deadline, and then lingers for the rest.
  *
  *     waiting ── quorum met ─────────► settling ── all answered, or grace ends ──► finished
  *        ├────── cannot be met ──────►    │
  *        ├────── deadline ───────────►    │
  *        └────── cancel ──────────────────┴──────────────────────────────────────► finished
  *
- * A vnode that says it does not own the partition any more is asked once more
- * where it is now. The shell sends, keeps one timer and answers the caller;
- * it must report every request it sent as answered or failed, exactly once.
+ * If a vnode answers that it no longer owns the partition, the request is sent
+ * once more, to the new owner. The shell sends, keeps one timer and answers the
+ * caller; it must report every request it sent as answered or failed, exactly
+ * once.
  *
  * Bytes in events need only be valid during the step: what is kept is copied.
  *
@@ -41,11 +42,11 @@ import {
 } from "./request_machine.ts";
 import { type FailureList, quorumError } from "./request_outcome.ts";
 
-/** What happens to a request. `replica` is a place in the preference list. */
+/** The events of a request. `replica` is a position in the preference list. */
 export type OpEvent =
   | LifeEvent
   | ReplicaEvent
-  /** A replica took it; a `reply` or `failed` follows. */
+  /** The replica has accepted the command; a `reply` or `failed` follows. */
   | {
     readonly type: "accepted";
     readonly replica: number;
@@ -57,33 +58,33 @@ export type OpEvent =
     readonly bytes: Uint8Array;
   };
 
-/** What the shell is to do. */
+/** What the shell must do. */
 export type OpEffect =
   | LifeEffect
-  /** Send the command to the replica where `OpState.replicas` says it is. */
+  /** Send the command to the replica, at the place given by `OpState.replicas`. */
   | { readonly type: "send"; readonly replica: number }
   | { readonly type: "respond"; readonly result: OpResult };
 
-/** The answer to the caller; `OpState` has what each replica said. */
+/** The answer to the caller; the answers of the replicas are in `OpState`. */
 export type OpResult =
   | { readonly ok: true }
   | { readonly ok: false; readonly error: WhorlError };
 
-/** One request; changes in place and has one owner. */
+/** One request, changed in place by its one owner. */
 export interface OpState {
   phase: "created" | "waiting" | "settling" | "finished";
   readonly rule: QuorumRule;
   /** How long to linger after the answer. */
   readonly graceMs: number;
-  /** The preference list, with vnodes that moved where they are now. */
+  /** The preference list; vnodes that moved have their new node. */
   replicas: readonly Replica[];
   readonly count: QuorumCount;
-  /** What each replica has answered so far; a later answer replaces an early one. */
+  /** The answer of each replica so far; a final answer replaces an early one. */
   readonly replies: (Uint8Array | undefined)[];
   failures: FailureList;
-  /** Those that owe an answer. */
+  /** Replicas that have not answered yet. */
   open: ReplicaSet;
-  /** Those that have been asked a second time. */
+  /** Replicas that were asked a second time. */
   redirected: ReplicaSet;
 }
 
@@ -113,7 +114,7 @@ export function createOp(
   };
 }
 
-/** Advances the request by one event and appends what is to be done, in order, to `effects`. */
+/** Advances the request by one event and appends the effects, in order, to `effects`. */
 export function stepOp(op: OpState, event: OpEvent, effects: OpEffect[]): void {
   if (op.phase === "finished") return;
   switch (event.type) {
@@ -154,7 +155,7 @@ export function stepOp(op: OpState, event: OpEvent, effects: OpEffect[]): void {
         return;
       }
       effects.push(SEND[event.replica] as OpEffect);
-      // Where it is now may be a node that counts already, or one that does not.
+      // The new node may be one that counts already, or one that does not.
       decide(op, effects);
       return;
     }

@@ -12,7 +12,7 @@ import { answerState } from "./request_outcome.ts";
 const BYTES = new Uint8Array([1]);
 const LOST = new WhorlError("connection_closed", "The connection was lost");
 
-/** A preference list: one letter a replica, its node; a star marks a fallback. */
+/** A preference list: one letter per replica, its node; a star marks a fallback. */
 function preflist(text: string): Replica[] {
   return text.split(" ").map((entry, partition) => ({
     partition,
@@ -101,7 +101,7 @@ Deno.test("stepOp() fails as soon as R cannot be met and still collects the rest
   );
 });
 
-Deno.test("stepOp() says which demand failed and what each replica answered", () => {
+Deno.test("stepOp() reports which demand failed and what each replica answered", () => {
   const op = createOp(preflist("a b c"), readQuorum({}, 64));
   const effects: OpEffect[] = [];
   for (const event of [start, reply(0), failed(1), failed(2)]) {
@@ -173,7 +173,7 @@ Deno.test("stepOp() asks no fallback for a strict quorum", () => {
   ]);
 });
 
-Deno.test("stepOp() waits for R distinct nodes where there are that many", () => {
+Deno.test("stepOp() waits for R distinct nodes if there are that many", () => {
   run("a a b", {}, [
     [start, SENT],
     [reply(0), ""],
@@ -187,7 +187,7 @@ Deno.test("stepOp() waits for R distinct nodes where there are that many", () =>
   ]);
 });
 
-Deno.test("stepOp() waits for the primaries that PR asks for", () => {
+Deno.test("stepOp() waits for as many primaries as PR demands", () => {
   run("a b c*", { pr: 2 }, [
     [start, SENT],
     [reply(2), ""],
@@ -201,7 +201,7 @@ Deno.test("stepOp() waits for the primaries that PR asks for", () => {
   ]);
 });
 
-Deno.test("stepOp() asks a moved vnode once more, where it is now", () => {
+Deno.test("stepOp() asks a moved vnode once more, on its new node", () => {
   const moved = (owner: number | undefined): OpEvent => ({
     type: "wrong_owner",
     replica: 1,
@@ -231,7 +231,7 @@ Deno.test("stepOp() counts a moved replica for the node it moved to", () => {
   ]);
 });
 
-Deno.test("stepOp() takes an early answer back when the commit fails", () => {
+Deno.test("stepOp() takes back an early answer when the commit fails", () => {
   const op = createOp(preflist("a b c"), writeQuorum({ w: 2, dw: 0 }, 64));
   const effects: OpEffect[] = [];
   stepOp(op, start, effects);

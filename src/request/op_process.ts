@@ -1,6 +1,6 @@
 /**
- * The shell of `op_fsm.ts`: performs its effects and turns what vnodes say into
- * its events.
+ * The shell of `op_fsm.ts`: performs its effects and turns the answers of
+ * vnodes into its events.
  *
  * @module
  */

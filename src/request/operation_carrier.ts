@@ -1,6 +1,6 @@
 /**
- * How a client hands an operation on and waits for what comes of it, the same
- * for `kv` and for an application's own modules.
+ * How a client submits an operation and waits for its outcome, for `kv` as well
+ * as for an application's own modules.
  *
  * @module
  */
@@ -9,9 +9,12 @@ import { WhorlError } from "../base/errors.ts";
 import type { OperationResult } from "./operation_codec.ts";
 import type { OperationTarget } from "./operation_target.ts";
 
-/** Whoever carries operations: the host of coordinators in a node, or a client's connection. */
+/** Carries operations: the host of coordinators in a node, or a client's connection. */
 export interface OperationCarrier {
-  /** Takes the operation in `bytes[start, end)`, which is copied, and answers `target` once, possibly before this returns. */
+  /**
+   * Accepts the operation in `bytes[start, end)`, which is copied, and answers
+   * `target` once, possibly before this returns.
+   */
   submit(
     bytes: Uint8Array,
     start: number,
@@ -21,12 +24,13 @@ export interface OperationCarrier {
 }
 
 /**
- * Hands `operation` to `carrier`, which copies it, and resolves to what
- * `resultOf` makes of the result.
+ * Submits `operation` to `carrier`, which copies it, and resolves to `resultOf`
+ * its result.
  *
- * @param failureOf The failure as the caller knows it. @default {as it is}
- * @throws {WhorlError} `cancelled` when `signal` fires first, though the
- * operation may yet be carried out; what `failureOf` makes of a failure; what
+ * @param failureOf Converts the error for the caller.
+ * @default {unchanged}
+ * @throws {WhorlError} `cancelled` when `signal` fires first, although the
+ * operation may still be carried out; the result of `failureOf`; what
  * `resultOf` throws.
  */
 export function submitOperation<Result>(
@@ -48,7 +52,10 @@ export function submitOperation<Result>(
   return target.promise;
 }
 
-/** An operation that somebody waits for. An object, as closures of its own for each would be most of what one costs. */
+/**
+ * An operation with a waiting caller. It is a class because closures for each
+ * operation would be most of its cost.
+ */
 class AwaitedOperation<Result> implements OperationTarget {
   readonly promise: Promise<Result>;
   readonly #resolve: (result: Result) => void;
@@ -70,14 +77,14 @@ class AwaitedOperation<Result> implements OperationTarget {
     this.#failureOf = failureOf;
   }
 
-  /** It is cancelled when `signal` fires. */
+  /** Cancels the wait when `signal` fires. */
   endWith(signal: AbortSignal): void {
     this.#signal = signal;
     this.#onAbort = () => this.#reject(cancelled());
     signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** The signal has nobody to tell any more. */
+  /** Removes the listener from the signal. */
   letGo(): void {
     if (this.#signal === undefined || this.#onAbort === undefined) return;
     this.#signal.removeEventListener("abort", this.#onAbort);

@@ -11,7 +11,7 @@ const RESULT: OperationResult = {
   replicas: [],
 };
 
-/** Keeps what it was given, and is answered by the test. */
+/** Keeps the operations it is given; the test answers them. */
 class Carrier implements OperationCarrier {
   readonly taken: string[] = [];
   target: OperationTarget | undefined;
@@ -32,7 +32,7 @@ function operation(): ByteWriter {
   return into;
 }
 
-Deno.test("submitOperation() hands on what was written and resolves to what is made of the result", async () => {
+Deno.test("submitOperation() submits what was written and resolves to the converted result", async () => {
   const carrier = new Carrier();
   const object = submitOperation(
     carrier,
@@ -45,7 +45,7 @@ Deno.test("submitOperation() hands on what was written and resolves to what is m
   assertEquals(await object, Uint8Array.of(7));
 });
 
-Deno.test("submitOperation() fails as the operation does, under the name the caller knows", async () => {
+Deno.test("submitOperation() fails with the converted error of the operation", async () => {
   const carrier = new Carrier();
   const plain = submitOperation(carrier, operation(), undefined, () => 0);
   carrier.target!.operationFailed(new WhorlError("timeout", "Too late"));
@@ -67,7 +67,7 @@ Deno.test("submitOperation() fails as the operation does, under the name the cal
   );
 });
 
-Deno.test("submitOperation() fails when nothing can be made of the result", async () => {
+Deno.test("submitOperation() fails when the result cannot be converted", async () => {
   const carrier = new Carrier();
   const object = submitOperation(carrier, operation(), undefined, () => {
     throw new RangeError("not a value");
@@ -101,11 +101,11 @@ Deno.test("submitOperation() can be cancelled, before it begins and while it wai
     (await assertRejects(() => during, WhorlError)).code,
     "cancelled",
   );
-  // What comes of it later is nobody's.
+  // A later outcome is ignored.
   carrier.target!.operationDone(RESULT);
 });
 
-Deno.test("submitOperation() takes its listener back, so that one signal can serve many operations", async () => {
+Deno.test("submitOperation() removes its listener, so that one signal can serve many operations", async () => {
   const carrier = new Carrier();
   const { signal } = new AbortController();
   let listeners = 0;

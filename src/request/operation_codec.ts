@@ -1,6 +1,6 @@
 /**
- * An operation as it travels from a client to a node, and from the node that
- * took it to the one that coordinates it:
+ * The encoding of an operation, from a client to a node, and from the node that
+ * accepted it to the one that coordinates it:
  *
  *     operation       u8 kind · u8 flags · u32 module · u8 command · u8 N · u8 quorum
  *                     · u8 primaries · u8 durable · u8 nodes · u32 ms left
@@ -12,13 +12,13 @@
  *
  * A key is `u16 bucket bytes · bucket · key`, which is also how `kv` stores it:
  * the slice from the key's length to the end is the body of its vnode command,
- * so that nothing is encoded twice on the way. For a module of an application,
- * which does not get the key, it may also be `u16 0xffff · 20 bytes`, the place
- * on the ring itself: that of keys that are neither text nor bytes. No bucket is
- * that long, so a node that does not know of it refuses the operation.
- * Operations of coverage queries have no key; `coverage_page_codec.ts` says what
- * their bodies and results are. Those of Raft groups have the name of the group
- * for a key; `ra_kv_codec.ts` says what else is in them.
+ * so nothing is encoded twice on the way. A module of an application does not
+ * get the key, so its operations may have `u16 0xffff · 20 bytes` instead, the
+ * place on the ring, for keys that are neither text nor bytes. No bucket is
+ * that long, so a node that does not know this form refuses the operation.
+ * Operations of coverage queries have no key; `coverage_page_codec.ts`
+ * describes their bodies and results. Those of Raft groups have the name of the
+ * group as their key; `ra_kv_codec.ts` describes the rest.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { AnswerState } from "./request_outcome.ts";
 
-/** What kind of coordination an operation needs. */
+/** The kind of coordination an operation needs. */
 export const OperationKind = {
   /** One command to N vnodes, W answers: `op_fsm.ts`. */
   request: 1,
@@ -35,30 +35,33 @@ export const OperationKind = {
   put: 2,
   /** Read from N, merged, repaired: `get_fsm.ts`. */
   get: 3,
-  /** Asked of as many vnodes as hold every key, page by page: `coverage_fsm.ts`. */
+  /** Asks as many vnodes as are needed to cover every key, page by page: `coverage_fsm.ts`. */
   coverage: 4,
-  /** Asks for the next page; the one before has been taken. */
+  /** Asks for the next page; the previous one has been consumed. */
   coverageMore: 5,
-  /** No more pages are wanted. */
+  /** Ends a coverage query. */
   coverageCancel: 6,
   /** For the leader or a member of a Raft group: `ra_kv_router.ts`. */
   raft: 7,
 } as const;
 
-/** Whether an operation of `kind` is part of a coverage query: they have coordinators of their own. */
+/**
+ * Whether an operation of `kind` is part of a coverage query: these have their
+ * own coordinators.
+ */
 export function isCoverageKind(kind: number | undefined): boolean {
   return kind !== undefined && kind >= OperationKind.coverage &&
     kind <= OperationKind.coverageCancel;
 }
 
-/** Whether doing the operation that begins at `start` twice does no harm. */
+/** Whether it is harmless to do the operation that begins at `start` twice. */
 export function isReadOperation(bytes: Uint8Array, start: number): boolean {
   return bytes[start] === OperationKind.get ||
     ((bytes[start + OPERATION_FLAGS_OFFSET] ?? 0) & OperationFlag.readOnly) !==
       0;
 }
 
-/** Whether an operation only reads, as its caller says: it asks for an R. */
+/** Whether an operation only reads, according to its caller: it asks for an R. */
 export function changesNothing(
   { kind, flags, durable }: OperationHeader,
 ): boolean {
@@ -67,25 +70,25 @@ export function changesNothing(
     kind === OperationKind.request && durable === 0;
 }
 
-/** Whether an operation of `kind` goes to a coordinator that runs already. */
+/** Whether an operation of `kind` is for a coordinator that is already running. */
 export function isFollowUp(kind: number | undefined): boolean {
   return kind === OperationKind.coverageMore ||
     kind === OperationKind.coverageCancel;
 }
 
-/** What an operation may ask for. */
+/** Flags of an operation. */
 export const OperationFlag = {
-  /** Sent on by the node that took it: do not send it further. */
+  /** Sent on by the node that accepted it: do not send it further. */
   forwarded: 1,
   /** Only primaries count, no fallbacks. */
   strict: 2,
   /** The vnode command is the body alone, not key and body. */
   bodyOnly: 4,
-  /** The reply need not say what each replica answered. */
+  /** The reply need not include the answers of the replicas. */
   withoutReplicas: 8,
-  /** Coverage: go on without the key spaces that nobody can answer for. */
+  /** Coverage: continue without the key spaces that no vnode can report. */
   allUp: 16,
-  /** Changes nothing, whatever its kind: it may be asked again elsewhere. */
+  /** Changes nothing, whatever its kind: it may be tried again elsewhere. */
   readOnly: 32,
 } as const;
 
@@ -104,7 +107,7 @@ export interface OperationHeader {
   durable: number;
   nodeConfirms: number;
   timeLeftMs: number;
-  /** Where the u16 before the key stands. */
+  /** Offset of the u16 before the key. */
   keyFieldStart: number;
   /** Where the key begins and ends; the body follows. */
   keyStart: number;
@@ -112,21 +115,24 @@ export interface OperationHeader {
   end: number;
 }
 
-/** Where `u32 ms left` stands, for the one who sends an operation on. */
+/** Offset of `u32 ms left`, for senders that update it. */
 export const OPERATION_TIME_LEFT_OFFSET = 12;
-/** Where the flags stand. */
+/** Offset of the flags. */
 export const OPERATION_FLAGS_OFFSET = 1;
-/** Where the number of the module stands. */
+/** Offset of the module's number. */
 export const OPERATION_MODULE_OFFSET = 2;
-/** Where N stands, and after it how many replicas must do what. */
+/** Offset of N, followed by the numbers of replicas required. */
 export const OPERATION_COUNTS_OFFSET = 7;
-/** Where the length of the key stands. */
+/** Offset of the key's length. */
 export const OPERATION_KEY_OFFSET = 16;
 
-/** Stands where the length of a bucket would, before a place. */
+/** In place of a bucket's length, this marks a place on the ring. */
 export const PLACE_KEY_MARK = 0xffff;
 
-/** Appends the key field of an operation that names its place on the ring, as `chashKey` gives it. */
+/**
+ * Appends the key field of an operation that names its place on the ring, as
+ * returned by `chashKey`.
+ */
 export function writePlaceKey(place: Uint8Array, into: ByteWriter): void {
   into.u16(2 + place.length);
   into.u16(PLACE_KEY_MARK);
@@ -153,7 +159,7 @@ export function emptyOperationHeader(): OperationHeader {
   };
 }
 
-/** Appends everything of an operation up to its key. */
+/** Appends an operation up to its key. */
 export function writeOperationHeader(
   into: ByteWriter,
   header: Readonly<
@@ -178,9 +184,10 @@ export function writeOperationHeader(
 }
 
 /**
- * Reads the header of the operation that `from` stands at.
+ * Reads the header of the operation at which `from` stands.
  *
- * @throws {WhorlError} `protocol_error` if it is cut short or of an unknown kind.
+ * @throws {WhorlError} `protocol_error` if it is cut short or of an unknown
+ * kind.
  */
 export function readOperationHeader(
   from: ByteReader,
@@ -215,27 +222,27 @@ export function readOperationHeader(
   }
 }
 
-/** What one replica answered, as a caller sees it. */
+/** The answer of one replica, as a caller sees it. */
 export interface ReplicaReport {
-  /** Partition of the preference list it stands for. */
+  /** Partition in the preference list. */
   readonly partition: number;
   /** Name of the node it is on. */
   readonly node: string;
-  /** Whether that node owns the partition or stands in for its owner. */
+  /** Whether that node owns the partition, rather than standing in for its owner. */
   readonly primary: boolean;
-  /** What it has said so far. */
+  /** Its answer so far. */
   readonly state: AnswerState;
   /** Why it failed, if it did. */
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-/** What an operation came to. */
+/** The result of an operation. */
 export interface OperationResult {
-  /** Put and get: the object as it is now; undefined if there is none. */
+  /** Put and get: the current object; undefined if there is none. */
   readonly object: Uint8Array | undefined;
-  /** Request: what each replica answered. Empty for put and get. */
+  /** Request: the answer of each replica. Empty for put and get. */
   readonly replies: readonly (Uint8Array | undefined)[];
-  /** Who answered what, in order of the preference list. */
+  /** The replicas and their answers, in order of the preference list. */
   readonly replicas: readonly ReplicaReport[];
 }
 
@@ -247,7 +254,7 @@ const STATES: readonly AnswerState[] = [
   "skipped",
 ];
 
-/** Appends a result as it travels. */
+/** Appends a result. */
 export function writeOperationResult(
   into: ByteWriter,
   result: OperationResult,
@@ -268,11 +275,11 @@ export function writeOperationResult(
     into.u8(reply === undefined ? 0 : 1);
     if (reply !== undefined) into.blob(reply);
   }
-  // No object is empty, so nothing at the end says that there is none.
+  // No object is empty, so nothing at the end means that there is none.
   if (result.object !== undefined) into.raw(result.object);
 }
 
-/** Reads a result that travelled here; what it holds are views into the message. */
+/** Reads a result; its bytes are views into the message. */
 export function readOperationResult(from: ByteReader): OperationResult {
   const replicas: ReplicaReport[] = [];
   for (let left = from.u8(); left > 0; left--) {

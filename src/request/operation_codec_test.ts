@@ -100,7 +100,7 @@ Deno.test("readOperationHeader() undoes writeOperationHeader() and finds key and
   );
 });
 
-Deno.test("OPERATION_FLAGS_OFFSET and OPERATION_TIME_LEFT_OFFSET point at what they name", () => {
+Deno.test("OPERATION_FLAGS_OFFSET and OPERATION_TIME_LEFT_OFFSET point at the fields they name", () => {
   const { bytes, start, end } = operation(HEADER, "k", new Uint8Array(0));
   const view = new DataView(bytes.buffer);
   view.setUint8(start + OPERATION_FLAGS_OFFSET, 9);
@@ -201,7 +201,7 @@ Deno.test("readOperationResult() tells an empty reply from none", () => {
   assertEquals([replies, object], [[undefined, new Uint8Array(0)], undefined]);
 });
 
-Deno.test("writeOperationResult() cuts a message off that is too long to travel", () => {
+Deno.test("writeOperationResult() shortens a message that is too long", () => {
   const replica = {
     partition: 1,
     node: "a@host",
@@ -222,7 +222,7 @@ Deno.test("writeOperationResult() cuts a message off that is too long to travel"
   });
 });
 
-Deno.test("readOperationResult() refuses a state it does not know and what is cut short", () => {
+Deno.test("readOperationResult() refuses an unknown state and a result that is cut short", () => {
   const into = new ByteWriter();
   writeOperationResult(into, {
     object: undefined,
@@ -239,7 +239,7 @@ Deno.test("readOperationResult() refuses a state it does not know and what is cu
   for (let cut = 0; cut < bytes.length; cut++) {
     refused(() => readOperationResult(new ByteReader(bytes, 0, cut)));
   }
-  // Behind u8 count and u16 partition.
+  // After u8 count and u16 partition.
   bytes[3] = 5;
   assertEquals(
     refused(() => readOperationResult(new ByteReader(bytes))),
@@ -247,7 +247,7 @@ Deno.test("readOperationResult() refuses a state it does not know and what is cu
   );
 });
 
-Deno.test("readOperationResult() never throws anything but a refusal, whatever arrives", () => {
+Deno.test("readOperationResult() throws nothing but refusals, whatever the bytes", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
     try {
       readOperationResult(new ByteReader(bytes));

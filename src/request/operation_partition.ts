@@ -1,5 +1,5 @@
 /**
- * Where an operation goes: the first owner of its key.
+ * Finds the first owner of an operation's key.
  *
  * @module
  */
@@ -8,10 +8,11 @@ import { partitionAfter, partitionOf } from "../ring/chash.ts";
 import { PLACE_KEY_MARK } from "./operation_codec.ts";
 
 /**
- * The first owner of the key that an operation has in `bytes[keyStart, keyEnd)`.
+ * The first owner of the key that an operation has in `bytes[keyStart,
+ * keyEnd)`.
  *
  * @throws {WhorlError} `protocol_error` if its bucket is cut short,
- * `invalid_argument` if its place is none.
+ * `invalid_argument` if its place is invalid.
  */
 export function partitionOfKey(
   bytes: Uint8Array,

@@ -1,6 +1,6 @@
 /**
- * What a coordinator needs of the host it runs on. The host is `request_host.ts`;
- * it knows the coordinators, and they know no more of it than this.
+ * What a coordinator needs from its host. The host is `request_host.ts`; it
+ * knows the coordinators, and they know nothing else about it.
  *
  * @module
  */
@@ -12,16 +12,16 @@ import type { OperationCarrier } from "./operation_carrier.ts";
 import type { RequestRoutes } from "./request_routes.ts";
 import type { ToldOverloads } from "./told_overloads.ts";
 
-/** One coordinator as its host sees it. */
+/** A coordinator as its host sees it. */
 export interface HostedProcess {
   /** Number of its request on the host. */
   readonly sequence: number;
   readonly alive: boolean;
-  /** Bytes of the operation it holds. */
+  /** Size of the operation it holds, in bytes. */
   readonly byteCount: number;
-  /** Advances its state machine by `event` and carries out what it says. */
+  /** Advances its state machine by `event` and performs the effects. */
   advance(event: unknown): void;
-  /** A bug was met: it answers its caller and ends. */
+  /** Handles a bug: answers its caller and ends. */
   crash(error: unknown): void;
 }
 
@@ -30,22 +30,25 @@ export interface ProcessHost extends AnswerTarget, OperationCarrier {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;
   readonly wheel: DeadlineWheel;
-  /** What vnodes have said of their load. */
+  /** What vnodes have reported about their load. */
   readonly overloads: ToldOverloads;
-  /** How fast coverage queries may go, if anything else must be thought of. */
+  /** How fast coverage queries may go, if they must be paced. */
   readonly coveragePace: CoveragePace | undefined;
-  /** The time of the last submission or deadline: reading the clock for each step would cost more than the step. */
+  /**
+   * The time of the last submission or deadline: reading the clock in each step
+   * would cost more than the step.
+   */
   nowMs: number;
-  /** Effects of the step under way. */
+  /** Effects of the current step. */
   readonly effects: unknown[];
-  /** Gives `process` an event, now or when the step under way is done. */
+  /** Gives `process` an event, now or after the current step. */
   deliver(process: HostedProcess, event: unknown): void;
-  /** A further number under which answers come to `process`, until it is closed. */
+  /** Another number under which `process` receives answers, until it is closed. */
   openSequence(process: HostedProcess): number;
-  /** Nobody waits for answers under `sequence` any more. */
+  /** Ends the wait for answers under `sequence`. */
   closeSequence(sequence: number): void;
-  /** The request has ended. */
+  /** Removes a request that has ended. */
   forget(process: HostedProcess): void;
-  /** A replica that was behind is being brought up to date. */
+  /** Counts a replica that is being repaired. */
   countRepair(): void;
 }

@@ -1,7 +1,7 @@
 /**
- * Coordinates one write of a versioned object. One vnode, the coordinator, makes
- * the new version: it alone adds a dot. The bytes it makes then go to the other
- * replicas, while its own commit is still under way.
+ * Coordinates one write of a versioned object. One vnode, the coordinator,
+ * creates the new version: it alone adds a dot. The resulting object goes to
+ * the other replicas while the coordinator's own commit is still in progress.
  *
  *     coordinating ── accepted or reply ──► replicating ── quorum met ────────► answered
  *        │  └─ failed: next candidate           ├───────── cannot be met ────►    │
@@ -11,13 +11,13 @@
  *                                     finished ◄──────── resend to those that failed
  *
  * The coordinator is a primary on this node if there is one, else the first
- * primary, else the first fallback. When it fails before it has made the
- * version, the next candidate is asked; if it had made it all the same, both
- * versions survive as siblings, which is why a request is never sent to two
- * candidates at once and why a silent one is left to the failure detector.
+ * primary, else the first fallback. If it fails before it has created the
+ * version, the next candidate is asked. If it had created it after all, both
+ * versions survive as siblings. That is why a request is never sent to two
+ * candidates at once, and why a silent one is left to the failure detector.
  *
- * A primary that has much to do may decline while there are others: then the next
- * primary is asked. When all of them have declined, the first one must do it.
+ * A busy primary may decline while there are others; then the next primary is
+ * asked. If all of them have declined, the first one must do it.
  *
  * The shell must report every request it sent as answered or failed, once.
  * Bytes in events need only be valid during the step: what is kept is copied.
@@ -57,75 +57,78 @@ import {
   quorumError,
 } from "./request_outcome.ts";
 
-/** What happens to a write. `replica` is a place in the preference list. */
+/** The events of a write. `replica` is a position in the preference list. */
 export type PutEvent =
   | LifeEvent
   | ReplicaEvent
-  /** The replica has taken the write and will say when it is durable; the coordinator gives the object. */
+  /**
+   * The replica has accepted the write and will report when it is durable; the
+   * coordinator returns the object.
+   */
   | {
     readonly type: "accepted";
     readonly replica: number;
     readonly object: Uint8Array | undefined;
   }
-  /** The replica has the write, durably; the coordinator gives the object. */
+  /** The write is durable on the replica; the coordinator returns the object. */
   | {
     readonly type: "reply";
     readonly replica: number;
     readonly object: Uint8Array | undefined;
   };
 
-/** What the shell is to do. */
+/** What the shell must do. */
 export type PutEffect =
   | LifeEffect
-  /** Send the write itself where `PutState.replicas` says the replica is. */
+  /** Send the write itself to the replica, at the place given by `PutState.replicas`. */
   | {
     readonly type: "send_put";
     readonly replica: number;
-    /** There is another primary to ask, should this one have too much to do. */
+    /** There is another primary to ask if this one is busy. */
     readonly mayDecline: boolean;
     /** Ask for an early answer: others wait for the object, or it counts. */
     readonly early: boolean;
   }
   /** Send `PutState.object` as a merge; ask for an early answer if `PutState.wantsEarly`. */
   | { readonly type: "send_merge"; readonly replica: number }
-  /** Send `PutState.object` as a merge, and do not report what it answers. */
+  /** Send `PutState.object` as a merge, and do not report its answer. */
   | { readonly type: "send_repair"; readonly replica: number }
   | { readonly type: "respond"; readonly result: PutResult };
 
-/** The answer to the caller: the object as it is now, siblings included. */
+/** The answer to the caller: the current object, including siblings. */
 export type PutResult =
   | { readonly ok: true; readonly object: Uint8Array }
   | { readonly ok: false; readonly error: WhorlError };
 
-/** One write; changes in place and has one owner. */
+/** One write, changed in place by its one owner. */
 export interface PutState {
   phase: "created" | "coordinating" | "replicating" | "finished";
-  /** The caller has had an answer. */
+  /** Whether the caller has been answered. */
   answered: boolean;
   readonly rule: QuorumRule;
   /** How long to linger after the answer. */
   readonly graceMs: number;
   /** Index of the node this runs on, or -1. */
   readonly localNode: number;
-  /** Checks what the coordinator made. */
+  /** Checks the coordinator's object. */
   readonly objects: Pick<ObjectMerge, "check"> | undefined;
-  /** Fewer need be durable than must have taken it, so early answers of all replicas help. */
+  /** Fewer replicas need be durable than must have accepted, so early answers of all help. */
   readonly wantsEarly: boolean;
-  /** The preference list, with vnodes that moved where they are now. */
+  /** The preference list; vnodes that moved have their new node. */
   replicas: readonly Replica[];
   readonly count: QuorumCount;
   failures: FailureList;
-  /** The replica that makes or made the version. */
+  /** The replica that creates, or created, the version. */
   coordinator: number;
-  /** Those that have been asked to coordinate. */
+  /** Replicas that were asked to coordinate. */
   tried: ReplicaSet;
-  /** Of these, those that left it to another one and have not been asked again. */
+  /** Of these, those that declined and were not asked again. */
   declined: ReplicaSet;
-  /** What the coordinator made. */
+  /** The object that the coordinator returned. */
   object: Uint8Array | undefined;
-  /** Those that owe an answer. */
+  /** Replicas that have not answered yet. */
   open: ReplicaSet;
-  /** Those that have been asked a second time. */
+  /** Replicas that were asked a second time. */
   redirected: ReplicaSet;
 }
 
@@ -168,7 +171,8 @@ const SEND_REPAIR: readonly PutEffect[] = Array.from(
  *
  * @param replicas A preference list of at most `rule.n` entries.
  * @param localNode Index of the node this runs on, or -1.
- * @param objects Checks what the coordinator made; without it that is believed.
+ * @param objects Checks the coordinator's object; without it, the object is
+ * trusted.
  */
 export function createPut(
   replicas: readonly Replica[],
@@ -197,7 +201,7 @@ export function createPut(
   };
 }
 
-/** Advances the write by one event and appends what is to be done, in order, to `effects`. */
+/** Advances the write by one event and appends the effects, in order, to `effects`. */
 export function stepPut(
   put: PutState,
   event: PutEvent,
@@ -241,7 +245,7 @@ export function stepPut(
           ? sendPut(put, event.replica)
           : SEND_MERGE[event.replica] as PutEffect,
       );
-      // Where it is now may be a node that counts already, or one that does not.
+      // The new node may be one that counts already, or one that does not.
       decide(put, effects);
       return;
     }
@@ -284,7 +288,10 @@ function coordinateElsewhere(put: PutState, effects: PutEffect[]): boolean {
   return true;
 }
 
-/** An early answer is a message more: of a vnode that no other one waits for it is asked only where it counts. */
+/**
+ * An early answer costs a message, so a replica for whose object no other one
+ * waits is asked for it only where it counts.
+ */
 function sendPut(put: PutState, replica: number): PutEffect {
   const { asked, failed } = put.count;
   const others = asked & ~failed & ~(1 << replica);
@@ -293,8 +300,9 @@ function sendPut(put: PutState, replica: number): PutEffect {
 }
 
 /**
- * Of those that were not tried a primary on this node, else the first primary;
- * else the first primary that has declined; else the first fallback; -1 if none is left.
+ * Among the untried: a primary on this node, else the first primary; else the
+ * first primary that has declined; else the first untried fallback; -1 if none
+ * is left.
  */
 function nextCandidate(put: PutState): number {
   const untried = put.count.asked & ~put.tried;
@@ -314,9 +322,9 @@ function lowestOf(set: ReplicaSet): ReplicaSet {
 }
 
 /**
- * Whether the coordinator's answer is no object. It comes from another process,
- * so it is checked before it is passed on to the caller and to other replicas;
- * a coordinator that answers so has failed.
+ * Whether the coordinator's answer is not an object. It comes from another
+ * process, so it is checked before it is passed on to the caller and to other
+ * replicas; a coordinator with an invalid answer has failed.
  */
 function refusedObject(
   put: PutState,
@@ -332,7 +340,8 @@ function refusedObject(
     put.objects?.check(object);
     return false;
   } catch (error) {
-    // Anything but a refusal of the bytes is a bug in the check, and must not be hidden here.
+    // Anything but a refusal of the bytes is a bug in the check, and must not
+    // be hidden.
     if (!isWhorlError(error)) throw error;
     const refusal = new WhorlError(
       "value_corrupt",
@@ -352,10 +361,11 @@ function succeeded(
   effects: PutEffect[],
 ): void {
   countSuccess(put.count, replica, durable);
-  // It may have failed to coordinate before it took what another one made.
+  // It may have failed to coordinate before it merged the object of another.
   if (put.failures !== undefined) put.failures[replica] = undefined;
   if (put.phase === "coordinating") {
-    // The version exists now; the others get it even if the caller has been told of a timeout.
+    // The version exists now, so the others get it even if the caller was told
+    // of a timeout.
     invariant(object !== undefined, "what a coordinator made was checked");
     put.object = briefCopy(object);
     put.phase = "replicating";
@@ -387,10 +397,10 @@ function replicaFailed(
     return;
   }
   if (hasDeclined(error)) put.declined |= 1 << replica;
-  // One that could not coordinate, say because its own copy is damaged, can
-  // still take the object that another one makes.
-  // One that is suspected may still answer what it was asked before, and that
-  // answer must not pass for one to a merge: so it is asked nothing more.
+  // A replica that could not coordinate, perhaps because its own copy is
+  // damaged, can still merge the object of another one. A suspected one may
+  // still answer its first request, and that answer must not be taken for one
+  // to a merge, so it is not asked again.
   if (isOutOfReach(error) || failureName(error) === "wrong_owner") {
     countFailure(put.count, replica);
   }
@@ -407,7 +417,7 @@ function replicaFailed(
   fail(put, "quorum_unavailable", effects);
 }
 
-/** Whether a vnode has done nothing but leave the write to another one. */
+/** Whether a vnode has only declined to coordinate. */
 function hasDeclined(error: WhorlError): boolean {
   return error.code === "overload" && error.details.declined === true;
 }

@@ -11,7 +11,7 @@ import { writeQuorum, type WriteQuorumOptions } from "./quorum_options.ts";
 
 const OBJECT = new Uint8Array([1, 2, 3]);
 
-/** A preference list: one letter a replica, its node; a star marks a fallback. */
+/** A preference list: one letter per replica, its node; a star marks a fallback. */
 function preflist(text: string): Replica[] {
   return text.split(" ").map((entry, partition) => ({
     partition,
@@ -96,7 +96,7 @@ Deno.test("stepPut() copies what the coordinator accepted and waits for durable 
   assertEquals(put.object, OBJECT);
 });
 
-Deno.test("stepPut() takes one durable answer of the coordinator for both", () => {
+Deno.test("stepPut() counts a durable answer of the coordinator as both", () => {
   run("a b c", {}, [
     [start, "deadline, put 0"],
     [made(0), "merge 1, merge 2"],
@@ -126,7 +126,7 @@ Deno.test("stepPut() asks the next candidate when a coordinator fails", () => {
     [start, "deadline, put 0"],
     [failed(0), "put 1"],
     [failed(1, "vnode_crashed"), "put 2"],
-    // The lost one is out of reach; the crashed one may be back.
+    // The lost one is out of reach; the crashed one may come back.
     [accepted(2), "merge 1"],
     [stored(1), "respond ok, grace"],
     [stored(2), "repair 0, finished"],
@@ -183,7 +183,7 @@ Deno.test("stepPut() fails as soon as W cannot be met", () => {
   ]);
 });
 
-Deno.test("stepPut() takes an accepted write back when its commit fails", () => {
+Deno.test("stepPut() takes back an accepted write when its commit fails", () => {
   run("a b c", { w: 2, dw: 1 }, [
     [start, "deadline, put 0"],
     [accepted(0), "merge 1, merge 2"],
@@ -228,7 +228,7 @@ Deno.test("stepPut() does not count two durable copies on one node as two", () =
   ]);
 });
 
-Deno.test("stepPut() spreads a write that its coordinator takes after the deadline", () => {
+Deno.test("stepPut() replicates a write that its coordinator accepts after the deadline", () => {
   run("a b c", {}, [
     [start, "deadline, put 0"],
     [deadline, "respond timeout, grace"],
@@ -254,7 +254,7 @@ Deno.test("stepPut() answers timeout while replicas are silent", () => {
   ]);
 });
 
-Deno.test("stepPut() follows a moved vnode once, for the write and for its copy", () => {
+Deno.test("stepPut() follows a moved vnode once, for the write and for the merge", () => {
   const moved = (replica: number, owner?: number): PutEvent => ({
     type: "wrong_owner",
     replica,
@@ -291,7 +291,7 @@ Deno.test("stepPut() asks no fallback for a strict quorum", () => {
   ]);
 });
 
-Deno.test("stepPut() refuses at once what PW cannot have", () => {
+Deno.test("stepPut() fails at once if PW cannot be met", () => {
   run("a b* c*", { pw: 2 }, [
     [start, "respond insufficient_vnodes, finished"],
   ]);
@@ -314,7 +314,7 @@ Deno.test("stepPut() keeps no view into the bytes of an event", () => {
   assertEquals(put.object, new Uint8Array([7]));
 });
 
-Deno.test("stepPut() asks another coordinator when one answers with something else than an object", () => {
+Deno.test("stepPut() asks another coordinator when one answers with something other than an object", () => {
   const put = createPut(preflist("a b c"), writeQuorum({ w: 1 }, 64), 0, {
     check(bytes) {
       if (bytes.length > 0) return;
@@ -334,12 +334,12 @@ Deno.test("stepPut() asks another coordinator when one answers with something el
   );
   assertEquals(step(stored(1)), "put 2");
   assertEquals(step(made(2)), "merge 0, merge 1, respond ok, grace");
-  // What replicas answer to a merge is not looked at.
+  // The answers to a merge are not checked.
   assertEquals(step({ type: "reply", replica: 0, object: nothing }), "");
   assertEquals(step(stored(1)), "finished");
 });
 
-Deno.test("stepPut() says what PW needed and got, as riak_test's pr_pw expects", () => {
+Deno.test("stepPut() reports what PW needed and got, as riak_test's pr_pw expects", () => {
   const put = createPut(preflist("a b c*"), writeQuorum({ pw: 3 }, 64), 0);
   const effects: PutEffect[] = [];
   stepPut(put, start, effects);
@@ -351,7 +351,7 @@ Deno.test("stepPut() says what PW needed and got, as riak_test's pr_pw expects",
   assertEquals([details.option, details.needed, details.got], ["pw", 3, 2]);
 });
 
-Deno.test("stepPut() says overload only while no replica has taken the write", () => {
+Deno.test("stepPut() fails with overload only while no replica has accepted the write", () => {
   run("a b c", { w: 2 }, [
     [start, "deadline, put 0"],
     [accepted(0), "merge 1, merge 2"],
@@ -360,12 +360,13 @@ Deno.test("stepPut() says overload only while no replica has taken the write", (
   ]);
 });
 
-Deno.test("stepPut() asks the next candidate when the coordinator falls silent, and takes no late answer of it for one to a merge", () => {
+Deno.test("stepPut() asks the next candidate when the coordinator falls silent, and takes no late answer for one to a merge", () => {
   const put = run("b c d", {}, [
     [start, "deadline, put 0"],
     [failed(0, "node_suspected"), "put 1"],
     [made(1), "merge 2"],
-    // It is back and answers what it was asked first: its own version is another one.
+    // It is back and answers the first request: its own version is a different
+    // one.
     [made(0), ""],
     [stored(2), "respond ok, repair 0, finished"],
   ]);
@@ -403,18 +404,18 @@ function offers(list: string, table: [PutEvent, string][]): void {
 const declined = (replica: number): PutEvent =>
   failed(replica, "overload", { declined: true });
 
-Deno.test("stepPut() lets a primary decline while there is another one, and a replica that declined take the object", () => {
+Deno.test("stepPut() lets a primary decline while there is another, and sends it the object later", () => {
   offers("b a c", [
     [start, "deadline, offer 1"],
     [declined(1), "offer 0"],
     [made(0), "merge 1, merge 2"],
     [stored(1), "respond ok, grace"],
-    // What was declined is not resent: it has the object by now.
+    // A declined write is not resent: the replica has the object by now.
     [stored(2), "finished"],
   ]);
 });
 
-Deno.test("stepPut() asks the first primary once more, which must do it, when all have declined", () => {
+Deno.test("stepPut() asks the first primary again, which must do it, when all have declined", () => {
   offers("b a c", [
     [start, "deadline, offer 1"],
     [declined(1), "offer 0"],
@@ -424,7 +425,7 @@ Deno.test("stepPut() asks the first primary once more, which must do it, when al
   ]);
 });
 
-Deno.test("stepPut() goes through those that declined before it asks a fallback", () => {
+Deno.test("stepPut() asks those that declined before it asks a fallback", () => {
   offers("a b c*", [
     [start, "deadline, offer 0"],
     [declined(0), "offer 1"],
@@ -434,14 +435,14 @@ Deno.test("stepPut() goes through those that declined before it asks a fallback"
   ]);
 });
 
-Deno.test("stepPut() lets nobody decline who is the only primary, nor a fallback", () => {
+Deno.test("stepPut() lets neither the only primary nor a fallback decline", () => {
   offers("a b* c*", [
     [start, "deadline, put 0"],
     [failed(0, "vnode_crashed"), "put 1"],
   ]);
 });
 
-Deno.test("stepPut() answers overload when all who declined are overloaded when they must", () => {
+Deno.test("stepPut() fails with overload when those that declined are overloaded when they must do it", () => {
   offers("a b c", [
     [start, "deadline, offer 0"],
     [declined(0), "offer 1"],
@@ -453,7 +454,7 @@ Deno.test("stepPut() answers overload when all who declined are overloaded when 
   ]);
 });
 
-Deno.test("stepPut() asks nobody anew when one declines after the caller has been answered", () => {
+Deno.test("stepPut() asks no other candidate when one declines after the caller was answered", () => {
   offers("a b c", [
     [start, "deadline, offer 0"],
     [deadline, "respond timeout, grace"],
@@ -461,7 +462,7 @@ Deno.test("stepPut() asks nobody anew when one declines after the caller has bee
   ]);
 });
 
-/** Steps a write on node `a`; what is asked for an early answer is shown. */
+/** Steps a write on node `a`; requests for an early answer are shown. */
 function early(
   list: string,
   options: WriteQuorumOptions,
@@ -482,14 +483,14 @@ function early(
   }
 }
 
-Deno.test("stepPut() asks for an early answer only where another replica waits for it, or where it counts", () => {
+Deno.test("stepPut() asks for an early answer only if another replica waits for it, or if it counts", () => {
   early("a b c", {}, [[start, "offer 0 early"]]);
   early("a", { n: 1 }, [[start, "put 0"]]);
-  // Of what was taken and is not durable the caller wants to know here.
+  // Here the caller wants to know what was accepted but is not durable.
   early("a", { n: 1, w: 1, dw: 0 }, [[start, "put 0 early"]]);
 });
 
-Deno.test("stepPut() asks for no early answer of the last replica that is in reach", () => {
+Deno.test("stepPut() does not ask the last replica in reach for an early answer", () => {
   early("a b", { n: 2, w: 1 }, [
     [start, "offer 0 early"],
     [failed(0), "put 1"],
@@ -503,7 +504,7 @@ Deno.test("stepPut() asks the only primary for an early answer when fallbacks wa
   ]);
 });
 
-Deno.test("stepPut() asks one that declined for an early answer when it must do it", () => {
+Deno.test("stepPut() asks a replica that declined for an early answer when it must do it", () => {
   early("b a c", {}, [
     [start, "offer 1 early"],
     [declined(1), "offer 0 early"],
@@ -512,7 +513,7 @@ Deno.test("stepPut() asks one that declined for an early answer when it must do 
   ]);
 });
 
-Deno.test("stepPut() asks for an early answer where a moved vnode is if another replica waits for it", () => {
+Deno.test("stepPut() asks a moved vnode for an early answer if another replica waits for it", () => {
   const moved: PutEvent = { type: "wrong_owner", replica: 0, owner: 3 };
   early("a b c", {}, [
     [start, "offer 0 early"],

@@ -1,6 +1,6 @@
 /**
- * The shell of `put_fsm.ts`: performs its effects and turns what vnodes say
- * into its events.
+ * The shell of `put_fsm.ts`: performs its effects and turns the answers of
+ * vnodes into its events.
  *
  * @module
  */
@@ -46,7 +46,8 @@ export class PutProcess extends MachineProcess<PutEvent, PutEffect> {
       this.host.deliver(this, this.readFailureEvent(replica, body, placed));
       return;
     }
-    // The coordinator's answer sends the others off, with what time is left.
+    // The coordinator's answer causes sends to the others, with the time that
+    // is left.
     if (this.#put.phase === "coordinating") {
       this.host.nowMs = this.host.runtime.now();
     }
@@ -119,7 +120,7 @@ export class PutProcess extends MachineProcess<PutEvent, PutEffect> {
   }
 }
 
-/** Of the replicas in `open`, those on `node`. */
+/** The replicas in `open` that are on `node`. */
 export function owedBy(
   replicas: readonly Replica[],
   open: number,

@@ -1,12 +1,12 @@
 /**
  * Counts the answers of the replicas of one request. Replicas are numbered by
- * their place in the preference list, so a set of them is a bit mask and every
- * question is a few instructions.
+ * their position in the preference list, so a set of them is a bit mask, and
+ * every question takes a few instructions.
  *
- * Each demand (how many, how many primaries, how many durable, how many nodes)
- * only grows with every success. So the request is satisfied as soon as the
- * successes meet all of them, and impossible as soon as the successes together
- * with everything still open could not.
+ * What counts towards each demand (how many, how many primaries, how many
+ * durable, how many nodes) only grows with every success. So the request is
+ * satisfied as soon as the successes meet all demands, and impossible as soon
+ * as the successes together with all open replicas could not.
  *
  * @module
  */
@@ -18,36 +18,36 @@ export interface Replica {
   readonly partition: number;
   /** Index of the node in the ring view. */
   readonly node: number;
-  /** Whether the node owns the partition; a fallback stands in for one that does. */
+  /** Whether the node owns the partition; a fallback stands in for the owner. */
   readonly primary: boolean;
 }
 
 /** A set of replicas: bit i stands for the i-th of the preference list. */
 export type ReplicaSet = number;
 
-/** The count of one request; changes in place and has one owner. */
+/** The count of one request, changed in place by its one owner. */
 export interface QuorumCount {
   readonly rule: QuorumRule;
-  /** Those that are asked: all, or the primaries of a strict quorum. */
+  /** Replicas that are asked: all, or the primaries of a strict quorum. */
   readonly asked: ReplicaSet;
   readonly primaries: ReplicaSet;
-  /** Took the write or answered the read. Errors never get here. */
+  /** Accepted the write or answered the read, without an error. */
   succeeded: ReplicaSet;
-  /** Of these, durable. A read's answers count as durable. */
+  /** Of these, durable. Answers to a read count as durable. */
   durable: ReplicaSet;
   failed: ReplicaSet;
-  /** Three bits a replica: the first replica on the same node. */
+  /** Three bits per replica: the first replica on the same node. */
   firstOnNode: number;
   /** How many nodes the successes must come from. */
   nodesNeeded: number;
 }
 
-/** Whether a request has what it asked for, can still get it, or cannot. */
+/** Whether a request has met its demands, still can, or cannot. */
 export type Verdict = "satisfied" | "pending" | "impossible";
 
-/** The demand that stands in the way of a request. */
+/** A demand that a request does not meet. */
 export interface UnmetDemand {
-  /** The option that made it, as the caller names it. */
+  /** The option that demands it, as the caller names it. */
   readonly option: "r" | "w" | "pr" | "pw" | "dw" | "nodeConfirms";
   readonly needed: number;
   readonly got: number;
@@ -58,12 +58,12 @@ for (let set = 1; set < BITS_SET.length; set++) {
   BITS_SET[set] = (BITS_SET[set >> 1] as number) + (set & 1);
 }
 
-/** How many replicas are in `set`. */
+/** Number of replicas in `set`. */
 export function sizeOf(set: ReplicaSet): number {
   return BITS_SET[set] as number;
 }
 
-/** A count in which nobody has answered yet. */
+/** A count without any answers. */
 export function createQuorumCount(
   replicas: readonly Replica[],
   rule: QuorumRule,
@@ -90,7 +90,7 @@ export function createQuorumCount(
   return count;
 }
 
-/** Takes note that replicas have moved to other nodes. */
+/** Updates the count after replicas have moved to other nodes. */
 export function recountNodes(
   count: QuorumCount,
   replicas: readonly Replica[],
@@ -110,8 +110,8 @@ export function recountNodes(
   );
 }
 
-/** How many distinct nodes the replicas of `set` are on. */
-export function nodesIn(count: QuorumCount, set: ReplicaSet): number {
+/** Number of distinct nodes of the replicas in `set`. */
+function nodesIn(count: QuorumCount, set: ReplicaSet): number {
   let nodes = 0;
   for (let i = 0, rest = set; rest !== 0; i++, rest >>= 1) {
     if (rest & 1) nodes |= 1 << ((count.firstOnNode >> (3 * i)) & 7);
@@ -119,7 +119,7 @@ export function nodesIn(count: QuorumCount, set: ReplicaSet): number {
   return sizeOf(nodes);
 }
 
-/** Counts a success; again for the same replica changes nothing but its durability. */
+/** Counts a success; a repeated one for the same replica only changes its durability. */
 export function countSuccess(
   count: QuorumCount,
   replica: number,
@@ -131,8 +131,8 @@ export function countSuccess(
 }
 
 /**
- * Counts a failure. An early success is taken back: what was taken and then
- * could not be committed is not there.
+ * Counts a failure. It takes back an early success: a write that was accepted
+ * but could not be committed is not there.
  */
 export function countFailure(count: QuorumCount, replica: number): void {
   const bit = 1 << replica;
@@ -141,7 +141,7 @@ export function countFailure(count: QuorumCount, replica: number): void {
   count.durable &= ~bit;
 }
 
-/** Where the request stands. */
+/** The verdict on the request. */
 export function verdictOf(count: QuorumCount): Verdict {
   if (meets(count, count.succeeded, count.durable)) return "satisfied";
   const possible = count.asked & ~count.failed;
@@ -161,14 +161,14 @@ function meets(
     nodesIn(count, durable) >= durableNodesNeeded(count);
 }
 
-/** Copies that must survive a power cut must not all be on one node either. */
+/** Copies that must survive a power failure must not all be on one node either. */
 function durableNodesNeeded(count: QuorumCount): number {
   return Math.min(count.rule.durable, count.nodesNeeded);
 }
 
 /**
- * The first demand that is not met: by what has come in if `reachable` is
- * false, else by that and all that could still come in.
+ * The first demand that is not met: by the answers so far, or, if `reachable`,
+ * by them and all that could still arrive.
  */
 export function unmetDemand(
   count: QuorumCount,

@@ -1,20 +1,20 @@
 /**
- * What a caller may ask of a quorum, and what it means in numbers.
+ * The quorum options of callers, and the numbers they stand for.
  *
  * | option       | counts                                                | default  |
  * | ------------ | ----------------------------------------------------- | -------- |
  * | n            | replicas that are asked                               | 3        |
- * | r, w         | replicas that answered, or took the write             | "quorum" |
+ * | r, w         | replicas that answered, or accepted the write         | "quorum" |
  * | pr, pw       | of these, primaries                                   | 0        |
  * | dw           | replicas on which the write is durable                | w        |
  * | nodeConfirms | distinct nodes among the r or w                       | see below |
  *
- * `dw` follows `w` unless it is given, so that a write that was acknowledged
- * survives power loss on W replicas; `dw: 0` trades that for speed. Durable
- * means: to the promise of the replica's store, which for memory is none.
+ * `dw` follows `w` unless it is given, so that an acknowledged write survives a
+ * power failure on W replicas; `dw: 0` trades that for speed. Durable means
+ * what the replica's store promises, which is nothing for memory.
  *
- * Answers come from R or W distinct nodes where the preference list has that
- * many. `nodeConfirms` turns that into a demand: a request whose preference
+ * Answers must come from R or W distinct nodes if the preference list has that
+ * many. `nodeConfirms` makes that a strict demand: a request whose preference
  * list has fewer nodes fails.
  *
  * Names and rules are riak_kv's (`riak_kv_put_fsm`, `riak_kv_get_fsm`).
@@ -26,7 +26,7 @@ import { WhorlError } from "../base/errors.ts";
 /** A number of replicas: itself, 1, more than half of N, or N. */
 export type QuorumSize = number | "one" | "quorum" | "all";
 
-/** What reads and writes have in common. */
+/** Options of both reads and writes. */
 export interface QuorumOptions {
   /** Replicas to ask, from 1 to 8 and at most the ring size. @default {3} */
   readonly n?: number | undefined;
@@ -36,12 +36,14 @@ export interface QuorumOptions {
   readonly timeoutMs?: number | undefined;
   /**
    * "sloppy": a fallback stands in for a primary that is down. "strict": only
-   * primaries are asked. @default {"sloppy"}
+   * primaries are asked.
+   *
+   * @default {"sloppy"}
    */
   readonly quorum?: "sloppy" | "strict" | undefined;
 }
 
-/** What a read may ask for. */
+/** Options of a read. */
 export interface ReadQuorumOptions extends QuorumOptions {
   /** Replicas that must have answered, from 1 to n. @default {"quorum"} */
   readonly r?: QuorumSize | undefined;
@@ -49,19 +51,19 @@ export interface ReadQuorumOptions extends QuorumOptions {
   readonly pr?: QuorumSize | undefined;
 }
 
-/** What a write may ask for. */
+/** Options of a write. */
 export interface WriteQuorumOptions extends QuorumOptions {
-  /** Replicas that must have taken the write, from 1 to n. @default {"quorum"} */
+  /** Replicas that must have accepted the write, from 1 to n. @default {"quorum"} */
   readonly w?: QuorumSize | undefined;
-  /** Primaries that must have taken the write, from 0 to n. @default {0} */
+  /** Primaries that must have accepted the write, from 0 to n. @default {0} */
   readonly pw?: QuorumSize | undefined;
   /** Replicas on which the write must be durable, from 0 to n. @default {the same as w} */
   readonly dw?: QuorumSize | undefined;
 }
 
-/** A quorum in numbers, as a state machine takes it and a frame carries it. */
+/** A quorum in numbers, as used by state machines and carried in frames. */
 export interface QuorumRule {
-  /** Which names its numbers have for the caller. */
+  /** Which options its numbers come from. */
   readonly kind: "read" | "write";
   readonly n: number;
   /** R or W. */
@@ -74,18 +76,21 @@ export interface QuorumRule {
   readonly nodeConfirms: number;
   /** Fallbacks are not asked. */
   readonly strict: boolean;
-  /** Milliseconds until the caller is answered in any case. */
+  /** Milliseconds after which the caller is answered in any case. */
   readonly timeoutMs: number;
 }
 
-/** Most replicas a request can have; a set of them is a bit mask of one byte. */
+/** Most replicas of a request; a set of them is a bit mask of one byte. */
 export const REPLICAS_MAX = 8;
-/** Replicas of a request that does not say: riak_core's `n_val`. */
+/** Replicas of a request that does not specify them: riak_core's `n_val`. */
 export const N_DEFAULT = 3;
-/** The wait of an Erlang call, which the tutorials keep; riak_kv's minute hides trouble from people. */
+/**
+ * The timeout of an Erlang call, which the tutorials use; riak_kv's minute
+ * would hide trouble from users.
+ */
 export const TIMEOUT_MS_DEFAULT = 5_000;
-/** An hour. */
-export const TIMEOUT_MS_MAX = 3_600_000;
+/** One hour. */
+const TIMEOUT_MS_MAX = 3_600_000;
 
 const READ_DEFAULT: QuorumRule = Object.freeze({
   kind: "read",
@@ -104,9 +109,10 @@ const WRITE_DEFAULT: QuorumRule = Object.freeze({
 });
 
 /**
- * What `options` mean for a read in a ring of `ringSize` partitions.
+ * The quorum of a read with these `options` in a ring of `ringSize` partitions.
  *
- * @throws {WhorlError} `invalid_quorum`; its details name `option`, `rule` and `value`.
+ * @throws {WhorlError} `invalid_quorum`; its details name `option`, `rule` and
+ * `value`.
  */
 export function readQuorum(
   options: ReadQuorumOptions | undefined,
@@ -129,9 +135,11 @@ export function readQuorum(
 }
 
 /**
- * What `options` mean for a write in a ring of `ringSize` partitions.
+ * The quorum of a write with these `options` in a ring of `ringSize`
+ * partitions.
  *
- * @throws {WhorlError} `invalid_quorum`; its details name `option`, `rule` and `value`.
+ * @throws {WhorlError} `invalid_quorum`; its details name `option`, `rule` and
+ * `value`.
  */
 export function writeQuorum(
   options: WriteQuorumOptions | undefined,
@@ -155,7 +163,7 @@ export function writeQuorum(
 }
 
 /**
- * Holds a rule that came from elsewhere to the same limits.
+ * Checks a rule that came from another process against the same limits.
  *
  * @throws {WhorlError} `invalid_quorum`, as {@linkcode readQuorum} does.
  */

@@ -23,7 +23,7 @@ Deno.test("readQuorum() asks 3 replicas for 2 answers within 5 seconds by defaul
   assertEquals(readQuorum({}, 64), rule);
 });
 
-Deno.test("writeQuorum() makes durable what it acknowledges unless told otherwise", () => {
+Deno.test("writeQuorum() requires acknowledged writes to be durable by default", () => {
   const cases: [WriteQuorumOptions, number, number][] = [
     [{}, 2, 2],
     [{ w: 1 }, 1, 1],
@@ -57,7 +57,7 @@ Deno.test("readQuorum() resolves one, quorum and all against n", () => {
   }
 });
 
-Deno.test("readQuorum() refuses what makes no sense and names option, rule and value", () => {
+Deno.test("readQuorum() refuses invalid options and names option, rule and value", () => {
   const cases: [Record<string, unknown>, string, string][] = [
     [{ r: 0 }, "r", "0"],
     [{ r: 4 }, "r", "4"],
@@ -113,7 +113,7 @@ Deno.test("writeQuorum() refuses more replicas than the ring has partitions", ()
   assertEquals(error.details.rule, "a whole number from 1 to 2");
 });
 
-Deno.test("checkQuorumRule() holds a rule from elsewhere to the same limits", () => {
+Deno.test("checkQuorumRule() applies the same limits to a rule from elsewhere", () => {
   const rule = writeQuorum({ n: 3, w: 2 }, 64);
   checkQuorumRule(rule, 64);
   for (

@@ -1,7 +1,7 @@
 /**
- * Which replicas a finished request leaves behind, and so which get the merged
- * object once more. Pure set arithmetic; the object goes to each of them as a
- * merge, which does no harm to one that has it by now.
+ * Which replicas a finished request leaves behind, and therefore get the merged
+ * object. This is pure set arithmetic; the object is sent to each of them as a
+ * merge, which is harmless to one that has it by now.
  *
  * @module
  */
@@ -9,24 +9,24 @@ import type { WhorlError } from "../base/errors.ts";
 import { type ReplicaSet, sizeOf } from "./quorum.ts";
 import { failureName, isRefusal } from "./request_outcome.ts";
 
-/** What a read has learnt of its replicas; a replica is in one set at most. */
+/** What a read has learned about its replicas; a replica is in at most one set. */
 export interface ReadFindings {
   /** Hold an older or a different version. */
   readonly behind: ReplicaSet;
   /** Hold nothing. */
   readonly absent: ReplicaSet;
-  /** Hold something that cannot be read. */
+  /** Hold an unreadable object. */
   readonly corrupt: ReplicaSet;
   readonly primaries: ReplicaSet;
 }
 
 /**
- * The replicas that a read repairs, provided it found an object at all.
+ * The replicas that a read repairs if it found an object.
  *
- * A fallback that holds an old version is brought up to date, as it will hand
- * that version to the owner some day. One that holds nothing is left alone: it
- * would only give reads the cost of a hinted handoff. Replicas that did not
- * answer are not repaired, as nothing is known of them.
+ * A fallback with an old version is repaired, because it will hand that version
+ * to the owner eventually. A fallback with nothing is left alone: filling it
+ * would only add a hinted handoff to every read. Replicas that did not answer
+ * are not repaired, as nothing is known about them.
  */
 export function replicasToRepair(findings: ReadFindings): ReplicaSet {
   const { behind, absent, corrupt, primaries } = findings;
@@ -34,12 +34,13 @@ export function replicasToRepair(findings: ReadFindings): ReplicaSet {
 }
 
 /**
- * The replicas that a read repairs though nothing was found: those that hold
- * something that cannot be read, if all `n` primaries have answered and most of
- * them hold nothing. No majority of the primaries has taken what cannot be read
- * then, and none that answered has it, so it would be in the way of reads from all
- * replicas for good. A fallback may have acknowledged it in place of a primary: it
- * hands it to that one some day. Else it stays, and says that something is lost.
+ * The replicas that a read repairs although it found nothing: those with an
+ * unreadable object, if all `n` primaries have answered and most of them hold
+ * nothing. Then no majority of the primaries accepted the unreadable object and
+ * none that answered can return it, so it would only obstruct reads from all
+ * replicas, forever. A fallback that acknowledged it in place of a primary will
+ * hand it to that primary. In all other cases it stays, as evidence that
+ * something is lost.
  */
 export function replicasToEmpty(
   { absent, corrupt, primaries }: Omit<ReadFindings, "behind">,
@@ -51,10 +52,10 @@ export function replicasToEmpty(
 }
 
 /**
- * Whether a replica that failed to take a write is sent it once more when the
+ * Whether a replica that failed to accept a write is sent it once more when the
  * write ends. Not one that is overloaded, where it would make matters worse,
- * nor one that refused the object, nor one that only was slow: it has the
- * write in its queue.
+ * nor one that refused the object, nor one that was merely slow: it still has
+ * the write in its queue.
  */
 export function isWorthResending(error: WhorlError): boolean {
   const name = failureName(error);

@@ -1,13 +1,13 @@
 /**
- * Where requests are coordinated: it takes operations in, starts a coordinator
- * for each under a simple_one_for_one supervisor with a bound, and brings it
- * the answers of vnodes. It runs in the node's main thread, or as a program in
- * a worker or subprocess; all it needs from outside are its routes.
+ * Coordinates requests: it accepts operations, starts a coordinator for each
+ * under a bounded simple_one_for_one supervisor, and passes the answers of
+ * vnodes on to it. It runs in the node's main thread, or as a program in a
+ * worker or subprocess; all it needs from outside are its routes.
  *
  * A correlation is the request's number times eight plus the replica, so an
- * answer finds its coordinator with one look-up; a coverage query opens a number
- * for each of its asks. Events for a coordinator that
- * come while another one is being advanced wait their turn.
+ * answer finds its coordinator with one look-up; a coverage query opens a
+ * number for each of its asks. Events that arrive for a coordinator while
+ * another one is being advanced wait their turn.
  *
  * @module
  */
@@ -49,32 +49,34 @@ import {
 import type { RequestRoutes } from "./request_routes.ts";
 import { ToldOverloads } from "./told_overloads.ts";
 
-/** Time between one line of the log on coordinators that fell and the next. */
-const FALLEN_TOLD_INTERVAL_MS = 1_000;
+/** Shortest time between two log lines about crashed coordinators, in milliseconds. */
+const CRASH_LOG_INTERVAL_MS = 1_000;
 
-/** What a host is made of. */
+/** What a host needs. */
 export interface RequestHostOptions {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;
   /** Versioned modules, by module number. */
   readonly objectModules: ReadonlyMap<number, ObjectCommands>;
-  /** Requests at once; a further one is answered `overload`. */
+  /** Most requests at once; a further one is answered `overload`. */
   readonly requestsMax: number;
   /** Name of its supervisor. @default {"op_fsm_sup"} */
   readonly name?: string;
   /**
-   * Number of its first request. A host that takes the place of another goes on
-   * counting where that one stopped, so that a late answer to a request of the
-   * other can never be taken for one to its own. @default {1}
+   * Number of its first request. A host that replaces another continues its
+   * numbers, so that a late answer to one of the other's requests is never
+   * taken for one to its own.
+   *
+   * @default {1}
    */
   readonly firstSequence?: number;
   /** How fast coverage queries may go. @default {as fast as they can} */
   readonly coveragePace?: CoveragePace;
-  /** Told of coordinators that crashed or were killed, once a second at most. */
+  /** Told of coordinators that crashed or were killed, at most once a second. */
   readonly log: Log;
 }
 
-/** Coordinates requests; see the module's text. */
+/** Coordinates requests; see the module comment. */
 export class RequestHost implements Coordinators, ProcessHost {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;
@@ -88,24 +90,27 @@ export class RequestHost implements Coordinators, ProcessHost {
     forwarded: 0,
     repairs: 0,
   };
-  /** The ring as it is now, by module number: nodes may run different modules. */
+  /** The current ring, by module number: nodes may run different modules. */
   #views = new Map<number, RingView>();
-  /** @internal The time of the last submission or deadline: reading the clock for each step would cost more than the step. */
+  /**
+   * @internal The time of the last submission or deadline: reading the clock in
+   * each step would cost more than the step.
+   */
   nowMs: number;
-  /** @internal Effects of the step under way. */
+  /** @internal Effects of the current step. */
   readonly effects: unknown[] = [];
   #objectModules: ReadonlyMap<number, ObjectCommands>;
-  /** By the numbers under which answers come to them. */
+  /** By the numbers under which they receive answers. */
   #requests = new Map<number, RequestProcess>();
-  /** Coverage queries, by what their callers know them by. */
+  /** Coverage queries, by the numbers their callers use. */
   #queries = new Map<number, CoverageProcess>();
   #next: number;
   #log: Log;
-  #fallen = 0;
-  #fallenToldMs = -Infinity;
+  #crashes = 0;
+  #crashLoggedMs = -Infinity;
   #header: OperationHeader = emptyOperationHeader();
   #reader = new ByteReader(NO_BYTES);
-  /** Of all operations under way. */
+  /** Bytes of all operations in progress. */
   #bytes = 0;
   #advancing = false;
   #waiting: { process: RequestProcess; event: unknown }[] = [];
@@ -129,24 +134,24 @@ export class RequestHost implements Coordinators, ProcessHost {
     });
   }
 
-  /** From now on requests to this module see the ring as `view`; those under way keep theirs. */
+  /** From now on requests to this module use the ring `view`; those in progress keep theirs. */
   setView(moduleId: number, view: RingView): void {
     this.#views.set(moduleId, view);
   }
 
-  /** Number the next request gets: `firstSequence` of a host that takes the place of this one. */
+  /** Number of the next request: `firstSequence` of a host that replaces this one. */
   get nextSequence(): number {
     return this.#next;
   }
 
-  /** Requests under way. */
+  /** Number of requests in progress. */
   get size(): number {
     return this.supervisor.size;
   }
 
   /**
-   * Takes in the operation in `bytes[start, end)`, which is copied. `target`
-   * is answered once, possibly before this returns.
+   * Accepts the operation in `bytes[start, end)`, which is copied. `target` is
+   * answered once, possibly before this returns.
    */
   submit(
     bytes: Uint8Array,
@@ -161,7 +166,7 @@ export class RequestHost implements Coordinators, ProcessHost {
     }
     let process: RequestProcess;
     try {
-      // Before anything is copied: what is refused must cost little.
+      // Before anything is copied: refusals must be cheap.
       this.#checkRoom();
       this.#checkSize(end - start);
       process = this.#coordinatorFor(
@@ -184,7 +189,7 @@ export class RequestHost implements Coordinators, ProcessHost {
     process.begin();
   }
 
-  /** Takes in an operation for a coverage query that is under way. */
+  /** Handles an operation for a coverage query in progress. */
   #followUp(
     bytes: Uint8Array,
     start: number,
@@ -211,13 +216,13 @@ export class RequestHost implements Coordinators, ProcessHost {
       target.operationFailed(
         new WhorlError(
           "coordinator_lost",
-          "Cannot go on with a coverage query as its coordinator is not here any more: it was killed, or its caller was silent for too long",
+          "Cannot continue a coverage query as its coordinator is gone: it was killed, or its caller was silent for too long",
         ),
       );
     }
   }
 
-  /** What is under way is bounded in bytes too: a client may send few and large ones. */
+  /** Operations in progress are also bounded in bytes, as a client may send few but large ones. */
   #checkSize(byteCount: number): void {
     if (byteCount > OPERATION_BYTES_MAX) {
       throw new WhorlError(
@@ -229,7 +234,7 @@ export class RequestHost implements Coordinators, ProcessHost {
     if (this.#bytes + byteCount > REQUEST_BYTES_MAX) {
       throw new WhorlError(
         "overload",
-        `Cannot take a request of ${byteCount} bytes as requests of ${this.#bytes} bytes are under way: the limit is ${REQUEST_BYTES_MAX}`,
+        `Cannot accept a request of ${byteCount} bytes as requests of ${this.#bytes} bytes are in progress: the limit is ${REQUEST_BYTES_MAX}`,
       );
     }
   }
@@ -239,7 +244,7 @@ export class RequestHost implements Coordinators, ProcessHost {
     throw this.supervisor.alive
       ? new WhorlError(
         "overload",
-        `Cannot take a request as ${this.supervisor.size} are under way: the limit is ${this.supervisor.maxChildren}`,
+        `Cannot accept a request as ${this.supervisor.size} are in progress: the limit is ${this.supervisor.maxChildren}`,
       )
       : nodeStopping();
   }
@@ -252,17 +257,17 @@ export class RequestHost implements Coordinators, ProcessHost {
     readOperationHeader(this.#reader, this.#header);
     const header = { ...this.#header };
     const current = this.#views.get(header.moduleId);
-    // While the ring is resized, they may go by another one.
+    // While the ring is being resized, reads may use another one.
     const view = changesNothing(header) ? current?.reads ?? current : current;
     if (view === undefined) {
       throw this.#views.size === 0
         ? new WhorlError(
           "node_still_starting",
-          "Cannot take a request as the node has no ring yet",
+          "Cannot accept a request as the node has no ring yet",
         )
         : new WhorlError(
           "invalid_argument",
-          "Cannot take a request for a module that no node runs",
+          "Cannot accept a request for a module that no node runs",
         );
     }
     const sequence = this.#next++;
@@ -290,7 +295,8 @@ export class RequestHost implements Coordinators, ProcessHost {
     const replica = correlation % REPLICAS_PER_REQUEST;
     const sequence = (correlation - replica) / REPLICAS_PER_REQUEST;
     const process = this.#requests.get(sequence);
-    // It has ended: an answer after the grace, or to a repair.
+    // The request has ended: the answer came after the grace, or is to a
+    // repair.
     if (process === undefined) return;
     process.replicaAnswered(
       type,
@@ -311,13 +317,13 @@ export class RequestHost implements Coordinators, ProcessHost {
     this.vnodeAnswer(type, correlation, bytes, start, end);
   }
 
-  /** An operation that was to be sent on has not left. */
+  /** An operation could not be sent on. */
   operationRefused(correlation: number): void {
     const process = this.#requests.get(correlation / REPLICAS_PER_REQUEST);
     if (process instanceof ForwardProcess) process.refused();
   }
 
-  /** `node` is gone, or silent: nobody waits any longer for what it owes. */
+  /** `node` is gone or silent: ends all waits for its answers. */
   nodeLost(node: string, why: () => WhorlError): void {
     if (this.#requests.size === 0) return;
     const error = why();
@@ -326,10 +332,11 @@ export class RequestHost implements Coordinators, ProcessHost {
     }
   }
 
-  /** @internal Gives `process` an event, now or when the step under way is done. */
+  /** @internal Gives `process` an event, now or after the current step. */
   deliver(process: RequestProcess, event: unknown): void {
     if (this.#advancing) {
-      // What it holds may be views into a message that will be gone by then.
+      // Only failures come back during a step, so the event holds no view into
+      // a message that is gone by then.
       this.#waiting.push({ process, event });
       return;
     }
@@ -358,30 +365,30 @@ export class RequestHost implements Coordinators, ProcessHost {
 
   #reported(report: SupervisorReport): void {
     if (report.type !== "child_exited") return;
-    this.#fallen++;
+    this.#crashes++;
     const nowMs = this.runtime.now();
-    // What fells one coordinator may fell thousands, and one line says it.
-    if (nowMs - this.#fallenToldMs < FALLEN_TOLD_INTERVAL_MS) return;
-    this.#fallenToldMs = nowMs;
-    this.#log.error("A coordinator of a request fell", {
+    // What crashes one coordinator may crash thousands, and one line is enough.
+    if (nowMs - this.#crashLoggedMs < CRASH_LOG_INTERVAL_MS) return;
+    this.#crashLoggedMs = nowMs;
+    this.#log.error("A coordinator of a request crashed", {
       reason: formatReason(report.reason),
-      fallen: this.#fallen,
+      crashed: this.#crashes,
     });
   }
 
-  /** @internal A further number for answers to `process`. */
+  /** @internal Another number for answers to `process`. */
   openSequence(process: RequestProcess): number {
     const sequence = this.#next++;
     this.#requests.set(sequence, process);
     return sequence;
   }
 
-  /** @internal Nobody waits for answers under `sequence` any more. */
+  /** @internal Ends the wait for answers under `sequence`. */
   closeSequence(sequence: number): void {
     this.#requests.delete(sequence);
   }
 
-  /** @internal The request has ended. */
+  /** @internal Removes a request that has ended. */
   forget(process: RequestProcess): void {
     if (process instanceof CoverageProcess) this.#queries.delete(process.query);
     if (this.#requests.delete(process.sequence)) {
@@ -390,12 +397,12 @@ export class RequestHost implements Coordinators, ProcessHost {
     this.wheel.clear(process);
   }
 
-  /** @internal A replica that was behind is being brought up to date. */
+  /** @internal Counts a replica that is being repaired. */
   countRepair(): void {
     this.counts.repairs++;
   }
 
-  /** Cancels what is under way; every caller is answered. */
+  /** Cancels everything in progress; every caller is answered. */
   async close(): Promise<void> {
     await this.supervisor.shutdown();
     this.wheel.close();

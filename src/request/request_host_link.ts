@@ -1,14 +1,14 @@
 /**
  * The node's end of a host of coordinators that is a worker or a subprocess. It
- * keeps every operation until it is answered, so each is answered once, whatever
- * becomes of the host: those it had in hand when it died with
- * `coordinator_lost`. Operations that come while it is being restarted wait for
- * it, up to a bound and their deadlines, or are refused if it will not be
- * restarted soon.
+ * keeps every operation until it is answered, so each is answered once,
+ * whatever happens to the host: if it dies, those it was working on are
+ * answered with `coordinator_lost`. Operations that arrive while it is being
+ * restarted wait for it, up to a bound and their deadlines, or are refused if
+ * it will not be restarted soon.
  *
- * What the host asks of vnodes and other nodes is sent on by the node's routes
- * under the host's own correlations. These count on from one life of the host
- * to the next, so an answer to a dead host finds nothing in the new one.
+ * The host's requests to vnodes and other nodes are sent on by the node's
+ * routes under the host's own correlations. A restarted host continues these
+ * numbers, so an answer to its predecessor finds nothing.
  *
  * @module
  */
@@ -47,25 +47,28 @@ import { OPERATION_REFUSED } from "./request_host_wire.ts";
 import { REPLICAS_PER_REQUEST } from "./request_process.ts";
 import type { RequestRoutes } from "./request_routes.ts";
 
-/** How long past its deadline an operation stays in hand, so that its coordinator's own answer comes first. */
+/**
+ * How long past its deadline an operation is kept, so that its coordinator's
+ * own answer comes first.
+ */
 const ANSWER_GRACE_MS = 250;
 
 /** The running host, as this end sees it. */
 export interface HostChannel {
-  /** Sends one message and takes the bytes over. */
+  /** Sends one message; the bytes must not be used afterwards. */
   send(message: Uint8Array<ArrayBuffer>): void;
 }
 
-/** What a link is made of. */
+/** What a link needs. */
 export interface RequestHostLinkOptions {
   readonly runtime: Runtime;
   /** The way to vnodes and other nodes. */
   readonly routes: RequestRoutes;
-  /** Operations without an answer at a time; a further one is answered `overload`. */
+  /** Most unanswered operations at a time; a further one is answered `overload`. */
   readonly requestsMax: number;
   /** See {@linkcode RequestHostLink.nextSequence}. @default {1} */
   readonly firstSequence?: number;
-  /** Gets what the host tells by itself. */
+  /** Receives events that the host reports on its own. */
   readonly onEvent: (event: unknown) => void;
 }
 
@@ -82,9 +85,9 @@ class OpenOperation implements Deadline {
     readonly id: number,
     readonly target: OperationTarget,
     readonly byteCount: number,
-    /** When its time is over, without the grace. */
+    /** Its deadline, without the grace. */
     readonly deadlineMs: number,
-    /** Whether it is for a coordinator that runs already. */
+    /** Whether it is for a coordinator that is already running. */
     readonly followsUp: boolean,
   ) {}
 
@@ -93,7 +96,7 @@ class OpenOperation implements Deadline {
   }
 }
 
-/** Coordinators that run elsewhere; see the module's text. */
+/** Coordinators that run elsewhere; see the module comment. */
 export class RequestHostLink implements Coordinators {
   readonly counts: RequestCounts = {
     started: 0,
@@ -109,13 +112,13 @@ export class RequestHostLink implements Coordinators {
   #sink: BatchingSink;
   #channel: HostChannel | undefined;
   #closed: WhorlError | undefined;
-  /** Why nothing waits for the next host. */
+  /** Why operations do not wait for the next host. */
   #refused: WhorlError | undefined;
   #views = new Map<number, RingView>();
   #open = new Map<number, OpenOperation>();
   #openBytes = 0;
   #nextId = 1;
-  /** The last request of any host that something was sent for. */
+  /** The last request of any host for which something was sent. */
   #lastSequence: number;
   /** Names of nodes, by the numbers this host has given them. */
   #nodes: string[] = [];
@@ -142,20 +145,20 @@ export class RequestHostLink implements Coordinators {
     );
   }
 
-  /** Operations without an answer. */
+  /** Number of unanswered operations. */
   get size(): number {
     return this.#open.size;
   }
 
   /**
-   * Number the first request of the next host must get. Nothing has been asked
-   * of anybody on behalf of a request with this number or a higher one.
+   * Number that the first request of the next host must get. Nothing was sent
+   * for a request with this number or a higher one.
    */
   get nextSequence(): number {
     return this.#lastSequence + 1;
   }
 
-  /** A host has started: it is told of the ring and gets what has been waiting. */
+  /** A host has started: gives it the rings and the waiting operations. */
   attach(channel: HostChannel): void {
     this.#channel = channel;
     this.#refused = undefined;
@@ -173,7 +176,7 @@ export class RequestHostLink implements Coordinators {
     }
   }
 
-  /** The host has died: what it had in hand is answered for it. */
+  /** The host has died: answers the operations it was working on. */
   detach(reason: string): void {
     this.#channel = undefined;
     this.#sink.discard();
@@ -186,13 +189,16 @@ export class RequestHostLink implements Coordinators {
     }
   }
 
-  /** No host will come for a while: what waits for one is answered with `error`, and so is what comes until one is attached. */
+  /**
+   * No host will come for a while: fails waiting operations, and those that
+   * arrive before one is attached, with `error`.
+   */
   refuse(error: WhorlError): void {
     this.#refused = error;
     for (const id of [...this.#open.keys()]) this.#fail(id, error);
   }
 
-  /** No host will come any more: everything is answered, now and later. */
+  /** No host will come any more: fails all operations, now and later. */
   close(): void {
     this.detach("the node is stopping");
     this.#closed = nodeStopping();
@@ -243,7 +249,7 @@ export class RequestHostLink implements Coordinators {
     if (followsUp && this.#channel === undefined) {
       return new WhorlError(
         "coordinator_lost",
-        "Cannot go on with a coverage query as the host of its coordinator has stopped",
+        "Cannot continue a coverage query as the host of its coordinator has stopped",
       );
     }
     if (byteCount < OPERATION_TIME_LEFT_OFFSET + 4) {
@@ -259,17 +265,17 @@ export class RequestHostLink implements Coordinators {
         { details: { length: byteCount, limit: OPERATION_BYTES_MAX } },
       );
     }
-    // What goes on with a query must not be kept out by new ones.
+    // Follow-ups of a query must not be kept out by new operations.
     if (this.#open.size >= this.#requestsMax * (followsUp ? 2 : 1)) {
       return new WhorlError(
         "overload",
-        `Cannot take a request as ${this.#open.size} are under way: the limit is ${this.#requestsMax}`,
+        `Cannot accept a request as ${this.#open.size} are in progress: the limit is ${this.#requestsMax}`,
       );
     }
     if (this.#openBytes + byteCount > REQUEST_BYTES_MAX) {
       return new WhorlError(
         "overload",
-        `Cannot take a request as those under way have ${this.#openBytes} bytes: the limit is ${REQUEST_BYTES_MAX}`,
+        `Cannot accept a request as those in progress have ${this.#openBytes} bytes: the limit is ${REQUEST_BYTES_MAX}`,
       );
     }
     return undefined;
@@ -282,7 +288,8 @@ export class RequestHostLink implements Coordinators {
     start: number,
     end: number,
   ): void {
-    // Nobody waits for the answer to a repair, or for one to a host that is gone.
+    // Nobody waits for the answer to a repair, or for one to a host that is
+    // gone.
     if (correlation === 0 || this.#channel === undefined) return;
     this.#sink.begin(type, correlation).rawRange(bytes, start, end);
     this.#sink.end();
@@ -299,7 +306,7 @@ export class RequestHostLink implements Coordinators {
   }
 
   nodeLost(node: string, why: () => WhorlError): void {
-    // The next host has asked nothing of it yet.
+    // The next host has not asked it anything yet.
     if (this.#channel === undefined) return;
     const into = this.#sink.begin(FrameType.nodeLost, 0);
     into.text(node);
@@ -318,10 +325,10 @@ export class RequestHostLink implements Coordinators {
   }
 
   /**
-   * Takes in a message from the host that is attached.
+   * Handles a message from the attached host.
    *
-   * @throws {WhorlError} `protocol_error` or `frame_too_large` for what no host
-   * of ours says: it should be replaced.
+   * @throws {WhorlError} `protocol_error` or `frame_too_large` for a message
+   * that no correct host sends: it should be replaced.
    */
   receive(message: Uint8Array<ArrayBuffer>): void {
     readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
@@ -434,7 +441,7 @@ export class RequestHostLink implements Coordinators {
     if (name !== undefined) return name;
     throw new WhorlError(
       "protocol_error",
-      `Cannot send a request to node ${number}: the host of the coordinators has not said which that is`,
+      `Cannot send a request to node ${number}: the host of the coordinators has not named it`,
     );
   }
 
@@ -450,7 +457,7 @@ export class RequestHostLink implements Coordinators {
     start: number,
     end: number,
   ): void {
-    // Absent if its deadline had passed and it has been answered.
+    // It is missing if its deadline passed and it was answered.
     const target = this.#take(id)?.target;
     if (target === undefined) return;
     if (target.operationAnswered !== undefined) {
@@ -464,7 +471,7 @@ export class RequestHostLink implements Coordinators {
     }
   }
 
-  /** @internal The deadline of an operation has passed, and its coordinator has not said so. */
+  /** @internal The deadline of an operation has passed without an answer from its coordinator. */
   timedOut(id: number): void {
     this.#fail(
       id,
@@ -489,7 +496,7 @@ export class RequestHostLink implements Coordinators {
   }
 }
 
-/** The result in `bytes[start, end)`, in memory of its own, or why it is none. */
+/** The result in `bytes[start, end)`, copied, or why it is invalid. */
 function resultIn(
   bytes: Uint8Array<ArrayBuffer>,
   start: number,

@@ -34,7 +34,7 @@ interface Frame {
   readonly body: Uint8Array<ArrayBuffer>;
 }
 
-/** The other end of the port, played by the test. */
+/** The other end of the port, operated by the test. */
 class FakeHost {
   readonly messages: Uint8Array<ArrayBuffer>[] = [];
 
@@ -89,7 +89,7 @@ class Setting {
     return caller;
   }
 
-  /** The host says something. */
+  /** Sends a message of the host. */
   say(
     type: number,
     correlation: number,
@@ -150,7 +150,7 @@ Deno.test("submit() sends the operations of one turn in one message", async () =
   assertEquals(one?.correlation === other?.correlation, false);
 });
 
-Deno.test("receive() decodes a result for a caller of this process, in memory of its own", async () => {
+Deno.test("receive() decodes a result for a caller in this process, into its own memory", async () => {
   using setting = new Setting();
   setting.attach();
   const caller = setting.submit();
@@ -169,7 +169,7 @@ Deno.test("receive() decodes a result for a caller of this process, in memory of
   assertEquals(setting.link.size, 0);
 });
 
-Deno.test("receive() passes an outcome on as bytes to those who want it so", async () => {
+Deno.test("receive() passes an outcome on as bytes to targets that want that", async () => {
   using setting = new Setting();
   setting.attach();
   const passed: [number, number[]][] = [];
@@ -186,7 +186,7 @@ Deno.test("receive() passes an outcome on as bytes to those who want it so", asy
   }
   await setting.runtime.settle();
   const [one, other] = setting.host.frames;
-  // Neither is a result or a failure, so whoever decoded them would refuse them.
+  // Neither is a valid result or failure, so decoding would refuse them.
   setting.say(
     FrameType.operationReply,
     one!.correlation,
@@ -204,7 +204,7 @@ Deno.test("receive() passes an outcome on as bytes to those who want it so", asy
   assertEquals(target.outcome, []);
 });
 
-Deno.test("receive() answers with protocol_error for a result that is none", async () => {
+Deno.test("receive() answers with protocol_error for an invalid result", async () => {
   using setting = new Setting();
   setting.attach();
   const caller = setting.submit();
@@ -226,7 +226,7 @@ Deno.test("receive() drops a second answer", async () => {
   assertEquals(caller.outcome, ["done"]);
 });
 
-Deno.test("detach() answers what the host had in hand with coordinator_lost, sent or about to be", async () => {
+Deno.test("detach() answers operations sent or about to be sent to the host with coordinator_lost", async () => {
   using setting = new Setting();
   setting.attach();
   const sent = setting.submit();
@@ -241,7 +241,7 @@ Deno.test("detach() answers what the host had in hand with coordinator_lost, sen
   assertEquals(setting.host.messages, []);
 });
 
-Deno.test("submit() keeps operations for a host that is being restarted, less the time they waited", async () => {
+Deno.test("submit() keeps operations for a host that is being restarted, with their remaining time", async () => {
   using setting = new Setting();
   setting.link.setView(MODULE_ID, VIEW);
   const caller = setting.submit(operation({ timeLeftMs: 1_000 }));
@@ -263,7 +263,7 @@ Deno.test("submit() keeps operations for a host that is being restarted, less th
   assertEquals(caller.outcome, ["done"]);
 });
 
-Deno.test("refuse() answers what waits for a host and what comes, until there is one", async () => {
+Deno.test("refuse() fails waiting and new operations, until there is a host", async () => {
   using setting = new Setting();
   const waits = setting.submit();
   setting.link.refuse(new WhorlError("closed", "No host for some seconds"));
@@ -273,12 +273,12 @@ Deno.test("refuse() answers what waits for a host and what comes, until there is
   setting.attach();
   const taken = setting.submit();
   await setting.runtime.settle();
-  // Nothing of what was refused reaches the next host.
+  // No refused operation reaches the next host.
   assertEquals(setting.host.of(FrameType.operation).length, 1);
   assertEquals(taken.outcome, []);
 });
 
-Deno.test("submit() answers with timeout when no host comes in time, and none is told later", async () => {
+Deno.test("submit() answers with timeout when no host comes in time, and the next host gets nothing", async () => {
   using setting = new Setting();
   const caller = setting.submit(operation({ timeLeftMs: 1_000 }));
   await setting.runtime.advance(1_000);
@@ -301,7 +301,7 @@ Deno.test("submit() refuses more operations than the bound", () => {
   assertEquals({ started, refused }, { started: 2, refused: 1 });
 });
 
-Deno.test("submit() refuses more bytes than the bound, and takes more once some are answered", async () => {
+Deno.test("submit() refuses more bytes than the bound, and accepts more once some are answered", async () => {
   using setting = new Setting();
   setting.attach();
   const large = new Uint8Array(REQUEST_BYTES_MAX / 8);
@@ -319,7 +319,7 @@ Deno.test("submit() refuses more bytes than the bound, and takes more once some 
   assertEquals(setting.submit().outcome, []);
 });
 
-Deno.test("submit() refuses what is cut short or fits in no frame", () => {
+Deno.test("submit() refuses operations that are cut short or fit in no frame", () => {
   using setting = new Setting();
   setting.attach();
   const short = setting.submit(operation().slice(0, 15));
@@ -328,7 +328,7 @@ Deno.test("submit() refuses what is cut short or fits in no frame", () => {
   assertEquals(long.outcome, ["frame_too_large"]);
 });
 
-Deno.test("receive() counts an operation the host refused as refused", async () => {
+Deno.test("receive() counts an operation as refused if the host refused it", async () => {
   using setting = new Setting();
   setting.attach();
   const caller = setting.submit();
@@ -346,7 +346,7 @@ Deno.test("receive() counts an operation the host refused as refused", async () 
   assertEquals({ started, refused }, { started: 0, refused: 1 });
 });
 
-Deno.test("receive() sends a vnode request on to the node its number names, untouched", () => {
+Deno.test("receive() sends a vnode request on, unchanged, to the node with its number", () => {
   using setting = new Setting();
   setting.attach();
   setting.name(0, "b@host");
@@ -364,7 +364,7 @@ Deno.test("receive() sends a vnode request on to the node its number names, unto
   });
 });
 
-Deno.test("vnodeAnswer() brings answers to the host, but none to a repair", async () => {
+Deno.test("vnodeAnswer() passes answers on to the host, except those to a repair", async () => {
   using setting = new Setting();
   setting.attach();
   const bytes = new Uint8Array([9, 1, 2, 9]);
@@ -387,7 +387,7 @@ Deno.test("vnodeAnswer() brings answers to the host, but none to a repair", asyn
   assertEquals(setting.host.messages.length, 1);
 });
 
-Deno.test("receive() answers for a way that is closed, but not to a repair", async () => {
+Deno.test("receive() answers for a route that is closed, except to a repair", async () => {
   using setting = new Setting();
   setting.attach();
   setting.name(0, "b@host");
@@ -414,7 +414,7 @@ Deno.test("receive() answers for a way that is closed, but not to a repair", asy
   assertEquals(setting.link.counts.forwarded, 1);
 });
 
-Deno.test("receive() sends an operation on to the node that coordinates it, untouched", () => {
+Deno.test("receive() sends an operation on, unchanged, to the node that coordinates it", () => {
   using setting = new Setting();
   setting.attach();
   setting.name(3, "c@host");
@@ -431,7 +431,7 @@ Deno.test("receive() sends an operation on to the node that coordinates it, unto
   }]);
 });
 
-Deno.test("nextSequence is beyond every request that something was sent for", () => {
+Deno.test("nextSequence is above every request for which something was sent", () => {
   using setting = new Setting();
   setting.attach();
   setting.name(0, "b@host");
@@ -444,7 +444,7 @@ Deno.test("nextSequence is beyond every request that something was sent for", ()
   assertEquals(setting.link.nextSequence, 42);
 });
 
-Deno.test("attach() forgets the numbers the last host gave to nodes", () => {
+Deno.test("attach() forgets the numbers of the last host's nodes", () => {
   using setting = new Setting();
   setting.attach();
   setting.name(0, "b@host");
@@ -477,7 +477,7 @@ Deno.test("nodeLost() tells the host, if there is one", async () => {
   assertEquals(setting.host.of(FrameType.nodeLost).length, 1);
 });
 
-Deno.test("close() answers what waits and whatever comes later", () => {
+Deno.test("close() fails waiting operations and all later ones", () => {
   using setting = new Setting();
   const waiting = setting.submit();
   setting.link.close();
@@ -485,7 +485,7 @@ Deno.test("close() answers what waits and whatever comes later", () => {
   assertEquals(setting.submit().outcome, ["closed"]);
 });
 
-Deno.test("RequestHostLink takes what goes on with a query while new ones are refused, and counts it as none", async () => {
+Deno.test("RequestHostLink accepts follow-ups of a query while new operations are refused, and does not count them", async () => {
   const setting = new Setting(2);
   setting.attach();
   const more = operation({ kind: OperationKind.coverageMore });
@@ -510,7 +510,7 @@ Deno.test("RequestHostLink takes what goes on with a query while new ones are re
   assertEquals(setting.runtime.pendingTimers, 0);
 });
 
-Deno.test("RequestHostLink does not keep what goes on with a query for a host that cannot know it", () => {
+Deno.test("RequestHostLink does not keep follow-ups for a host that cannot know the query", () => {
   const setting = new Setting();
   const more = operation({ kind: OperationKind.coverageMore });
   assertEquals(setting.submit(more).outcome, ["coordinator_lost"]);
@@ -520,7 +520,7 @@ Deno.test("RequestHostLink does not keep what goes on with a query for a host th
   assertEquals(setting.submit(more).outcome, ["closed"]);
 });
 
-Deno.test("RequestHostLink sends a coverage query's last word to a vnode and counts no repair", async () => {
+Deno.test("RequestHostLink sends a coverage query's cancellation to a vnode and counts no repair", async () => {
   const setting = new Setting();
   setting.attach();
   setting.name(0, "b");

@@ -1,7 +1,7 @@
 /**
  * A host of coordinators as a child program, for a worker or a subprocess. It
- * reaches vnodes and other nodes by way of its node; `request_host_wire.ts`
- * says what they tell each other. Frames of one turn leave in one message.
+ * reaches vnodes and other nodes through its node, with the frames of
+ * `request_host_wire.ts`. The frames of one turn are sent in one message.
  *
  * @module
  */
@@ -35,7 +35,7 @@ import {
 } from "./request_host_wire.ts";
 import type { RequestRoutes } from "./request_routes.ts";
 
-/** The program of a host in `environment`, whose time is that of where it runs. */
+/** The program of a host that logs to `environment`; its time is that of its runtime. */
 export function requestHostProgram(
   environment: Pick<Environment, "log">,
   objectModules: ReadonlyMap<number, ObjectCommands>,
@@ -60,7 +60,8 @@ export function requestHostProgram(
     context.onMessage((message) => {
       readFrames(message, 0, message.length, FRAME_BYTES_MAX, onFrame);
     });
-    // One that is killed as a task is not stopped, and must leave nothing behind either.
+    // A program that is killed as a task is not stopped, but must not leave
+    // anything behind either.
     context.signal.addEventListener("abort", () => host.close(), {
       once: true,
     });
@@ -116,7 +117,7 @@ function frameHandler(
   };
 }
 
-/** Routes by way of the node, which knows nodes by the numbers they are given here. */
+/** Routes through the node, which knows other nodes by numbers assigned here. */
 class NumberedRoutes implements RequestRoutes {
   #sink: FrameSink;
   #numbers = new Map<string, number>();
@@ -163,7 +164,7 @@ class NumberedRoutes implements RequestRoutes {
   }
 }
 
-/** Brings the outcome of one operation to the node that handed it in. */
+/** Sends the outcome of one operation to the node that submitted it. */
 class AskerTarget implements OperationTarget {
   #sink: FrameSink;
   #correlation: number;
@@ -189,7 +190,7 @@ class AskerTarget implements OperationTarget {
     try {
       this.#sink.end();
     } catch (error) {
-      // The frame was taken back; the one who asked must hear of it all the same.
+      // The frame was withdrawn, but the caller must still be answered.
       if (!isWhorlError(error, "frame_too_large")) throw error;
       this.operationFailed(error);
     }

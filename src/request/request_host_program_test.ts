@@ -32,7 +32,7 @@ const OBJECTS = new Map([[MODULE_ID, {
   },
 }]]);
 
-/** A link and a host that runs as a task, and vnodes played by the test. */
+/** A link, a host that runs as a task, and vnodes operated by the test. */
 class Setting implements AsyncDisposable {
   readonly runtime = new ManualRuntime();
   readonly routes = new KeptRoutes();
@@ -100,7 +100,7 @@ class Setting implements AsyncDisposable {
   }
 }
 
-Deno.test("requestHostProgram() coordinates a request by way of its node", async () => {
+Deno.test("requestHostProgram() coordinates a request through its node", async () => {
   await using setting = await Setting.start();
   const caller = await setting.submit();
   const { sent } = setting.routes;
@@ -121,7 +121,7 @@ Deno.test("requestHostProgram() coordinates a request by way of its node", async
   );
 });
 
-Deno.test("requestHostProgram() says what each replica answered when a quorum cannot be met", async () => {
+Deno.test("requestHostProgram() reports what each replica answered when a quorum cannot be met", async () => {
   await using setting = await Setting.start();
   const caller = await setting.submit(operation({ quorum: 3 }));
   const [, second] = setting.routes.sent;
@@ -151,12 +151,12 @@ Deno.test("requestHostProgram() answers with timeout when vnodes are silent", as
   assertEquals(caller.outcome, []);
   await setting.runtime.advance(30);
   assertEquals(caller.outcome, ["timeout"]);
-  // Nobody but the coordinator knows who was asked.
+  // Only the coordinator knows which replicas were asked.
   const { answers } = (caller.errors[0] as WhorlError).details;
   assertEquals((answers as unknown[]).length, 3);
 });
 
-Deno.test("requestHostProgram() counts out what a lost node owed", async () => {
+Deno.test("requestHostProgram() stops waiting for the answers of a lost node", async () => {
   await using setting = await Setting.start();
   const caller = await setting.submit();
   const error = new WhorlError("connection_closed", "The connection ended");
@@ -183,7 +183,7 @@ Deno.test("requestHostProgram() sends a write to a primary's node and passes its
   assertEquals(caller.results.map(({ object }) => object), [object]);
 });
 
-Deno.test("requestHostProgram() coordinates a write itself when its node cannot send it on, with the time that is left", async () => {
+Deno.test("requestHostProgram() coordinates a write itself, in the time left, when its node cannot send it on", async () => {
   await using setting = await Setting.start({ self: "d@host" });
   setting.routes.beginOperation = () =>
     new WhorlError("overload", "Too much waits for it");
@@ -209,7 +209,7 @@ Deno.test("requestHostProgram() coordinates a write itself when its node cannot 
   });
 });
 
-Deno.test("requestHostProgram() refuses by the host's own bound as well, as coordinators linger", async () => {
+Deno.test("requestHostProgram() also applies the host's own bound, because coordinators linger", async () => {
   await using setting = await Setting.start({ hostBound: 1 });
   const first = await setting.submit();
   const { sent } = setting.routes;
@@ -239,13 +239,13 @@ Deno.test("requestHostProgram() answers for a result that fits in no frame", asy
     await setting.runtime.settle();
   }
   assertEquals(caller.outcome, ["frame_too_large"]);
-  // What the frame would have been has left nothing behind.
+  // The withdrawn frame has left nothing behind.
   const next = await setting.submit(operation({ n: 1, quorum: 1 }));
   await setting.answer(setting.routes.sent.at(-1)!);
   assertEquals(next.outcome, ["done"]);
 });
 
-Deno.test("requestHostProgram() answers what is under way when it is stopped", async () => {
+Deno.test("requestHostProgram() answers all requests in progress when it is stopped", async () => {
   await using setting = await Setting.start();
   const caller = await setting.submit();
   setting.host?.stop("shutdown");

@@ -26,7 +26,7 @@ import {
   operation,
 } from "./testing/operations.ts";
 
-/** Objects are any bytes, and the first of two holds the other. */
+/** Objects are any bytes, and the first of two contains the other. */
 const ANY_BYTES: ObjectCommands = {
   merge: 2,
   objects: { nothing: new Uint8Array(1), check: () => {}, merge: (a) => a },
@@ -68,7 +68,7 @@ function submitBytes(host: RequestHost, bytes: Uint8Array): Caller {
   return caller;
 }
 
-/** An operation for one replica that is so many bytes long. */
+/** An operation for one replica with this many bytes. */
 function sized(byteCount: number): Uint8Array {
   const bytes = new Uint8Array(byteCount);
   bytes.set(operation({ n: 1, quorum: 1 }));
@@ -117,7 +117,7 @@ function flagsOf(request: Uint8Array): number {
   return header.flags;
 }
 
-Deno.test("RequestHost answers for a coordinator that is killed, and the others go on", async () => {
+Deno.test("RequestHost answers for a coordinator that is killed, and the others continue", async () => {
   const runtime = new ManualRuntime();
   const routes = new KeptRoutes();
   const host = createHost(runtime, routes);
@@ -143,14 +143,15 @@ Deno.test("RequestHost answers for a coordinator that is killed, and the others 
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("RequestHost sends an operation to the vnodes of its place, and refuses one whose place is none", async () => {
+Deno.test("RequestHost sends an operation to the vnodes of its place, and refuses one whose place is invalid", async () => {
   const routes = new KeptRoutes();
   const host = createHost(new ManualRuntime(), routes);
   submit(host, { place: chashKey(erlangAtom("add"), erlangTuple(2, 4)) });
   const partitions = routes.sent.map(({ bytes }) =>
     new DataView(bytes.buffer).getUint16(4)
   );
-  // In a ring of 64 it is 17, so in one of 8 it is what 17 comes under.
+  // In a ring of 64 it is 17, so in a ring of 8 it is the partition that
+  // includes 17.
   assertEquals(partitions, [3, 4, 5]);
   for (const length of [0, 19, 21]) {
     const { outcome } = submit(host, { place: new Uint8Array(length) });
@@ -159,7 +160,7 @@ Deno.test("RequestHost sends an operation to the vnodes of its place, and refuse
   await host.close();
 });
 
-Deno.test("RequestHost sends what reads by the resized ring, and what writes by the present one, while the view says so", async () => {
+Deno.test("RequestHost sends reads by the resized ring, and writes by the present one, while the view says so", async () => {
   const routes = new KeptRoutes();
   const host = createHost(new ManualRuntime(), routes, 1, silentLog, {
     requestsMax: 10,
@@ -205,7 +206,7 @@ Deno.test("RequestHost answers with overload beyond its bound", async () => {
   await host.close();
 });
 
-Deno.test("RequestHost goes on counting where the one before it stopped", async () => {
+Deno.test("RequestHost continues the numbers of the one before it", async () => {
   const runtime = new ManualRuntime();
   const routes = new KeptRoutes();
   const before = createHost(runtime, routes);
@@ -229,7 +230,7 @@ Deno.test("RequestHost goes on counting where the one before it stopped", async 
   assertEquals(caller.outcome, ["closed"]);
 });
 
-Deno.test("RequestHost answers for a coordinator that meets a bug, and tells the log once a second", async () => {
+Deno.test("RequestHost answers for a coordinator that crashes, and logs it once a second", async () => {
   const runtime = new ManualRuntime();
   const lines: string[] = [];
   const log: Log = {
@@ -251,13 +252,13 @@ Deno.test("RequestHost answers for a coordinator that meets a bug, and tells the
   await runtime.advance(1_000);
   submit(host);
   assertEquals(lines.length, 2);
-  assertEquals(lines[1]?.includes('"fallen":4'), true);
+  assertEquals(lines[1]?.includes('"crashed":4'), true);
   assertEquals(lines[1]?.includes("a bug"), true);
   await host.close();
   assertEquals(runtime.pendingTimers, 0);
 });
 
-/** Takes in operations until not one more byte is allowed. */
+/** Submits operations until not one more byte is allowed. */
 function fill(host: RequestHost): Caller[] {
   const callers: Caller[] = [];
   for (let left = REQUEST_BYTES_MAX; left > 0;) {
@@ -268,7 +269,7 @@ function fill(host: RequestHost): Caller[] {
   return callers;
 }
 
-Deno.test("RequestHost answers with overload beyond so many bytes, and has room again when operations end", async () => {
+Deno.test("RequestHost answers with overload beyond its bound of bytes, and has room again when operations end", async () => {
   const runtime = new ManualRuntime();
   const routes = new KeptRoutes();
   const host = createHost(runtime, routes, 1, silentLog, { requestsMax: 100 });
@@ -279,7 +280,7 @@ Deno.test("RequestHost answers with overload beyond so many bytes, and has room 
   assertEquals({ started, refused }, { started: taken, refused: 1 });
   assertEquals(callers.flatMap(({ outcome }) => outcome), []);
 
-  // One that is done, one that is killed: each makes room for one like it.
+  // One is done, one is killed: each makes room for another like it.
   reply(host, routes.sent[0]!.correlation);
   assertEquals(callers[0]?.outcome, ["done"]);
   const [second] = host.supervisor.whichChildren();
@@ -290,7 +291,7 @@ Deno.test("RequestHost answers with overload beyond so many bytes, and has room 
   }
   assertEquals(submitBytes(host, sized(100)).outcome, ["overload"]);
 
-  // So do those whose time is over, and the grace after it.
+  // So do those whose deadline, and grace, are over.
   routes.sent.length = 0;
   await runtime.advance(1_010 + 1_010);
   assertEquals(host.size, 0);
@@ -300,7 +301,7 @@ Deno.test("RequestHost answers with overload beyond so many bytes, and has room 
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("RequestHost has room again after a coordinator has met a bug", async () => {
+Deno.test("RequestHost has room again after a coordinator has crashed", async () => {
   const routes = new KeptRoutes();
   const host = createHost(new ManualRuntime(), routes, 1, silentLog, {
     requestsMax: 100,
@@ -309,17 +310,17 @@ Deno.test("RequestHost has room again after a coordinator has met a bug", async 
   routes.endVnodeRequest = () => {
     throw new Error("a bug");
   };
-  const fallen = fill(host);
+  const crashed = fill(host);
   assertEquals(
-    fallen.flatMap(({ outcome }) => outcome),
-    fallen.map(() => "coordinator_lost"),
+    crashed.flatMap(({ outcome }) => outcome),
+    crashed.map(() => "coordinator_lost"),
   );
   routes.endVnodeRequest = endVnodeRequest;
   assertEquals(fill(host).flatMap(({ outcome }) => outcome), []);
   await host.close();
 });
 
-Deno.test("RequestHost refuses an operation that fits in no frame on its way, and takes the longest that does", async () => {
+Deno.test("RequestHost refuses an operation that would fit in no frame, and accepts the longest that does", async () => {
   const routes = new KeptRoutes();
   const host = createHost(new ManualRuntime(), routes);
   const refused = submitBytes(host, sized(OPERATION_BYTES_MAX + 1));
@@ -335,8 +336,8 @@ Deno.test("RequestHost refuses an operation that fits in no frame on its way, an
 });
 
 for (const [name, kind] of Object.entries(OperationKind)) {
-  // Those are coordinated in a way of their own: coverage_process_test.ts, and
-  // ra_kv_router_test.ts.
+  // The other kinds are coordinated differently: see coverage_process_test.ts
+  // and ra_kv_router_test.ts.
   if (isCoverageKind(kind) || kind === OperationKind.raft) continue;
   Deno.test(`RequestHost waits its full grace for the rest after a slow quorum: ${name}`, async () => {
     const runtime = new ManualRuntime();
@@ -382,7 +383,7 @@ for (const [name, kind] of Object.entries(OperationKind)) {
     await host.close();
   });
 
-  Deno.test(`RequestHost refuses at once what cannot succeed as vnodes have said for how long they are overloaded: ${name}`, async () => {
+  Deno.test(`RequestHost refuses at once what cannot succeed while vnodes are overloaded: ${name}`, async () => {
     const runtime = new ManualRuntime();
     const routes = new KeptRoutes();
     const host = createHost(runtime, routes, 1, silentLog, { requestsMax: 9 });
@@ -390,7 +391,7 @@ for (const [name, kind] of Object.entries(OperationKind)) {
     const againAfterMs = 80;
     for (let i = 0; i < routes.sent.length; i++) {
       const { correlation } = routes.sent[i]!;
-      // Two of three are as many as such a request needs.
+      // Such a request needs two of three.
       const details = i < 2 ? { againAfterMs } : {};
       refuse(host, correlation, "overload", details);
     }
@@ -402,7 +403,7 @@ for (const [name, kind] of Object.entries(OperationKind)) {
     assertEquals(second.errors[0]?.details.againAfterMs, 1);
     assertEquals([routes.sent.length, host.size], [sent, 0]);
     assertEquals(host.counts.refused, 1);
-    // One replica will do, and one of them has room.
+    // One replica is enough, and one of them has room.
     const modest = submit(host, { kind, quorum: 1 });
     assertEquals(modest.outcome, []);
     assert(routes.sent.length > sent);
@@ -413,7 +414,7 @@ for (const [name, kind] of Object.entries(OperationKind)) {
   });
 }
 
-Deno.test("RequestHost gives the other replicas of a write the time that is left when its coordinator has answered", async () => {
+Deno.test("RequestHost gives the other replicas of a write the remaining time when its coordinator has answered", async () => {
   const runtime = new ManualRuntime();
   const routes = new KeptRoutes();
   const host = createHost(runtime, routes);
@@ -429,7 +430,7 @@ Deno.test("RequestHost gives the other replicas of a write the time that is left
   await host.close();
 });
 
-Deno.test("RequestHost asks vnodes for an early answer to a write only where it is of use", async () => {
+Deno.test("RequestHost asks vnodes for an early answer to a write only if it is useful", async () => {
   const { wantsAccepted, mayDecline, continues } = RequestFlag;
   const cases = [
     { n: 1, quorum: 1, expected: [0] },
@@ -469,7 +470,7 @@ Deno.test("RequestHost coordinates a write here when it cannot be sent on, and a
   const routes = new KeptRoutes();
   let tries = 0;
   routes.beginOperation = () => {
-    // Sent on again and again it would never end.
+    // Sent on again and again, it would never end.
     if (++tries > 2) throw new Error("it was sent on again");
     return new WhorlError("overload", "The queue is full");
   };
@@ -494,7 +495,7 @@ Deno.test("RequestHost coordinates a write here when it cannot be sent on, and a
 
 const SUSPECTED = new WhorlError("node_suspected", "b has fallen silent");
 
-Deno.test("RequestHost answers a write it has sent on when that node falls silent, and ignores the late answer", async () => {
+Deno.test("RequestHost answers for a write that it sent on when that node falls silent, and ignores the late answer", async () => {
   const runtime = new ManualRuntime();
   const routes = new KeptRoutes();
   const host = createHost(runtime, routes, 1, silentLog, { owner: "b" });

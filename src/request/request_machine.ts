@@ -1,7 +1,7 @@
 /**
- * What the state machines of requests have in common: events that every one can
- * meet, effects that every shell can carry out, and what becomes of a vnode that
- * is not where the ring said.
+ * What the state machines of requests share: events that all of them handle,
+ * effects that every shell performs, and what happens with a vnode that is not
+ * where the ring said.
  *
  * @module
  */
@@ -16,54 +16,54 @@ import {
 /** Milliseconds a finished request lingers for late answers. */
 export const GRACE_MS_DEFAULT = 1_000;
 
-/** What happens to replicas of a request. `replica` is a place in the preference list. */
+/** The events of a request's replicas. `replica` is a position in the preference list. */
 export type ReplicaEvent =
-  /** Any failure, also that it could not be sent or the connection was lost. */
+  /** Any failure, including those to send and lost connections. */
   | {
     readonly type: "failed";
     readonly replica: number;
     readonly error: WhorlError;
   }
-  /** The vnode is not there; `owner` is the node that has it now, if that is known. */
+  /** The vnode is not there; `owner` is the node that has it now, if known. */
   | {
     readonly type: "wrong_owner";
     readonly replica: number;
     readonly owner: number | undefined;
   };
 
-/** What happens to every request. */
+/** The events of every request. */
 export type LifeEvent =
   | { readonly type: "start" }
   | { readonly type: "deadline" }
   | { readonly type: "grace_over" }
-  /** Nobody waits for the answer any more. */
+  /** The caller no longer waits for the answer. */
   | { readonly type: "cancel" };
 
 /** What every shell can do. */
 export type LifeEffect =
-  /** Deliver `deadline` so many milliseconds from now. */
+  /** Deliver `deadline` after so many milliseconds. */
   | { readonly type: "set_deadline"; readonly afterMs: number }
-  /** Deliver `grace_over` so many milliseconds from now, instead of `deadline`. */
+  /** Deliver `grace_over` after so many milliseconds, instead of `deadline`. */
   | { readonly type: "set_grace"; readonly afterMs: number }
-  /** Nothing more will come; forget the timer and the request. */
+  /** Nothing more will happen; forget the timer and the request. */
   | { readonly type: "finished" };
 
-/** Nothing more will come. */
+/** Nothing more will happen. */
 export const FINISHED: LifeEffect & { readonly type: "finished" } = Object
   .freeze({ type: "finished" });
 
-/** The part of a request's state that says where its replicas are. */
+/** The part of a request's state that tells where its replicas are. */
 export interface PlacedReplicas {
-  /** The preference list, with vnodes that moved where they are now. */
+  /** The preference list; vnodes that moved have their new node. */
   replicas: readonly Replica[];
   readonly count: QuorumCount;
-  /** Those that have been asked a second time. */
+  /** Replicas that were asked a second time. */
   redirected: ReplicaSet;
 }
 
 /**
- * Whether the replica, which was not where it had been asked, can be asked once
- * more on the node `owner`; then `request` has it there.
+ * Whether a replica that was not where it was asked can be asked once more, on
+ * the node `owner`; if so, `request` has it there.
  */
 export function redirect(
   request: PlacedReplicas,
@@ -73,7 +73,7 @@ export function redirect(
   const bit = 1 << replica;
   if (owner === undefined || request.redirected & bit) return false;
   request.redirected |= bit;
-  // The list itself may be shared and stays as it is.
+  // The list itself may be shared, so it is not changed.
   request.replicas = request.replicas.map((placed, i) =>
     i === replica ? { ...placed, node: owner } : placed
   );
@@ -81,7 +81,7 @@ export function redirect(
   return true;
 }
 
-/** The failure of a vnode that was not where the ring said, twice. */
+/** The error of a vnode that was not where it was asked, twice, or whose new owner is unknown. */
 export function wrongOwnerError(): WhorlError {
   return new WhorlError(
     "wrong_owner",
@@ -89,7 +89,7 @@ export function wrongOwnerError(): WhorlError {
   );
 }
 
-/** The answer to a caller who has gone. */
+/** The answer to a caller that has gone. */
 export function cancelledError(): WhorlError {
   return new WhorlError("cancelled", "The request was cancelled");
 }

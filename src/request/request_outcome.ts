@@ -1,18 +1,18 @@
 /**
- * What a request says of its replicas: who answered, who failed and how, who
- * is missing. It goes with every result, and into the error when a quorum was
- * not reached.
+ * What a request reports about its replicas: which answered, which failed and
+ * how, and which are missing. It is part of every result, and of the error when
+ * a quorum was not met.
  *
  * @module
  */
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import { type QuorumCount, type Replica, unmetDemand } from "./quorum.ts";
 
-/** How a replica has answered so far. */
+/** The answer of a replica so far. */
 export type AnswerState =
   /** It succeeded, durably if it is a write. */
   | "done"
-  /** It took the write; that it is durable has not been heard yet. */
+  /** It accepted the write, which is not known to be durable yet. */
   | "accepted"
   | "failed"
   /** It has not answered. */
@@ -20,10 +20,10 @@ export type AnswerState =
   /** It was not asked: a fallback of a strict quorum. */
   | "skipped";
 
-/** Failures by replica; made when the first one comes, as most requests have none. */
+/** Failures by replica; created for the first one, as most requests have none. */
 export type FailureList = (WhorlError | undefined)[] | undefined;
 
-/** How the `index`-th replica has answered so far. */
+/** The answer of the `index`-th replica so far. */
 export function answerState(count: QuorumCount, index: number): AnswerState {
   const bit = 1 << index;
   if (count.durable & bit) return "done";
@@ -33,11 +33,12 @@ export function answerState(count: QuorumCount, index: number): AnswerState {
 }
 
 /**
- * The error of a request that did not reach its quorum: `insufficient_vnodes`
- * if the preference list was too short from the start, `quorum_unavailable` if
- * failures made it so (`overload` if all of them were that and no replica has taken it), `timeout` if answers are missing. Details: `option`,
- * `needed`, `got`, the answers so far, and `againAfterMs` if all that are
- * overloaded have said so.
+ * The error of a request that did not meet its quorum: `insufficient_vnodes` if
+ * the preference list was too short from the start, `quorum_unavailable` if
+ * failures caused it (`overload` if all of them were that and no replica has
+ * accepted it), `timeout` if answers are missing. Details: `option`, `needed`,
+ * `got`, the answers so far, and `againAfterMs` if all overloaded replicas have
+ * given one.
  */
 export function quorumError(
   code: "insufficient_vnodes" | "quorum_unavailable" | "timeout" | "overload",
@@ -48,7 +49,7 @@ export function quorumError(
   if (code === "quorum_unavailable" && count.succeeded === 0) {
     const names = (failures ?? []).filter((error) => error !== undefined)
       .map(failureName);
-    // Nobody has taken it and nothing is broken: the caller had better wait.
+    // No replica has accepted it and nothing is broken: the caller should wait.
     if (names.length > 0 && names.every((name) => name === "overload")) {
       code = "overload";
     }
@@ -56,7 +57,7 @@ export function quorumError(
   const demand = unmetDemand(count, code !== "timeout");
   const action = count.rule.kind === "write" ? "write" : "read";
   const rule = demand === undefined
-    ? "no replica has coordinated it"
+    ? "no replica could coordinate it"
     : `${demand.option} must be ${demand.needed}`;
   const suffix = code === "timeout" ? " in time" : "";
   const current = demand === undefined
@@ -89,20 +90,26 @@ export function quorumError(
   );
 }
 
-/** When the first of those that failed takes commands again, if all have said that, in milliseconds. */
+/**
+ * When the first of the failed replicas accepts commands again, in
+ * milliseconds, if all have told.
+ */
 function soonestMs(failures: FailureList): number | undefined {
   let soonest = Infinity;
   for (const error of failures ?? []) {
     if (error === undefined) continue;
     const { againAfterMs } = error.details;
-    // It comes from another process, and may be anything.
+    // It comes from another process and may have any shape.
     if (typeof againAfterMs !== "number" || !(againAfterMs > 0)) return;
     soonest = Math.min(soonest, againAfterMs);
   }
   return soonest;
 }
 
-/** What an operator asks first of a quorum that was missed: the details hold the others. */
+/**
+ * What an operator wants to know first about a quorum that was not met; the
+ * others are in the details.
+ */
 function firstFailure(
   replicas: readonly Replica[],
   failures: FailureList,
@@ -122,14 +129,14 @@ export function failureName(error: WhorlError): string {
   return typeof failure === "string" ? failure : error.code;
 }
 
-/** Whether `error` says that nothing can be sent to the node now. */
+/** Whether `error` means that nothing can be sent to the node now. */
 export function isOutOfReach(error: WhorlError): boolean {
   const name = failureName(error);
   return name === "not_reachable" || name === "connection_closed" ||
     name === "node_suspected";
 }
 
-/** Failures that the same request would meet at every replica, so that trying another is no use. */
+/** Failures that the same request would meet at every replica, so trying another is useless. */
 const REFUSALS: ReadonlySet<string> = new Set<ErrorCode | string>([
   "invalid_argument",
   "invalid_context",

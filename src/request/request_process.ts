@@ -1,8 +1,8 @@
 /**
- * The shell that all coordinators of requests share: a child of the host's
- * supervisor with a deadline, a caller to answer once, and requests to vnodes
- * that are told apart by the replica they went to. What a coordinator decides
- * is in the state machines; see `put_process.ts` and its siblings.
+ * The shell shared by all coordinators of requests: a child of the host's
+ * supervisor with a deadline, a caller to answer once, and requests to vnodes,
+ * told apart by replica. The decisions are made by the state machines; see
+ * `put_process.ts` and its siblings.
  *
  * @module
  */
@@ -33,32 +33,32 @@ import {
   failureName,
 } from "./request_outcome.ts";
 
-/** Replicas a correlation can tell apart; see `RequestHost`. */
+/** Number of replicas that a correlation can tell apart; see `RequestHost`. */
 export const REPLICAS_PER_REQUEST = 8;
 
-/** An operation that begins a request, and where it begins. */
+/** An operation that begins a request. */
 export interface BegunOperation {
   readonly host: ProcessHost;
   /** Number of the request on the host. */
   readonly sequence: number;
   readonly header: OperationHeader;
-  /** The operation as it came; the request's to keep. */
+  /** The operation as received; the request may keep it. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly target: OperationTarget;
-  /** The ring as it is now. */
+  /** The current ring. */
   readonly view: RingView;
 }
 
-/** What the answer of a request reports. */
+/** The state of a request that its answer reports. */
 interface Answered {
   readonly replicas: readonly Replica[];
   readonly count: QuorumCount;
   readonly failures: FailureList;
-  /** What each replica said, where callers get that. */
+  /** The answer of each replica, if callers get them. */
   readonly replies?: readonly (Uint8Array | undefined)[];
 }
 
-/** One request being coordinated. */
+/** A request that is being coordinated. */
 export abstract class RequestProcess extends ChildBase
   implements Deadline, HostedProcess {
   readonly kind = "task";
@@ -72,9 +72,9 @@ export abstract class RequestProcess extends ChildBase
   readonly sequence: number;
   protected readonly host: ProcessHost;
   protected readonly header: OperationHeader;
-  /** The operation as it came. */
+  /** The operation as received. */
   protected readonly bytes: Uint8Array<ArrayBuffer>;
-  /** The ring as it was when the request began. */
+  /** The ring when the request began. */
   protected readonly view: RingView;
   #target: OperationTarget;
   #answered = false;
@@ -91,16 +91,20 @@ export abstract class RequestProcess extends ChildBase
     this.#target = target;
   }
 
-  /** Advances the state machine by `event` and carries out what it says. Never called while another request is being advanced. */
+  /**
+   * Advances the state machine by `event` and performs its effects. Never
+   * called while another request is being advanced.
+   */
   abstract advance(event: unknown): void;
 
   /** The replicas on `node` that have not answered, as a set. */
   abstract owesAnswerFrom(node: number): number;
 
   /**
-   * Takes in what a vnode said; `body` is valid only during the call.
+   * Handles a vnode's answer; `body` is valid only during the call.
    *
-   * @param sequence The number it came under: this request's, or one that it opened on its host.
+   * @param sequence The number it came under: this request's, or one that it
+   * opened on its host.
    */
   abstract replicaAnswered(
     type: number,
@@ -109,22 +113,25 @@ export abstract class RequestProcess extends ChildBase
     sequence: number,
   ): void;
 
-  /** Bytes of the operation it holds. */
+  /** Size of the operation it holds, in bytes. */
   get byteCount(): number {
     return this.bytes.length;
   }
 
-  /** Index of the node called `name` in the ring as this request knows it, or -1. */
+  /** Index of the node called `name` in this request's ring, or -1. */
   indexOf(name: string): number {
     return this.view.nodes.indexOf(name);
   }
 
-  /** Begins: the first event. */
+  /** Delivers the first event. */
   begin(): void {
     this.host.deliver(this, { type: "start" });
   }
 
-  /** A node is gone, or silent, and so are the answers it owed: those that come after all find nobody. */
+  /**
+   * A node is gone or silent, so the answers it owes count as failed; if they
+   * arrive after all, they are dropped.
+   */
   nodeLost(node: number, error: WhorlError): void {
     const owing = this.owesAnswerFrom(node);
     for (let i = 0, rest = owing; rest !== 0; i++, rest >>= 1) {
@@ -145,13 +152,16 @@ export abstract class RequestProcess extends ChildBase
     this.fail(
       new WhorlError(
         "closed",
-        "The coordinators are stopping; a write that was under way may yet have happened",
+        "The coordinators are stopping; a write in progress may still happen",
       ),
     );
     this.host.deliver(this, { type: "cancel" });
   }
 
-  /** Another coordinator goes on with the operation, changed in its flags and with the time that is left, and answers its caller. */
+  /**
+   * Lets another coordinator continue with the operation, with other flags and
+   * the time left, and answer its caller.
+   */
   protected handOver(flags: number, timeLeftMs: number): void {
     if (this.#answered) return;
     this.#answered = true;
@@ -180,7 +190,7 @@ export abstract class RequestProcess extends ChildBase
     this.end("killed");
   }
 
-  /** A bug was met: the caller is told, and this process dies of it. */
+  /** Handles a bug: answers the caller and crashes. */
   crash(error: unknown): void {
     this.host.forget(this);
     this.fail(
@@ -193,7 +203,7 @@ export abstract class RequestProcess extends ChildBase
     this.end(crash(error));
   }
 
-  /** The next answer is for `target`. False if somebody waits for one already. */
+  /** Sends the next answer to `target`. False if a caller is already waiting for one. */
   protected waitFor(target: OperationTarget): boolean {
     if (!this.#answered) return false;
     this.#answered = false;
@@ -214,18 +224,18 @@ export abstract class RequestProcess extends ChildBase
 
   #setGrace(afterMs: number): void {
     this.#inGrace = true;
-    // Nothing may have been submitted for long when the answer came.
+    // The host's time is that of the last submission, which may be long ago.
     this.host.nowMs = this.host.runtime.now();
     this.host.wheel.set(this, afterMs, this.host.nowMs);
   }
 
-  /** The state machine has nothing more to do. */
+  /** The state machine is done. */
   protected finished(): void {
     this.host.forget(this);
     this.end("normal");
   }
 
-  /** Carries out what the machines of all requests can ask for. */
+  /** Performs the effects that the machines of all requests share. */
   protected performCommon(effect: LifeEffect): void {
     switch (effect.type) {
       case "set_deadline":
@@ -242,7 +252,7 @@ export abstract class RequestProcess extends ChildBase
     }
   }
 
-  /** Answers the caller; `request` is what the answer reports of. */
+  /** Answers the caller; `request` is the state that the answer reports. */
   protected respond(
     result:
       | { readonly ok: true; readonly object?: Uint8Array | undefined }
@@ -274,10 +284,10 @@ export abstract class RequestProcess extends ChildBase
     this.#target.operationFailed(error);
   }
 
-  /** Says which others would be refused as well; see `shared_fate.ts`. */
+  /** Adds which other operations would be refused as well; see `shared_fate.ts`. */
   #nameShared(details: Record<string, unknown>): void {
     if (details.againAfterMs === undefined) return;
-    // Known already if the refusal is that of another coordinator.
+    // Known already if another coordinator refused it.
     if (details.keyPartition !== undefined) return;
     const { bytes, header: { keyStart, keyEnd }, view: { ringSize } } = this;
     details.keyPartition = partitionOfKey(bytes, keyStart, keyEnd, ringSize);
@@ -285,9 +295,9 @@ export abstract class RequestProcess extends ChildBase
   }
 
   /**
-   * What a failure comes to; `body` is valid only during the call.
+   * The event of a failure; `body` is valid only during the call.
    *
-   * @param placed Where the replica is, if others are to know of its load.
+   * @param placed Where the replica is, if others must learn of its load.
    */
   protected readFailureEvent(
     replica: number,
@@ -322,7 +332,7 @@ export abstract class RequestProcess extends ChildBase
 
   /**
    * Sends a command to a replica: the operation's bytes from `start` to `end`,
-   * then `more`. A refusal comes back as an event.
+   * then `more`. A refusal is delivered as an event.
    */
   protected send(
     replicas: readonly Replica[],
@@ -391,16 +401,19 @@ export abstract class RequestProcess extends ChildBase
   }
 }
 
-/** Names the nodes in the answers of `error`: the state machines know their numbers in this request's view. */
+/**
+ * Replaces node numbers by names in the answers of `error`: the state machines
+ * only know the numbers in this request's view.
+ */
 function nameNodes({ details }: WhorlError, nodes: readonly string[]): void {
   if (!Array.isArray(details.answers)) return;
-  // In place: nobody else has seen it, and another error would be dear.
+  // In place: nobody else has seen it, and another error would be expensive.
   for (const answer of details.answers as { node: unknown }[]) {
     if (typeof answer.node === "number") answer.node = nodes[answer.node];
   }
 }
 
-/** The quorum an operation asks for, in the form the state machines take. */
+/** The quorum an operation asks for, in the form the state machines use. */
 export function quorumRuleOf(
   header: OperationHeader,
   kind: "read" | "write",

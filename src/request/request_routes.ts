@@ -11,8 +11,8 @@ import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 export interface RequestRoutes {
   /**
    * Begins a vnode request to `node`, which may be this one, and returns the
-   * writer for its payload, or why it cannot be sent. `target` gets the answer
-   * under `correlation`; 0 means that nobody waits for it.
+   * writer for its payload, or why it cannot be sent. `target` receives the
+   * answer under `correlation`; 0 means that nobody waits for it.
    */
   beginVnodeRequest(
     node: string,
@@ -22,10 +22,10 @@ export interface RequestRoutes {
     correlation: number,
     timeLeftMs: number,
   ): ByteWriter | WhorlError;
-  /** Ends the vnode request begun last. */
+  /** Ends the vnode request that was begun last. */
   endVnodeRequest(): void;
   /** Begins an operation for `node` to coordinate. */
   beginOperation(node: string, correlation: number): ByteWriter | WhorlError;
-  /** Ends the operation begun last. */
+  /** Ends the operation that was begun last. */
   endOperation(): void;
 }

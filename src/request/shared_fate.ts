@@ -1,15 +1,15 @@
 /**
- * Which operations share the fate of one that was refused as vnodes are
- * overloaded: those that ask the same vnodes for as much. So whoever is refused
- * need not ask for each of the others to learn the same.
+ * Which operations share the fate of one that was refused because vnodes are
+ * overloaded: those with the same demands on the same vnodes. A client that was
+ * refused need not try each of the others to learn the same.
  *
  *     refused: keys of partition 12 of 64, again after 125 ms
  *       └──► an operation of the same module, kind and quorum, on such a key
  *
- * The commands of a module wait in one mailbox, so it is not for the command that
- * one of them is refused. Nor is it for the bucket, but where `kv` has a bucket
- * served by Raft groups its operations ask no vnode: so those of one bucket say
- * nothing of another.
+ * The commands of a module wait in one mailbox, so a refusal does not depend on
+ * the command. It does not depend on the bucket either, except in `kv`:
+ * operations on a bucket that is served by Raft groups ask no vnode, so the
+ * operations of one bucket tell nothing about another.
  *
  * @module
  */
@@ -22,26 +22,26 @@ import {
   OperationKind,
 } from "./operation_codec.ts";
 
-/** What a refusal says of the keys it holds for, in its details. */
+/** The keys for which a refusal holds, in its details. */
 export interface SharedFate {
-  /** First owner of the key of the operation that was refused, */
+  /** First owner of the refused operation's key, */
   readonly keyPartition: number;
-  /** in a ring of so many partitions. */
+  /** in a ring of this many partitions. */
   readonly ringSize: number;
 }
 
-/** How many of an operation's numbers say how many replicas must do what. */
+/** How many numbers of an operation tell what is required of how many replicas. */
 const COUNTS = 5;
 
-/** What an operation asks for, besides its key. */
+/** What an operation demands, regardless of its key. */
 export interface Demand {
   readonly moduleId: number;
   /**
-   * Its kind, whether it is strict or only reads, and how many replicas must do
-   * what, as one number.
+   * Its kind, whether it is strict or only reads, and the numbers of replicas
+   * required, as one number.
    */
   readonly demand: number;
-  /** Sum of the name of its bucket, where buckets are served in different ways; 0 elsewhere. */
+  /** Hash of its bucket's name if buckets are served in different ways; otherwise 0. */
   readonly bucketSum: number;
 }
 
@@ -63,7 +63,7 @@ export function demandOf(operation: Uint8Array, start: number): Demand {
   return { moduleId, demand, bucketSum: bucketSumOf(operation, start) };
 }
 
-/** Two buckets with the same sum are heeded as one, which costs no more than a wait. */
+/** Two buckets with the same hash are treated as one, which costs no more than a wait. */
 function bucketSumOf(operation: Uint8Array, start: number): number {
   const kind = operation[start];
   if (kind !== OperationKind.put && kind !== OperationKind.get) return 0;

@@ -1,17 +1,18 @@
 /**
- * Vnodes that have said that they are overloaded, and for how long it is of no
- * use to ask them again. A request that cannot succeed without them is refused
- * where it is coordinated: that costs a fraction of asking, and nothing is left
- * half done, as it would be if some replicas took a write and others did not.
+ * Vnodes that have reported that they are overloaded, and for how long it is
+ * useless to ask them. A request that cannot succeed without them is refused by
+ * its coordinator. That costs a fraction of asking them, and nothing is left
+ * half done, as when some replicas accept a write and others do not.
  *
  *     vnode: "overload, again after 125 ms" ──► told ── 125 ms ──► asked again
  *
- * What a vnode says holds for about half of the time that it has commands for
- * (`mailbox_bounds.ts`). So it never stands idle because of it, nobody has to be
- * told when there is room, and what is known here is never wrong for long: it is
- * forgotten by itself when a vnode moves, or its node is gone. (Overload is told
- * in answers and bounded in time as in Cho et al., "Overload Control for µs-scale
- * RPCs with Breakwater", 2020, which grants room in advance as well.)
+ * A report is valid for about half of the time for which the vnode has commands
+ * (`mailbox_bounds.ts`). So the vnode never becomes idle because of it, nobody
+ * has to be told when there is room, and the knowledge here is never wrong for
+ * long: it expires by itself when a vnode moves, or its node is gone. (Overload
+ * is reported in answers and limited in time as in Cho et al., "Overload
+ * Control for µs-scale RPCs with Breakwater", 2020, which also grants room in
+ * advance.)
  *
  * @module
  */
@@ -25,10 +26,13 @@ import {
 import type { QuorumRule } from "./quorum_options.ts";
 import type { SharedFate } from "./shared_fate.ts";
 
-/** Longest time for which a vnode is believed, in milliseconds: it may be mistaken, or be of another version. */
+/**
+ * Longest time for which a vnode is believed, in milliseconds: it may be wrong,
+ * or be of another version.
+ */
 export const TOLD_MS_MAX = 1_000;
 
-/** A vnode where a coordinator knows it. */
+/** A vnode as a coordinator identifies it. */
 export interface PlacedVnode {
   readonly node: string;
   readonly moduleId: number;
@@ -40,17 +44,17 @@ interface Told {
   readonly untilMs: number;
 }
 
-/** What the coordinators of one host have been told. It knows no clock; whoever calls says what time it is. */
+/** The reports received by the coordinators of one host. It has no clock; callers pass the time. */
 export class ToldOverloads {
-  /** By module and vnode. A vnode that has moved meanwhile is another one. */
+  /** By module and vnode. A report does not apply to a vnode that has moved. */
   readonly #modules = new Map<number, Map<number, Told>>();
 
-  /** Whether nothing was said that may hold still. */
+  /** Whether there are no reports that may still be valid. */
   get empty(): boolean {
     return this.#modules.size === 0;
   }
 
-  /** The vnode has answered `error`. */
+  /** Notes that the vnode has answered `error`. */
   hear(
     { node, moduleId, vnode }: PlacedVnode,
     error: WhorlError,
@@ -58,7 +62,7 @@ export class ToldOverloads {
   ): void {
     if (error.code !== "overload") return;
     const afterMs = error.details.againAfterMs;
-    // It comes from another process, and may be anything.
+    // It comes from another process and may have any shape.
     if (typeof afterMs !== "number" || !(afterMs > 0)) return;
     let vnodes = this.#modules.get(moduleId);
     if (vnodes === undefined) {
@@ -71,7 +75,7 @@ export class ToldOverloads {
     });
   }
 
-  /** For how long it is of no use to ask the vnode, in milliseconds. */
+  /** For how long it is useless to ask the vnode, in milliseconds. */
   leftMs({ node, moduleId, vnode }: PlacedVnode, nowMs: number): number {
     const vnodes = this.#modules.get(moduleId);
     const told = vnodes?.get(vnode);
@@ -85,11 +89,11 @@ export class ToldOverloads {
 }
 
 /**
- * Why a request is not begun: without the replicas that are overloaded it cannot
- * succeed.
+ * Why a request is not started, if so: it cannot succeed without the replicas
+ * that are overloaded.
  *
- * @param shared Which others are refused as well.
- * @param leftMsOf For how long it is of no use to ask a replica.
+ * @param shared Which other operations are refused as well.
+ * @param leftMsOf For how long it is useless to ask a replica, in milliseconds.
  */
 export function overloadRefusal(
   replicas: readonly Replica[],

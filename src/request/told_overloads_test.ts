@@ -15,20 +15,20 @@ function overload(againAfterMs?: unknown): WhorlError {
   return new WhorlError("overload", "It is not done", { details });
 }
 
-Deno.test("ToldOverloads knows for how long a vnode is not to be asked, and forgets it then", () => {
+Deno.test("ToldOverloads knows for how long not to ask a vnode, and then forgets it", () => {
   const told = new ToldOverloads();
   assertEquals([told.empty, told.leftMs(VNODE, 1_000)], [true, 0]);
   told.hear(VNODE, overload(50), 1_000);
   assertEquals(told.leftMs(VNODE, 1_000), 50);
   assertEquals(told.leftMs({ ...VNODE, vnode: 4 }, 1_000), 0);
   assertEquals(told.leftMs({ ...VNODE, moduleId: 8 }, 1_000), 0);
-  // It went to another node meanwhile.
+  // It has moved to another node.
   assertEquals(told.leftMs({ ...VNODE, node: "b" }, 1_000), 0);
   assertEquals([told.leftMs(VNODE, 1_049), told.empty], [1, false]);
   assertEquals([told.leftMs(VNODE, 1_050), told.empty], [0, true]);
 });
 
-Deno.test("ToldOverloads hears of nothing but overload with a time, and believes no long one", () => {
+Deno.test("ToldOverloads only hears overload with a time, and believes no long one", () => {
   const told = new ToldOverloads();
   told.hear(
     VNODE,
@@ -60,7 +60,7 @@ const RULE: QuorumRule = {
   timeoutMs: 1_000,
 };
 
-Deno.test("overloadRefusal() refuses what cannot succeed without the replicas that are overloaded, until the first of them is asked again", () => {
+Deno.test("overloadRefusal() refuses what cannot succeed without overloaded replicas, until the first can be asked again", () => {
   const refusal = (leftMs: number[], rule: Partial<QuorumRule> = {}) =>
     overloadRefusal(
       REPLICAS,
@@ -77,6 +77,6 @@ Deno.test("overloadRefusal() refuses what cannot succeed without the replicas th
   ]);
   assertEquals(refusal([0, 80, 30], { need: 1 }), undefined);
   assertEquals(refusal([0, 0, 1], { need: 3 })?.code, "overload");
-  // It is not for their load that it cannot succeed.
+  // Their load is not the reason why it cannot succeed.
   assertEquals(refusal([1, 1, 1], { need: 4, n: 4 }), undefined);
 });

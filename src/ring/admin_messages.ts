@@ -1,15 +1,15 @@
 /**
- * What the verbs of cluster administration answer with, a line or two each as the
- * originals print it, so that scripts written for them go on working.
+ * Answers of the cluster administration commands, a line or two each, as the
+ * originals print them, so that scripts written for those keep working.
  *
  * @module
  */
 import type { ErrorCode } from "../base/errors.ts";
 import { quotedName, quotedNames } from "./text_table.ts";
 
-/** How the operator's tool calls the commands that messages point to. */
+/** Names of the operator's commands that messages refer to. */
 export interface AdminCommands {
-  /** Marks a member as down. */
+  /** Declares a member down. */
   readonly down: string;
   /** Shows whether the ring is ready. */
   readonly ringStatus: string;
@@ -17,7 +17,7 @@ export interface AdminCommands {
   readonly clusterPlan: string;
 }
 
-/** The commands of riak_core, which its messages name. */
+/** The commands of riak_core, as named in its messages. */
 export const RIAK_ADMIN: AdminCommands = {
   down: "riak-admin down",
   ringStatus: "riak-admin ring_status",
@@ -31,12 +31,12 @@ export function stagedJoinText(node: string, to: string): string {
   }\n`;
 }
 
-/** `node` joins the cluster of `to` without a commit. */
+/** The node joins the cluster of `to` without a commit. */
 export function joinText(to: string): string {
   return `Sent join request to ${to}\n`;
 }
 
-/** A join to `to` was refused, by the code of the failure. */
+/** A join to `to` was refused, by error code. */
 export function joinFailureText(code: ErrorCode, to: string): string {
   switch (code) {
     case "not_reachable":
@@ -54,10 +54,10 @@ export function joinFailureText(code: ErrorCode, to: string): string {
   }
 }
 
-/** A change of a member that can be staged, besides a join. */
+/** A change of a member that can be staged, other than a join. */
 export type StagedVerb = "leave" | "force-remove" | "replace" | "force-replace";
 
-/** `verb` was staged for `node`; a replacement takes a second name. */
+/** `verb` was staged for `node`; a replacement also names the new node. */
 export function stagedText(
   verb: StagedVerb,
   node: string,
@@ -76,12 +76,15 @@ export function stagedText(
   return `Success: staged ${what[verb]}\n`;
 }
 
-/** A joining member was let go, which needs no commit. */
+/** A joining member was dropped, which needs no commit. */
 export function joinEndedText(node: string): string {
   return `Success: ${quotedName(node)} does not join any more\n`;
 }
 
-/** `verb` was refused for `node`, by the code of the failure; `null` for one the originals have no words for. */
+/**
+ * `verb` was refused for `node`, by error code; `null` if the originals have no
+ * text for it.
+ */
 export function stageFailureText(
   verb: StagedVerb,
   code: ErrorCode,
@@ -99,7 +102,7 @@ export function stageFailureText(
       return memberFailureText(code, node);
     case "is_claimant": {
       const what = verb === "force-remove" ? "remove" : "replace";
-      // The original goes on: "However, this will clear any staged changes."
+      // The original continues: "However, this will clear any staged changes."
       return `Failed: ${
         quotedName(node)
       } is the claimant (see ${commands.ringStatus}).\n` +
@@ -121,14 +124,19 @@ export function stageFailureText(
   }
 }
 
-/** A ring of `size` partitions was staged, or with `null` that a resize is given up. */
+/**
+ * A ring of `size` partitions was staged, or with `null` the abort of a resize.
+ */
 export function resizeStagedText(size: number | null): string {
   return size === null
     ? "Success: staged abort resize ring request\n"
     : `Success: staged resize ring request with new size: ${size}\n`;
 }
 
-/** A resize was not staged, by the code of the failure; `null` for one that says itself what is wrong. */
+/**
+ * A resize was not staged, by error code; `null` if the error's own message
+ * says what is wrong.
+ */
 export function resizeFailureText(code: ErrorCode): string | null {
   switch (code) {
     case "same_size":
@@ -145,7 +153,10 @@ export function downText(node: string): string {
   return `Success: ${quotedName(node)} marked as down\n`;
 }
 
-/** `node` was not declared down, by the code of the failure; `null` for one the originals have no words for. */
+/**
+ * `node` was not declared down, by error code; `null` if the originals have no
+ * text for it.
+ */
 export function downFailureText(code: ErrorCode, node: string): string | null {
   switch (code) {
     case "is_up":
@@ -167,13 +178,13 @@ function memberFailureText(
     : `Failed: ${quotedName(node)} is the only member.\n`;
 }
 
-/** A plan was made effective. */
+/** A plan was committed. */
 export const COMMITTED_TEXT = "Cluster changes committed\n";
 
-/** What was staged is staged no more. */
+/** Staged changes were cleared. */
 export const CLEARED_TEXT = "Cleared staged cluster changes\n";
 
-/** A plan could not be made, by the code of the failure. */
+/** A plan could not be made, by error code. */
 export function planFailureText(
   code: ErrorCode,
   commands: AdminCommands = RIAK_ADMIN,
@@ -183,7 +194,7 @@ export function planFailureText(
     : "Unable to plan cluster changes. Try again in a few moments.\n";
 }
 
-/** A commit was refused, by the code of the failure. */
+/** A commit was refused, by error code. */
 export function commitFailureText(
   code: ErrorCode,
   commands: AdminCommands = RIAK_ADMIN,
@@ -212,7 +223,7 @@ export type RingReadiness =
   | { readonly type: "different_owners"; readonly nodes: [string, string] }
   | { readonly type: "nodes_down"; readonly nodes: readonly string[] };
 
-/** What `ringready` answers: TRUE or FALSE, and why. */
+/** The answer of `ringready`: TRUE or FALSE, and why. */
 export function ringReadyText(readiness: RingReadiness): string {
   switch (readiness.type) {
     case "ready":

@@ -10,7 +10,7 @@ import {
 // After riak_core_console: stage_leave/1, stage_remove/1, stage_replace/2,
 // stage_force_replace/2, down/1 and join/1.
 
-Deno.test("what was staged is told in riak_core's words", () => {
+Deno.test("staged changes are reported in riak_core's words", () => {
   const [a, b] = ["dev1@127.0.0.1", "dev4@127.0.0.1"];
   assertEquals(
     stagedText("leave", a),
@@ -32,7 +32,7 @@ Deno.test("what was staged is told in riak_core's words", () => {
   assertEquals(downText(a), "Success: 'dev1@127.0.0.1' marked as down\n");
 });
 
-Deno.test("what was refused is told in riak_core's words, where it has any", () => {
+Deno.test("refusals are reported in riak_core's words, where it has any", () => {
   assertEquals(
     stageFailureText("leave", "already_leaving", "a"),
     "a is already in the process of leaving the cluster.\n",

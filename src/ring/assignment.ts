@@ -1,7 +1,8 @@
 /**
- * The assignment problem: pair each row with its own column so that the sum of
- * the chosen cells is as large as possible. Claim uses it to name the places
- * of an ideal layout so that most partitions stay where they are.
+ * The assignment problem: pair each row with a column of its own so that the
+ * sum of the chosen cells is as large as possible. Claim uses it to assign
+ * nodes to the places of an ideal layout so that most partitions stay where
+ * they are.
  *
  * The Hungarian method with potentials (Kuhn 1955, Munkres 1957), O(n^3), in
  * the form that adds one row at a time along a shortest augmenting path.
@@ -10,13 +11,13 @@
  */
 
 /**
- * Returns the column of each row in a pairing of greatest total gain.
+ * Returns the column of each row in a pairing with the greatest total gain.
  *
  * @param gains A square matrix of whole numbers, row by row.
  */
 export function assignLargest(gains: readonly Int32Array[]): Int32Array {
   const size = gains.length;
-  // Index 0 is a stand-in for "not yet paired"; rows and columns count from 1.
+  // Index 0 means "not yet paired"; rows and columns count from 1.
   const rowPotential = new Float64Array(size + 1);
   const columnPotential = new Float64Array(size + 1);
   const rowOfColumn = new Int32Array(size + 1);

@@ -9,7 +9,7 @@ Deno.test("assignLargest() gives up the largest cell when the rest lose more", (
   assertEquals([...assignLargest(gains)], [1, 0, 2]);
 });
 
-Deno.test("assignLargest() reaches what trying every pairing reaches", () => {
+Deno.test("assignLargest() finds the same gain as trying every pairing", () => {
   const chance = seededChance("assignment");
   for (let round = 0; round < 200; round++) {
     const size = 1 + chance.below(6);

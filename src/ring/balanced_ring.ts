@@ -1,13 +1,14 @@
 /**
- * Where the claim search begins: the balanced ring nearest to the present one.
- * Nobody gains or loses more than balance demands; who takes what is decided
- * one partition at a time, by who stands farthest away.
+ * The start of the claim search: the balanced ring nearest to the current one.
+ * No node gains or loses more than balance requires; each partition given up
+ * goes to the node that lacks most among those whose partitions are far enough
+ * away.
  *
  * @module
  */
 import { type ClaimProblem, NOBODY } from "./claim_problem.ts";
 
-/** A balanced ring that keeps what balance lets it keep. */
+/** A balanced ring that keeps everything balance allows. */
 export function balancedRing(problem: ClaimProblem): Int32Array {
   const { ringSize, nodes, before } = problem;
   const quota = quotas(problem);
@@ -21,7 +22,7 @@ export function balancedRing(problem: ClaimProblem): Int32Array {
     if (node === NOBODY) continue;
     const spare = owned[node]! - quota[node]!;
     if (spare <= 0) continue;
-    // Whole steps of spare/owned, so exactly `spare` of them are given up.
+    // In whole steps of spare/owned, so exactly `spare` are given up.
     const from = seen[node]! * spare;
     const to = ++seen[node]! * spare;
     if (Math.floor(to / owned[node]!) > Math.floor(from / owned[node]!)) {
@@ -32,7 +33,7 @@ export function balancedRing(problem: ClaimProblem): Int32Array {
   const reach = Math.max(1, problem.windowMax - 1);
   for (let partition = 0; partition < ringSize; partition++) {
     if (ring[partition] !== NOBODY) continue;
-    // The node that lacks most among those that do not stand nearby.
+    // The node that lacks most, among those without a partition nearby.
     let chosen = NOBODY;
     let chosenRank = -1;
     for (let node = 0; node < nodes; node++) {
@@ -50,7 +51,10 @@ export function balancedRing(problem: ClaimProblem): Int32Array {
   return ring;
 }
 
-/** How many partitions each node is to own, the larger shares to those that own most now. */
+/**
+ * How many partitions each node should own; the larger shares go to those that
+ * own most now.
+ */
 function quotas({ ringSize, nodes, before }: ClaimProblem): Int32Array {
   const owned = new Int32Array(nodes);
   for (const node of before) if (node !== NOBODY) owned[node]!++;
@@ -61,7 +65,7 @@ function quotas({ ringSize, nodes, before }: ClaimProblem): Int32Array {
   return quota;
 }
 
-/** Partitions to the nearest one of `node`, at most `reach` + 1. */
+/** Distance in partitions to the nearest one of `node`, at most `reach` + 1. */
 function distanceTo(
   ring: Int32Array,
   partition: number,

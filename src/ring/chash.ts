@@ -1,16 +1,16 @@
 /**
- * Consistent hashing: which place on the ring a key has, and which partition
- * answers for it first (Karger et al., STOC 1997; riak_core's `chash.erl`).
+ * Consistent hashing: the place of a key on the ring, and the partition that is
+ * its first owner (Karger et al., STOC 1997; riak_core's `chash.erl`).
  *
  * A place is the SHA-1 of the Erlang term `{Bucket, Key}`, a number from 0 to
- * 2^160 - 1. A ring of Q partitions, Q a power of two, is cut into Q equal
- * parts, so the part a place falls into is the top log2(Q) bits of the hash.
- * The first owner is the partition after that one:
+ * 2^160 - 1. A ring of Q partitions, Q a power of two, is divided into Q equal
+ * parts, so the top log2(Q) bits of the hash are the part that a place falls
+ * into. The first owner is the partition after that one:
  *
  *     first = (place div (2^160 / Q) + 1) mod Q
  *
- * Inside Whorl a partition is its number, 0 to Q - 1. The number of 160 bits
- * that riak_core shows, `partition * 2^160 / Q`, appears only at the edges.
+ * Inside Whorl a partition is its number, 0 to Q - 1. The 160-bit index that
+ * riak_core shows, `partition * 2^160 / Q`, appears only at the edges.
  *
  * @module
  */
@@ -29,37 +29,38 @@ import {
 export const RING_SIZE_MIN = 8;
 /** The largest ring. */
 export const RING_SIZE_MAX = 1024;
-/** Partitions in a ring when nothing else is said. */
+/** Default number of partitions of a ring. */
 export const RING_SIZE_DEFAULT = 64;
-/** How many places there are, 2^160. */
+/** Number of places, 2^160. */
 export const RING_TOP: bigint = 1n << 160n;
 
 /**
- * What of a key decides its place:
+ * Which part of a key determines its place:
  *
  * - `whole_key`: bucket and key, so that a bucket spreads over the ring;
- * - `bucket_only`: the bucket, so that it stays together on one preference list;
- * - a function: the term it returns, as riak_core's `chash_keyfun` would give
- *   to `chash:key_of/1`. It must be pure: every node asks it, at any time.
+ * - `bucket_only`: the bucket, so that all of it shares one preference list;
+ * - a function: the term it returns, as riak_core's `chash_keyfun` would pass
+ *   to `chash:key_of/1`. It must be pure: every node calls it, at any time.
  */
 export type KeyFunction =
   | "whole_key"
   | "bucket_only"
   | ((bucket: ErlangTerm, key: ErlangTerm) => ErlangTerm);
 
-/** A buffer larger than this is given back rather than kept for the next key. */
+/** A larger buffer is released and not kept for the next key. */
 const SCRATCH_BYTES_MAX = 64 * 1024;
 
-// Shared by all callers in a thread: hashing never waits, so it never interleaves.
+// Shared by all callers in a thread: hashing is synchronous, so it never
+// interleaves.
 let scratch = new ByteWriter(256);
 const state: Sha1State = createSha1State();
 
 /**
  * The place of a key on the ring, as its 20 bytes.
  *
- * @param keyFunction What of the key decides. Default: `whole_key`.
- * @throws {WhorlError} `invalid_argument` if bucket or key has no counterpart
- * among Erlang's terms.
+ * @param keyFunction Which part of the key is hashed. Default: `whole_key`.
+ * @throws {WhorlError} `invalid_argument` if bucket or key cannot be converted
+ * to an Erlang term.
  *
  * @example
  * ```ts
@@ -78,12 +79,12 @@ export function chashKey(
 }
 
 /**
- * The first owner of a key: the partition its preference list starts at. Like
- * `partitionAfter(chashKey(bucket, key), ringSize)`, without allocating.
+ * The first owner of a key: the partition at which its preference list starts.
+ * Like `partitionAfter(chashKey(bucket, key), ringSize)`, without allocations.
  *
- * @param keyFunction What of the key decides. Default: `whole_key`.
+ * @param keyFunction Which part of the key is hashed. Default: `whole_key`.
  * @throws {WhorlError} `invalid_ring_size`, or `invalid_argument` if bucket or
- * key has no counterpart among Erlang's terms.
+ * key cannot be converted to an Erlang term.
  */
 export function partitionOf(
   bucket: ErlangTerm,
@@ -105,7 +106,7 @@ export function partitionOf(
 export function partitionAfter(place: Uint8Array, ringSize: number): number {
   const bits = ringBits(ringSize);
   requirePlace(place);
-  // No ring has more than 1024 partitions, so the first 16 bits say it all.
+  // No ring has more than 1024 partitions, so the first 16 bits are enough.
   const top = place[0]! << 8 | place[1]!;
   return (top >>> (16 - bits)) + 1 & ringSize - 1;
 }
@@ -119,7 +120,7 @@ export function placeNumber(place: Uint8Array): bigint {
 }
 
 /**
- * How far apart the partitions of a ring begin, 2^160 / Q.
+ * Distance between the beginnings of two partitions, 2^160 / Q.
  *
  * @throws {WhorlError} `invalid_ring_size`
  */
@@ -175,7 +176,7 @@ export function partitionAtIndex(
 }
 
 /**
- * Refuses what cannot be a ring size: it must be a power of two from 8 to 1024.
+ * Checks a ring size: a power of two from 8 to 1024.
  *
  * @throws {WhorlError} `invalid_ring_size`
  */
@@ -202,7 +203,7 @@ function hash(
   key: ErlangTerm,
   keyFunction: KeyFunction,
 ): void {
-  // Asked before the shared buffer is touched, as it may hash keys itself.
+  // Called before the shared buffer is used, since it may hash keys itself.
   const chosen = keyFunction === "whole_key"
     ? undefined
     : keyFunction === "bucket_only"

@@ -1,6 +1,7 @@
 /**
- * Tests of consistent hashing against places and owners that riak_core gave
- * (tests/golden/chash.json), and against partition numbers the tutorials print.
+ * Tests of consistent hashing against places and owners computed by riak_core
+ * (tests/golden/chash.json), and against partition numbers that the tutorials
+ * print.
  *
  * @module
  */
@@ -37,7 +38,7 @@ Deno.test("chashKey() places every golden key where riak_core does", () => {
   for (const entry of golden.entries) {
     const bucket = bucketOf(entry);
     const key = Uint8Array.fromHex(entry.keyHex);
-    // The longest terms are kept by their hash alone.
+    // The longest terms are recorded by their hash alone.
     if (entry.etfHex !== null) {
       assertEquals(
         encodeErlangTerm(erlangTuple(bucket, key)).toHex(),
@@ -93,7 +94,7 @@ Deno.test("partitionAfter() agrees with riak_core at the borders of partitions",
   }
 });
 
-Deno.test("partitionOf() gives the partitions that the tutorials' transcripts show", () => {
+Deno.test("partitionOf() finds the partitions shown in the tutorials' transcripts", () => {
   const cases: [ErlangTerm, ErlangTerm, number][] = [
     ["mybucket", "k1", 10],
     ["mariano", "english", 42],

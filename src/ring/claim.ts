@@ -1,39 +1,41 @@
 /**
- * Claim: who owns which partition after nodes joined, left or were replaced.
+ * Claim: which node owns which partition after nodes joined, left or were
+ * replaced.
  *
  * The best ring is, in this order:
  *
  * 1. owned by claimants only, and balanced: no node owns two partitions more
  *    than another;
- * 2. with the fewest windows of 3 partitions in which a node stands twice, then
- *    of 4, up to the target N: a repeat there is a node that holds two replicas
- *    of the same keys. Windows go around the end of the ring;
+ * 2. with the fewest windows of 3 partitions that contain a node twice, then of
+ *    4, up to the target N: in such a repeat a node holds two replicas of the
+ *    same keys. Windows wrap around the end of the ring;
  * 3. reached with the fewest transfers.
  *
- * Two replicas on one node cost more than a transfer, since the transfer is
- * paid once.
+ * Two replicas on one node cost more than a transfer, since a transfer is paid
+ * only once.
  *
  * riak_core's claims build a ring step by step and accept what they end with:
  * v2 gives each joining node every n-th partition and leaves repeats where the
- * pattern meets itself, v4 repairs those it meets and starts afresh where it
- * can't. Here the claim is a problem of optimisation, solved exactly where the
- * best rings are known and by a bounded search where they are not:
+ * pattern meets itself, v4 repairs those it meets and starts over where it
+ * can't. Here claim is an optimisation problem, solved exactly where the best
+ * rings are known and by a bounded search where they are not:
  *
- * - one or two nodes: no window of 3 is free of repeats, the fewest transfers
- *   decide, exact (`claim_pair.ts`);
- * - three nodes, and any number that equals the target N and divides the ring:
- *   the best rings are periodic but for at most two places, and the best fit
- *   among them is exact (`claim_layout.ts`);
- * - otherwise rings without a repeat are many. Nodes that join are placed where
- *   little has to move when some leave again (`claim_sharing.ts`,
- *   `claim_insertion.ts`), if nothing moves then but what balance demands; what
- *   leavers had is handed on along short chains (`claim_vacancies.ts`);
- * - for all others the ring with the fewest transfers is searched for
- *   (`claim_search.ts`). The search ends early when it meets a ring that is
- *   provably the best, and keeps the result otherwise.
+ * - one or two nodes: every window of 3 has a repeat, so the fewest transfers
+ *   decide, exactly (`claim_pair.ts`);
+ * - three nodes, or any number that equals the target N and divides the ring:
+ *   the best rings are periodic except at no more than two places, and the best
+ *   of them is found exactly (`claim_layout.ts`);
+ * - otherwise many rings have no repeat. Joining nodes are placed so that little
+ *   has to move when some leave again (`claim_sharing.ts`,
+ *   `claim_insertion.ts`), if that moves no more than balance requires;
+ *   partitions of leaving nodes are handed on along short chains
+ *   (`claim_vacancies.ts`);
+ * - in all other cases a search looks for the ring with the fewest transfers
+ *   (`claim_search.ts`). It ends early when it finds a ring that is provably the
+ *   best, and returns the best one found otherwise.
  *
  * The result depends on the input alone, not on the order of claimants, the
- * machine or the time, so every node that computes it computes the same.
+ * machine or the time, so every node computes the same.
  *
  * @module
  */
@@ -57,31 +59,36 @@ export {
   compareClaimQuality,
 } from "./claim_quality.ts";
 
-/** What a claim starts from. */
+/** The input of a claim. */
 export interface ClaimInput {
-  /** The present owner of each partition, in the order of the ring. */
+  /** The current owner of each partition, in ring order. */
   readonly owners: readonly string[];
-  /** Who may own partitions afterwards, in any order; who is not among them loses all. */
+  /**
+   * The nodes that may own partitions afterwards, in any order; other nodes
+   * lose all theirs.
+   */
   readonly claimants: readonly string[];
   /**
-   * Consecutive partitions that should belong to different nodes: the largest
-   * number of replicas that any bucket is expected to have. Source: riak_core's
-   * `target_n_val`.
+   * Number of consecutive partitions that should belong to different nodes: the
+   * largest number of replicas that any bucket is expected to have. Source:
+   * riak_core's `target_n_val`.
    *
    * @default {4}
    */
   readonly targetN?: number;
 }
 
-/** Most partitions, counted once for each new node, of a ring into which these are let one by one. */
+/**
+ * Limit of inserting nodes one by one: partitions of the ring times new nodes.
+ */
 const ONE_BY_ONE_WORK_MAX = 1_024;
 
 /** Default of {@linkcode ClaimInput.targetN}. */
 export const TARGET_N_DEFAULT = 4;
 
 /**
- * Returns the new owner of each partition. A ring that needs no change comes
- * back unchanged, so claiming a claimed ring again changes nothing.
+ * Returns the new owner of each partition. A ring that needs no change is
+ * returned unchanged, so claiming a claimed ring again changes nothing.
  *
  * @example Two nodes join a ring of eight
  * ```ts
@@ -104,7 +111,10 @@ export function claim(input: ClaimInput): string[] {
   return atOnce(owners, nodes, targetN);
 }
 
-/** Whether no better ring can exist, which is not known of every ring of which it is so. */
+/**
+ * Whether the ring is known to be the best; false does not mean that a better
+ * one exists.
+ */
 function isBest(
   owners: readonly string[],
   ring: readonly string[],
@@ -117,7 +127,10 @@ function isBest(
     repeats(problem, ring).every((count) => count === 0);
 }
 
-/** The ring in which the only new node has what the only one had that is gone. */
+/**
+ * The ring in which the only new node takes over from the only node that is
+ * gone.
+ */
 function replacement(
   owners: readonly string[],
   nodes: readonly string[],
@@ -128,7 +141,7 @@ function replacement(
   return owners.map((node) => node === gone[0] ? newcomers[0]! : node);
 }
 
-/** As {@linkcode claim}, whoever is new. */
+/** As {@linkcode claim}, for any set of new nodes. */
 function atOnce(
   owners: readonly string[],
   nodes: readonly string[],
@@ -140,7 +153,10 @@ function atOnce(
   return Array.from(ring, (node) => nodes[node]!);
 }
 
-/** The ring in which twice as many nodes as the target N share its places, half of them new. */
+/**
+ * The ring in which twice as many nodes as the target N share its places, half
+ * of them new.
+ */
 function inPairs(
   owners: readonly string[],
   nodes: readonly string[],
@@ -148,7 +164,7 @@ function inPairs(
 ): string[] | undefined {
   const owning = new Set(owners);
   const newcomers = nodes.filter((node) => !owning.has(node));
-  // Of fewer places each node would stand closer to itself than it has to.
+  // With fewer places, each node would be closer to itself than necessary.
   const arePairs = targetN >= 3 && nodes.length === 2 * targetN;
   if (!arePairs || newcomers.length < targetN) return undefined;
   const sharing = newcomers.slice(-targetN);
@@ -157,10 +173,10 @@ function inPairs(
 }
 
 /**
- * The ring that comes of letting the new nodes in one after the other, if it
- * takes little time to find. Of rings that are as good it is the one to have:
- * each node stands where it took a partition from another, so that when it leaves
- * these go back, and little else moves.
+ * The ring that results from inserting the new nodes one after the other, if
+ * that is quick to find. It is preferred over equally good rings, because each
+ * node took its partitions from others: if it leaves, these go back, and little
+ * else moves.
  */
 function oneByOne(
   owners: readonly string[],
@@ -175,7 +191,7 @@ function oneByOne(
   if (newcomers.length === 0 || work > ONE_BY_ONE_WORK_MAX) return undefined;
   let ring = [...owners];
   for (const node of newcomers) {
-    // So few that there was a repeat in every window.
+    // So few that every window had a repeat.
     const grown = members.length < targetN
       ? undefined
       : insertNode({ ring, node, members, distanceMin: targetN });
@@ -192,9 +208,9 @@ function oneByOne(
 }
 
 /**
- * A ring found by search that the search itself can't improve any more. Only a
- * ring that still has repeats can hide a better one, so this seldom searches
- * twice, and it ends as each round must leave fewer repeats than the last.
+ * A ring found by search, and searched again until it no longer improves. Only
+ * a ring that still has repeats can hide a better one, so a second search is
+ * rare; it ends because each round must leave fewer repeats than the last.
  */
 function settledRing(problem: ClaimProblem): Int32Array {
   let ring = searchClaim(problem);

@@ -1,7 +1,7 @@
 /**
- * A ring under change: gives partitions to nodes and knows after each change,
- * in a time that does not depend on the ring's size, how many windows of each
- * size have a repeat and how many partitions have moved.
+ * A ring under change: assigns partitions to nodes, and knows after each
+ * change, in time that does not depend on the ring's size, how many windows of
+ * each size have a repeat and how many partitions have moved.
  *
  * For each partition it keeps its _run_: how many partitions up to and
  * including it, going backwards, have different owners (counted no further
@@ -16,11 +16,11 @@ import type { ClaimProblem } from "./claim_problem.ts";
 /** A ring that the search changes in place. */
 export class ClaimBoard {
   readonly problem: ClaimProblem;
-  /** Owner of each partition; change it with {@linkcode ClaimBoard.give} only. */
+  /** Owner of each partition; changed only with {@linkcode ClaimBoard.give}. */
   readonly owners: Int32Array;
-  /** Partitions of each node. */
+  /** Number of partitions of each node. */
   readonly owned: Int32Array;
-  /** Partitions whose owner differs from the one before. */
+  /** Number of partitions whose owner differs from the original one. */
   transfers = 0;
 
   readonly #runs: Uint16Array;
@@ -31,8 +31,8 @@ export class ClaimBoard {
   #windowCost = 0;
 
   /**
-   * @param owners The ring to start from, every partition owned by a node.
-   * @param runCosts Cost of a partition whose run has the length of the index.
+   * @param owners The ring to start from; a node owns every partition.
+   * @param runCosts Cost of a partition by the length of its run.
    * @param transferCost Cost of a partition that moves.
    */
   constructor(
@@ -59,12 +59,14 @@ export class ClaimBoard {
     }
   }
 
-  /** What the ring costs by the weights given. */
+  /** The cost of the ring with the given weights. */
   get cost(): number {
     return this.#windowCost + this.transfers * this.#transferCost;
   }
 
-  /** Whether a window that counts and ends at `partition` has a repeat. */
+  /**
+   * Whether one of the windows considered ends at `partition` and has a repeat.
+   */
   isRepeated(partition: number): boolean {
     return this.#runs[partition]! < this.#runMax;
   }
@@ -80,14 +82,14 @@ export class ClaimBoard {
     const home = before[partition]!;
     if (home === owner) this.transfers++;
     else if (home === node) this.transfers--;
-    // Only the runs that reach back to this partition can have changed.
+    // Only runs that reach back to this partition can have changed.
     const { owners } = this;
     const runMax = this.#runMax;
     const runs = this.#runs;
     let run = runs[partition === 0 ? ringSize - 1 : partition - 1]!;
     let at = partition;
     for (let i = 0; i < runMax; i++) {
-      // One longer than the run before, unless the owner stands in that run.
+      // One longer than the previous run, unless the owner is in that run.
       const ownerAt = owners[at];
       const longest = run < runMax ? run + 1 : runMax;
       run = 1;
@@ -108,14 +110,17 @@ export class ClaimBoard {
     }
   }
 
-  /** Windows of `size` partitions with a repeat, for a size that counts. */
+  /**
+   * Number of windows of `size` partitions with a repeat, for a size that is
+   * considered.
+   */
   windowsWithRepeat(size: number): number {
     let count = 0;
     for (let run = 1; run < size; run++) count += this.#runCounts[run]!;
     return count;
   }
 
-  /** Whether no window that counts has a repeat. */
+  /** Whether no window considered has a repeat. */
   get isFreeOfRepeats(): boolean {
     return this.#runCounts[this.#runMax] === this.problem.ringSize;
   }
@@ -131,7 +136,7 @@ export class ClaimBoard {
     return score;
   }
 
-  /** The run that ends at `partition`, found by looking at the owners. */
+  /** Computes the run that ends at `partition` from the owners. */
   #runAt(partition: number): number {
     const { owners } = this;
     const ringSize = owners.length;
@@ -152,7 +157,7 @@ export class ClaimBoard {
   }
 }
 
-/** Negative if score `a` is the better one. */
+/** Negative if score `a` is better. */
 export function compareScores(
   a: readonly number[],
   b: readonly number[],

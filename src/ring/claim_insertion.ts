@@ -1,7 +1,7 @@
 /**
- * One node that joins a ring without repeats: it takes partitions that lie far
- * enough from each other, from those who have too many. Then it is in no window
- * twice, nobody else comes into a window, and nothing moves but its share.
+ * Inserts one node into a ring without repeats: it takes partitions that are
+ * far enough apart from nodes that have too many. Then no window contains it
+ * twice, no window gains another repeat, and nothing moves but its share.
  *
  *     abcd abcd abcd abcd  →  abcd ebcd aecd abed
  *
@@ -10,20 +10,29 @@
 
 /** A node that joins. */
 export interface Insertion {
-  /** Owner of each partition: of all `members`, and balanced. */
+  /** Owner of each partition: owned by all `members`, and balanced. */
   readonly ring: readonly string[];
-  /** The node. */
+  /** The joining node. */
   readonly node: string;
-  /** Who owns the ring now; of those that may keep one partition more than others, the first ones do. */
+  /**
+   * The current owners; the first of them may keep one partition more than the
+   * others.
+   */
   readonly members: readonly string[];
-  /** Fewest partitions from one of its own to the next. */
+  /** Smallest distance between two of its partitions. */
   readonly distanceMin: number;
 }
 
-/** Most partitions looked at, as large rings have too many places to begin. */
+/**
+ * Most partitions examined, since large rings have too many places to start
+ * from.
+ */
 const LOOKED_AT_MAX = 65_536;
 
-/** The ring with the node in it, its partitions as far apart as can be; `undefined` if there is no such ring, or none this simple. */
+/**
+ * The ring with the node inserted, its partitions as far apart as possible;
+ * `undefined` if there is no such ring, or none this simple.
+ */
 export function insertNode(insertion: Insertion): string[] | undefined {
   const { ring, members, node, distanceMin } = insertion;
   const share = Math.floor(ring.length / (members.length + 1));
@@ -49,7 +58,10 @@ export function insertNode(insertion: Insertion): string[] | undefined {
   return undefined;
 }
 
-/** How many partitions each member gives away; `undefined` if some member has too few, or somebody else has any. */
+/**
+ * How many partitions each member gives away; `undefined` if some member has
+ * too few, or another node has any.
+ */
 function surplusOf(
   { ring, members }: Insertion,
   share: number,
@@ -70,7 +82,10 @@ function surplusOf(
   return isOfMembers && larger === 0 ? surplus : undefined;
 }
 
-/** The first `count` partitions from `start` on, at that distance at least, of owners that can spare them; ascending as one goes round. */
+/**
+ * The first `count` partitions from `start` on, at least that distance apart,
+ * of owners that can spare them, in ring order.
+ */
 function takeFrom(
   owners: readonly number[],
   start: number,

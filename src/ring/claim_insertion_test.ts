@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { insertNode } from "./claim_insertion.ts";
 import { windowsWithRepeat } from "./claim_quality.ts";
 
-/** A ring in which so many nodes take turns. */
+/** A ring in which these nodes take turns. */
 function turns(size: number, nodes: readonly string[]): string[] {
   return Array.from({ length: size }, (_, i) => nodes[i % nodes.length]!);
 }
@@ -27,7 +27,7 @@ Deno.test("insertNode() gives a node its share, far apart, and moves nothing els
   );
 });
 
-Deno.test("insertNode() lets the first members keep what is over, from node to node", () => {
+Deno.test("insertNode() lets the first members keep the remainder, as nodes are inserted", () => {
   const members = ["a", "b", "c", "d"];
   let ring = turns(64, members);
   for (const node of ["e", "f", "g", "h", "i", "j"]) {
@@ -42,7 +42,7 @@ Deno.test("insertNode() lets the first members keep what is over, from node to n
   }
 });
 
-Deno.test("insertNode() says so where it knows no ring", () => {
+Deno.test("insertNode() returns undefined if it finds no ring", () => {
   const insert = (
     ring: readonly string[],
     members: readonly string[],
@@ -54,10 +54,11 @@ Deno.test("insertNode() says so where it knows no ring", () => {
     undefined,
   );
   assertEquals(insert(turns(16, ["a", "b"]), ["a", "b"]), undefined);
-  // One who has less than a share gives nothing, and more would be another's.
+  // A node with less than a share gives nothing, and the others may not give
+  // more.
   const crooked = [...new Array(15).fill("a"), "b"];
   assertEquals(insert(crooked, ["a", "b"], 1), undefined);
-  // Somebody who is no member any more.
+  // A node that is no longer a member.
   assertEquals(insert(turns(64, ["a", "b", "c", "d", "e"]), ["a"]), undefined);
   // More nodes than partitions.
   assertEquals(insert(["a", "b"], ["a", "b"]), undefined);

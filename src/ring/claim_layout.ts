@@ -1,19 +1,20 @@
 /**
- * Claims whose best rings are known by name, so that the best of them can be
- * picked instead of searched for.
+ * Claims whose best rings are known by construction, so that the best of them
+ * can be chosen without a search.
  *
- * _Periodic_: when the largest window that can be free of repeats holds every
- * node, a ring without repeats must go round all nodes in the same order
- * again and again, since the partition after a window can only be the one that
- * the window is about to lose. It exists if the nodes divide the ring, and only
- * the naming of its places is open: an assignment problem.
+ * _Periodic_: if the largest window that can be free of repeats contains every
+ * node, a ring without repeats must go round all nodes in the same order again
+ * and again, since the partition after a window can only belong to the node
+ * that leaves the window. Such a ring exists if the number of nodes divides the
+ * ring, and only the assignment of nodes to its places is open: an assignment
+ * problem.
  *
  * _Three nodes_, when 3 does not divide the ring (no ring size of Whorl is
- * divisible by 3): the third partition of a window is the third node, unless
- * it repeats the first, which reverses the direction of travel (`abc|bac`, one
- * window with a repeat), or the second (`abb`, two). Round a ring the direction
- * must come back, so there are two reversals or one double: two windows with a
- * repeat are the fewest. Each such ring is two runs of period 3, so all of them
+ * divisible by 3): the third partition of a window belongs to the third node,
+ * unless it repeats the first, which reverses the direction (`abc|bac`, one
+ * window with a repeat), or the second (`abb`, two). Going round a ring restores
+ * the direction, so there are two reversals or one double: at least two windows
+ * with a repeat. Each such ring consists of two runs of period 3, so all of them
  * can be tried with prefix sums, O(Q^2).
  *
  * @module
@@ -21,10 +22,10 @@
 import { assignLargest } from "./assignment.ts";
 import { type ClaimProblem, NOBODY } from "./claim_problem.ts";
 
-/** The best ring, if the problem is one whose best rings are known, else `undefined`. */
+/** The best ring, if it is known by construction, else `undefined`. */
 export function layoutClaim(problem: ClaimProblem): Int32Array | undefined {
   const { ringSize, nodes, windowMin, windowMax } = problem;
-  // Fewer nodes than the smallest window: no window tells rings apart.
+  // Fewer nodes than the smallest window: windows do not distinguish rings.
   if (windowMax < windowMin || windowMax !== nodes) return undefined;
   if (ringSize % nodes === 0) return cyclicRing(problem);
   if (nodes === 3 && windowMin === 3 && ringSize > 4) {
@@ -34,9 +35,9 @@ export function layoutClaim(problem: ClaimProblem): Int32Array | undefined {
 }
 
 /**
- * The ring that goes round all nodes in one order, named so that most
- * partitions stay. If the nodes do not divide the ring, it has a seam where its
- * end meets its beginning, and repeats nowhere else.
+ * The ring that goes round all nodes in one order, chosen so that most
+ * partitions stay. If the number of nodes does not divide the ring, it has a
+ * seam where its end meets its beginning, and repeats only there.
  */
 export function cyclicRing(problem: ClaimProblem): Int32Array {
   const { ringSize, nodes, before } = problem;
@@ -51,7 +52,7 @@ export function cyclicRing(problem: ClaimProblem): Int32Array {
   );
 }
 
-/** The six ways to name the places 0, 1, 2 of a run of period 3. */
+/** The six assignments of nodes to the places 0, 1, 2 of a run of period 3. */
 const NAMINGS: readonly (readonly [number, number, number])[] = [
   [0, 1, 2],
   [1, 2, 0],
@@ -67,7 +68,8 @@ function threeNodeRing(problem: ClaimProblem): Int32Array {
   const backAfter = NAMINGS.map((_, along) =>
     [0, 1, 2].map((turn) => mirrored(along, turn))
   );
-  // Two runs: [first, turn] named by `along`, the rest up to first + Q by `back`.
+  // Two runs: [first, turn) named by `along`, the rest up to first + Q by
+  // `back`.
   let best = { kept: -1, first: 0, turn: 0, along: 0, back: 0 };
   const consider = (
     first: number,
@@ -81,9 +83,9 @@ function threeNodeRing(problem: ClaimProblem): Int32Array {
       home[first + ringSize]! - home[turn + 1]!;
     if (kept > best.kept) best = { kept, first, turn, along, back };
   };
-  // A run that starts and ends at the places of the reversals is as long as
-  // this modulo 3, or the ring would not close. Both ways of balance follow:
-  // the two runs together hold each node floor(Q/3) or ceil(Q/3) times.
+  // The lengths of the runs modulo 3 follow from the places of the reversals,
+  // or the ring would not close. Balance follows too: together, the two runs
+  // hold each node floor(Q/3) or ceil(Q/3) times.
   const turnAfter = 2 * ringSize % 3;
   for (let along = 0; along < NAMINGS.length; along++) {
     for (let first = 0; first < ringSize; first++) {
@@ -93,7 +95,7 @@ function threeNodeRing(problem: ClaimProblem): Int32Array {
       }
     }
   }
-  // Doubles come second, so that at equal cost no node stands beside itself.
+  // Doubles come second, so that at equal cost no node is next to itself.
   if (ringSize % 3 === 1) {
     for (let along = 0; along < NAMINGS.length; along++) {
       for (let first = 0; first < ringSize; first++) {
@@ -109,7 +111,10 @@ function threeNodeRing(problem: ClaimProblem): Int32Array {
   return ring;
 }
 
-/** How many of the first `i` partitions, going round twice, keep their owner under `naming`. */
+/**
+ * How many of the first `i` partitions, going round twice, keep their owner
+ * under `naming`.
+ */
 function keptPrefix(
   before: Int32Array,
   naming: readonly number[],

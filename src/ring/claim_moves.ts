@@ -1,16 +1,16 @@
 /**
- * The steps of the claim search: small changes of a balanced ring that leave it
- * balanced. Where to change it is chosen half by half: at a partition that has
- * moved and could go home, at a window with a repeat, or anywhere.
+ * The steps of the claim search: small changes of a balanced ring that keep it
+ * balanced. The partition to change is drawn: one that has moved and could
+ * return, one in a window with a repeat, or any.
  *
  * - _handover_: one partition goes from a node with a larger share to one with
  *   a smaller share;
  * - _exchange_: two partitions change owners;
- * - _rotation_: three do, so that two of them can go home at once;
- * - _chain_: two nodes change places all along a stretch of the ring, until
- *   they own enough of it each. In a tight ring (five nodes, windows of four)
- *   an exchange almost always makes a repeat, but a chain can only make one at
- *   its ends: colourings of graphs know it as a Kempe chain.
+ * - _rotation_: three do, so that two of them can return at once;
+ * - _chain_: two nodes swap along a stretch of the ring, until each owns enough
+ *   of it. In a tight ring (five nodes, windows of four) an exchange almost
+ *   always makes a repeat, but a chain can only make one at its ends. Graph
+ *   colouring knows it as a Kempe chain.
  *
  * @module
  */
@@ -21,13 +21,13 @@ import { NOBODY } from "./claim_problem.ts";
 /** Longest chain, in partitions; longer ones are rarely worth what they cost to try. */
 const CHAIN_PARTITIONS_MAX = 16;
 
-/** A change of some partitions that can be taken back; reused from step to step. */
+/** An undoable change of some partitions; reused from step to step. */
 export class ClaimMove {
   readonly #partitions: number[] = [];
   readonly #nodes: number[] = [];
   readonly #previous: number[] = [];
 
-  /** Forgets what it held. */
+  /** Empties it. */
   clear(): void {
     this.#partitions.length = 0;
     this.#nodes.length = 0;
@@ -57,7 +57,9 @@ export class ClaimMove {
   }
 }
 
-/** Fills `move` with a step from `board`; false if the draw led to none. */
+/**
+ * Fills `move` with a random step from `board`; false if the draw led to none.
+ */
 export function drawMove(
   board: ClaimBoard,
   chance: Chance,
@@ -100,7 +102,10 @@ export function drawMove(
   return drawExchange(board, chance, move, partition, to);
 }
 
-/** Gives `partition` to `to`, and one of `to`'s in return, maybe by way of a third node. */
+/**
+ * Gives `partition` to `to`, and one of `to`'s in return, possibly via a third
+ * node.
+ */
 function drawExchange(
   board: ClaimBoard,
   chance: Chance,
@@ -131,7 +136,9 @@ function drawExchange(
   return true;
 }
 
-/** Exchanges `to` and the owner of `partition` from there on, forwards or backwards. */
+/**
+ * Swaps `to` and the owner of `partition` from there on, forwards or backwards.
+ */
 function drawChain(
   board: ClaimBoard,
   chance: Chance,

@@ -1,17 +1,17 @@
 /**
- * Claim for two nodes, or one. Every window of three has a repeat, so windows
- * tell rings apart no more: the fewest transfers decide, and among those the
- * ring in which the nodes take turns most often, since then two neighbouring
- * partitions, which are the first two replicas of a key, have two nodes.
+ * Claim for one or two nodes. Every window of three has a repeat, so windows do
+ * not distinguish rings: the fewest transfers decide, and among equal rings the
+ * one in which the nodes alternate most often, since then two neighbouring
+ * partitions, which are the first two replicas of a key, are on two nodes.
  *
- * Exact, by dynamic programming over partitions: state is the owner of the
- * partition and how many of those so far are the second node's, O(Q^2).
+ * Exact, by dynamic programming over partitions: the state is the owner of the
+ * partition and how many so far belong to the second node, O(Q^2).
  *
  * @module
  */
 import type { ClaimProblem } from "./claim_problem.ts";
 
-/** The best ring for at most two nodes; `undefined` when there are more. */
+/** The best ring for at most two nodes; `undefined` if there are more. */
 export function pairClaim(problem: ClaimProblem): Int32Array | undefined {
   const { ringSize, nodes } = problem;
   if (nodes > 2) return undefined;
@@ -30,7 +30,7 @@ function pairRing(
   first: number,
 ): { cost: number; ring: Int32Array } {
   const { ringSize, before } = problem;
-  // One transfer weighs more than all neighbours that could be alike.
+  // One transfer weighs more than all neighbours with the same owner.
   const transferCost = ringSize + 1;
   const moveCost = (partition: number, node: number): number =>
     before[partition] === node ? 0 : transferCost;

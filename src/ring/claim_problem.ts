@@ -1,33 +1,33 @@
 /**
- * A claim in small integers, the form the solvers of `claim.ts` share: node
- * `k` is the k-th claimant in sorted order, and what belongs to nobody who may
- * keep it is {@linkcode NOBODY}.
+ * A claim in small integers, the form shared by the solvers of `claim.ts`: node
+ * `k` is the k-th claimant in sorted order, and partitions whose owner is not a
+ * claimant belong to {@linkcode NOBODY}.
  *
  * @module
  */
 
-/** Stands for an owner who is not a claimant. */
+/** The owner of a partition whose owner is not a claimant. */
 export const NOBODY = -1;
 
-/** What a solver has to solve. */
+/** The input of a solver. */
 export interface ClaimProblem {
   /** Partitions on the ring. */
   readonly ringSize: number;
   /** Claimants, numbered from 0. */
   readonly nodes: number;
-  /** The claimant who owns each partition now, or {@linkcode NOBODY}. */
+  /** The claimant that owns each partition now, or {@linkcode NOBODY}. */
   readonly before: Int32Array;
-  /** The smallest window that counts: 3, or the target N if that is less. */
+  /** The smallest window considered: 3, or the target N if that is less. */
   readonly windowMin: number;
   /**
-   * The largest window that can be free of repeats: the target N, or the
-   * number of nodes if that is less. Larger windows all have a repeat, so they
-   * do not tell rings apart. Less than `windowMin` when no window can be free.
+   * The largest window that can be free of repeats: the target N, or the number
+   * of nodes if that is less. Larger windows all have a repeat, so they do not
+   * distinguish rings. Less than `windowMin` if no window can be free.
    */
   readonly windowMax: number;
 }
 
-/** Numbers the owners and says which windows count. */
+/** Numbers the owners and determines which windows are considered. */
 export function claimProblem(
   owners: readonly string[],
   sortedClaimants: readonly string[],
@@ -44,9 +44,9 @@ export function claimProblem(
 }
 
 /**
- * The fewest transfers that balance alone demands: each node keeps at most
+ * The fewest transfers that balance alone requires: each node keeps at most
  * floor(Q/n) partitions, and Q mod n of them one more. A ring without repeats
- * that costs no more is the best there is.
+ * and with no more transfers is the best possible.
  */
 export function transfersMin(problem: ClaimProblem): number {
   const { ringSize, nodes, before } = problem;

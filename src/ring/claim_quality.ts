@@ -1,23 +1,23 @@
 /**
  * What makes one ring better than another, for the claim algorithm and for
- * whoever compares it with another one.
+ * comparisons with other algorithms.
  *
- * Rings are compared in this order: spread, then windows with a repeated node,
- * the smallest windows first, then transfers. A window is N consecutive
- * partitions, counted around the end of the ring, so a ring of Q partitions
- * has Q windows of each size; it is the preference list of the keys before it,
- * and a repeated node in it is a node that holds two replicas.
+ * Rings are compared by spread, then by windows with a repeated node, the
+ * smallest windows first, then by transfers. A window is N consecutive
+ * partitions, wrapping around the end of the ring, so a ring of Q partitions
+ * has Q windows of each size. A window is the preference list of the keys
+ * before it, and a repeated node in it holds two replicas.
  *
  * @module
  */
 
-/** How good a ring is, and what it costs to get there. */
+/** The quality of a ring, and the cost of getting there. */
 export interface ClaimQuality {
   /** Most minus fewest partitions owned, over all claimants. */
   readonly spread: number;
-  /** Wrapped windows of 3 partitions in which a node stands twice. */
+  /** Wrapped windows of 3 partitions that contain a node twice. */
   readonly windowsOf3WithRepeat: number;
-  /** Wrapped windows of 4 partitions in which a node stands twice. */
+  /** Wrapped windows of 4 partitions that contain a node twice. */
   readonly windowsOf4WithRepeat: number;
   /** Partitions whose owner changes. */
   readonly transfers: number;
@@ -28,7 +28,8 @@ export interface ClaimQuality {
  *
  * @param before Owner of each partition before the change.
  * @param after Owner of each partition after it.
- * @param claimants Everybody who may own partitions; one who owns none counts as 0.
+ * @param claimants All nodes that may own partitions; one that owns none counts
+ * as 0.
  * @throws {RangeError} If the two rings differ in size.
  */
 export function claimQuality(
@@ -62,7 +63,7 @@ export function claimQuality(
   };
 }
 
-/** Negative if `a` is the better ring, positive if `b` is, 0 if neither. */
+/** Negative if `a` is better, positive if `b` is, 0 if neither. */
 export function compareClaimQuality(a: ClaimQuality, b: ClaimQuality): number {
   return a.spread - b.spread ||
     a.windowsOf3WithRepeat - b.windowsOf3WithRepeat ||
@@ -70,7 +71,9 @@ export function compareClaimQuality(a: ClaimQuality, b: ClaimQuality): number {
     a.transfers - b.transfers;
 }
 
-/** Counts the wrapped windows of `size` partitions in which an owner stands twice. */
+/**
+ * Counts the wrapped windows of `size` partitions that contain an owner twice.
+ */
 export function windowsWithRepeat(
   owners: ArrayLike<string | number>,
   size: number,

@@ -1,26 +1,26 @@
 /**
  * Claim where nothing simpler gives a good ring: simulated annealing
- * (Kirkpatrick, Gelatt, Vecchi 1983) over balanced rings, with steps that never
- * unbalance them (`claim_moves.ts`).
+ * (Kirkpatrick, Gelatt, Vecchi 1983) over balanced rings, with steps that keep
+ * them balanced (`claim_moves.ts`).
  *
- * It begins with the ring that keeps all that balance lets it keep. A short
- * cold pass, which accepts hardly anything that makes the ring worse, finds the
- * cheap answer when there is one, which is the rule when nodes join a large
- * cluster; it is known to be the best when no window has a repeat and no fewer
- * transfers would balance the ring. Otherwise a pass begins hot, so that whole
- * stretches can be laid out anew. If it finds no ring without repeats, a long
- * pass cools down slowly; if windows with a repeat still remain, another one goes
- * on from there with windows weighing more. (Taking the long pass each time would
- * save one transfer in a hundred and cost six times as much.)
- * When there are just as many nodes as the target N, they can't be avoided, and
- * the search may also begin with the ring that repeats at one seam only.
- * Whatever the weights let pass on the way, the best ring met in the order of
- * `claim_quality.ts` is the one returned.
+ * The search starts from the ring that keeps everything balance allows. A short
+ * cold pass, which hardly ever accepts a step that makes the ring worse, finds
+ * the cheap answer if there is one, which is the rule when nodes join a large
+ * cluster; the answer is known to be the best if no window has a repeat and no
+ * fewer transfers would balance the ring. Otherwise a pass starts hot, so that
+ * whole stretches can be laid out anew. If it finds no ring without repeats, a
+ * long pass cools down slowly; if windows with a repeat still remain, another
+ * one continues from there with windows weighing more. (Taking the long pass
+ * every time would save one transfer in a hundred and cost six times as much.)
+ * With exactly as many nodes as the target N, repeats can't be avoided, and the
+ * search may also start from the ring that repeats at one seam only. Whatever
+ * the weights allow on the way, the best ring found in the order of
+ * `claim_quality.ts` is returned.
  *
- * The work is bounded by counts, never by a clock, and the chance comes from a
- * seed made of the problem. Chances of acceptance are powers made by
- * multiplication, since `Math.exp` may differ between machines in its last
- * digit. So one problem has one answer, everywhere.
+ * The work is bounded by counts, never by a clock, and the random numbers come
+ * from a seed derived from the problem. Acceptance probabilities are powers
+ * computed by multiplication, since `Math.exp` may differ between machines in
+ * its last digit. So a problem has the same answer everywhere.
  *
  * @module
  */
@@ -33,22 +33,27 @@ import { type ClaimProblem, transfersMin } from "./claim_problem.ts";
 
 /** Cost of one transfer; all costs are whole numbers. */
 const TRANSFER_COST = 2;
-/** Cost of a largest window with a repeat, by pass; smaller windows cost more each. */
+/**
+ * Cost of a largest window with a repeat, by pass; smaller windows cost more.
+ */
 const WINDOW_COSTS = [4, 8, 16] as const;
-/** Steps in a pass: so many for any ring, and so many more for each partition. */
+/** Steps in a pass: a base for any ring, plus a number per partition. */
 const STEPS_BASE = 50_000;
 const STEPS_PER_PARTITION = 900;
 /** How much shorter the first two passes are. */
 const SHORT_PASS_DIVISOR = 12;
-/** Chance to accept a step that costs 1 more, at the start of a pass and at its end. */
+/**
+ * Probability of accepting a step that costs 1 more, at the start of a pass and
+ * at its end.
+ */
 const HOT = 0.5;
 const COLD = 0.05;
-/** Levels from hot to cold. */
+/** Temperature levels from hot to cold. */
 const LEVELS = 64;
 /** A step that costs this much more is never accepted. */
 const COST_INCREASE_MAX = 64;
 
-/** The best ring the search finds, the same each time. */
+/** The best ring the search finds; deterministic. */
 export function searchClaim(problem: ClaimProblem): Int32Array {
   const { ringSize, nodes, windowMin, windowMax, before } = problem;
   const chance = seededChance(
@@ -56,7 +61,7 @@ export function searchClaim(problem: ClaimProblem): Int32Array {
   );
   const best = new BestRing(problem);
   const starts = [balancedRing(problem)];
-  // Then repeats can't be avoided, and are fewest where order is greatest.
+  // Then repeats can't be avoided, and the most regular ring has the fewest.
   const isTight = nodes === windowMax;
   if (isTight) starts.push(cyclicRing(problem));
   const boardOf = (ring: Int32Array, windowCost: number): ClaimBoard => {
@@ -70,7 +75,8 @@ export function searchClaim(problem: ClaimProblem): Int32Array {
   );
   const few = Math.floor(steps / SHORT_PASS_DIVISOR);
   anneal(boardOf(best.owners, WINDOW_COSTS[0]), best, chance, few, COLD);
-  // Hot passes leave the first start, not the dead end of the cold pass.
+  // Hot passes start from the first ring, not from the dead end of the cold
+  // pass.
   let start = isTight ? best.owners : starts[0]!;
   if (!isTight) {
     anneal(boardOf(start, WINDOW_COSTS[0]), best, chance, few, HOT);
@@ -84,7 +90,7 @@ export function searchClaim(problem: ClaimProblem): Int32Array {
   return best.owners;
 }
 
-/** The best ring met so far. */
+/** The best ring found so far. */
 class BestRing {
   owners = new Int32Array();
   isFreeOfRepeats = false;
@@ -140,7 +146,7 @@ function anneal(
       } else if (
         board.cost < costMin || increase < 0 && board.isFreeOfRepeats
       ) {
-        // The cheapest ring need not be the best in order, nor the other way.
+        // The cheapest ring need not be the best, nor the other way round.
         costMin = Math.min(costMin, board.cost);
         best.offer(board);
       }
@@ -148,7 +154,10 @@ function anneal(
   }
 }
 
-/** What a partition costs by the length of its run: the windows that end there with a repeat. */
+/**
+ * Cost of a partition by the length of its run: of the windows that end there
+ * with a repeat.
+ */
 function runCosts(problem: ClaimProblem, largestCost: number): Int32Array {
   const { windowMin, windowMax } = problem;
   const costs = new Int32Array(Math.max(1, windowMax) + 1);

@@ -1,25 +1,29 @@
 /**
- * Twice as many nodes as the target N, half of whom go round the ring: each of
- * the others shares the place of one of them. Whoever owns a partition of a
- * place, none of its windows has a repeat, so the two may take turns in any way
- * they like. They do so in runs of another length or beginning at each place:
+ * Places for twice as many nodes as the target N, half of which go round the
+ * ring: each of the others shares the place of one of them. Whichever of the
+ * two owns a partition of the place, no window has a repeat, so the two may
+ * take turns in any way. They do so in runs of a different length or start at
+ * each place:
  *
  *     place 1   aaeeaaeeaaeeaaee…
  *     place 2   ffffbbbbffffbbbb…
  *     place 3   ccggggccccggggcc…
  *     place 4   ddddddddhhhhhhhh…
  *
- * Then any of the nodes misses somewhere between two partitions of any other,
- * and can take over there when that one leaves: of eight nodes one or two can
- * leave without another move. When so many leave that those who stay have to go
- * round again, they stand at their place already, if not both of a pair leave.
- * With one order for all places (`abcdefgh`) or nodes spread over all places a
- * leave of the one kind or the other drives many from home.
+ * Then somewhere between two partitions of a node, any other node is missing
+ * and can take over there when the first one leaves: of eight nodes one or two
+ * can leave without another move. If so many leave that the rest must go round
+ * again, they are already at their places, unless both of a pair leave. With
+ * one order for all places (`abcdefgh`), or nodes spread over all places, one
+ * kind of leave or the other would move many partitions.
  *
  * @module
  */
 
-/** How the two of a place take turns, place by place and then again: so many partitions at a time, the first run shorter by the offset. */
+/**
+ * How the two nodes of a place take turns, for each place in a cycle: the
+ * length of a run, and by how much the first one is shorter.
+ */
 const TURNS = [
   { length: 2, offset: 0 },
   { length: 4, offset: 4 },
@@ -27,10 +31,14 @@ const TURNS = [
   { length: 8, offset: 0 },
 ] as const;
 
-/** After so many partitions of a place all turns are as in the beginning. */
+/** After this many partitions of a place, the turns repeat. */
 const TURNS_PERIOD = 16;
 
-/** The ring in which each of `newcomers` shares a place with one of as many nodes, who go round `ring`; `undefined` if they don't, or if shares would differ. */
+/**
+ * The ring in which each of `newcomers` shares a place with one of as many
+ * nodes that go round `ring`; `undefined` if they don't, or if shares would
+ * differ.
+ */
 export function sharePlaces(
   ring: readonly string[],
   newcomers: readonly string[],

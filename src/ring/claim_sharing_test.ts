@@ -22,7 +22,7 @@ Deno.test("sharePlaces() gives each newcomer half of a place, and no window a re
   assertEquals(windowsWithRepeat(after, 4), 0);
 });
 
-Deno.test("sharePlaces() goes on like that at more places, and in larger rings", () => {
+Deno.test("sharePlaces() works with more places and larger rings", () => {
   const nodes = "abcdef".split("");
   const newcomers = "uvwxyz".split("");
   const after = sharePlaces(round(960, nodes), newcomers)!;
@@ -32,7 +32,7 @@ Deno.test("sharePlaces() goes on like that at more places, and in larger rings",
   assertEquals(windowsWithRepeat(after, 6), 0);
 });
 
-Deno.test("sharePlaces() says so where nodes do not go round, or shares would differ", () => {
+Deno.test("sharePlaces() returns undefined if nodes do not go round, or shares would differ", () => {
   const nodes = ["a", "b", "c", "d"];
   const newcomers = ["e", "f", "g", "h"];
   assertEquals(sharePlaces(round(64, ["a", "b"]), ["e", "f", "g"]), undefined);

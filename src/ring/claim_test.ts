@@ -67,7 +67,7 @@ Deno.test("claim() leaves 2 of 64 windows with a repeat when a third node joins"
   }
 });
 
-Deno.test("claim() reaches what trying every ring of 8 reaches", () => {
+Deno.test("claim() finds rings as good as trying every ring of 8", () => {
   const chance = seededChance("rings of 8");
   for (const nodes of [2, 3, 4, 5]) {
     const claimants = namesUpTo(nodes);
@@ -107,7 +107,7 @@ Deno.test("claim() reaches what trying every ring of 8 reaches", () => {
   }
 });
 
-Deno.test("claim() has no repeat and needs no transfer but the joining node's as a cluster grows from 5", () => {
+Deno.test("claim() makes no repeat and moves only the joining node's share as a cluster grows from 5", () => {
   let owners = claim({
     owners: Array(64).fill(NAMES[0]),
     claimants: namesUpTo(4),
@@ -122,8 +122,9 @@ Deno.test("claim() has no repeat and needs no transfer but the joining node's as
   }
 });
 
-Deno.test("claim() lays nodes that come together out so that some can leave again and little moves", () => {
-  // Moves that a leave costs beyond the share of whoever leaves: most, and all of them together.
+Deno.test("claim() places nodes that join together so that little moves when some leave again", () => {
+  // Moves caused by a leave beyond the share of the leaving nodes: the most,
+  // and the sum.
   const spare: [count: number, leavers: number, most: number, sum: number][] = [
     [5, 1, 9, 36],
     [6, 1, 8, 26],
@@ -132,7 +133,8 @@ Deno.test("claim() lays nodes that come together out so that some can leave agai
     [8, 1, 0, 0],
     [8, 2, 0, 0],
     [8, 3, 5, 60],
-    // Four can only go round, so one of each pair that is left has to move all it has.
+    // Four can only go round, so the remaining node of each pair has to move
+    // everything.
     [8, 4, 16, 480],
     [10, 1, 0, 0],
     [10, 2, 0, 0],
@@ -164,7 +166,7 @@ Deno.test("claim() lays nodes that come together out so that some can leave agai
   }
 });
 
-Deno.test("claim() lets eight share places as soon as four of them are new, and nothing else moves", () => {
+Deno.test("claim() lets eight nodes share places as soon as four of them are new, and nothing else moves", () => {
   for (const members of [1, 2, 4]) {
     const owners = claim({
       owners: Array(64).fill(NAMES[0]),
@@ -198,13 +200,13 @@ Deno.test("claim() gives a replacement exactly what the replaced node had", () =
   }
 });
 
-Deno.test("claim() has two nodes take turns", () => {
+Deno.test("claim() lets two nodes alternate", () => {
   const owners = Array<string>(64).fill("a");
   const after = claim({ owners, claimants: ["a", "b"] });
   assertEquals(windowsWithRepeat(after, 2), 0);
 });
 
-Deno.test("claim() has two nodes take turns where replicas do not count", () => {
+Deno.test("claim() lets two nodes alternate if replicas do not count", () => {
   const owners = Array<string>(64).fill("a");
   const after = claim({ owners, claimants: ["a", "b"], targetN: 1 });
   assertEquals(windowsWithRepeat(after, 2), 0);
@@ -251,7 +253,7 @@ Deno.test("claim() lays out the largest ring without a repeat from a ring at ran
   }
 });
 
-Deno.test("claim() refuses a call that has no answer", () => {
+Deno.test("claim() refuses invalid input", () => {
   const calls: Parameters<typeof claim>[0][] = [
     { owners: [], claimants: ["a"] },
     { owners: ["a"], claimants: [] },
@@ -265,7 +267,7 @@ Deno.test("claim() refuses a call that has no answer", () => {
   }
 });
 
-/** Every choice of so many of `names`. */
+/** Every choice of that many of `names`. */
 function subsets(names: readonly string[], count: number): string[][] {
   if (count === 0) return [[]];
   return names.flatMap((name, i) =>

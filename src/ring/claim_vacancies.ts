@@ -1,36 +1,40 @@
 /**
- * Nodes that leave a ring with hardly a repeat: what they had is vacant, and so
- * is what stands in a window twice. A vacant partition goes to a node that stands
- * in none of its windows and has less than its share. Otherwise a node takes it
- * in exchange for one of its own, which is vacant next, and so on along a chain
- * that ends with a node that needs no exchange. A chain that drives as few
- * partitions from home as can be is a shortest path, and short it is, as there
- * are other nodes everywhere.
+ * Nodes leave a ring with hardly any repeats: their partitions are vacant, and
+ * so are those of a node that is in a window twice. A vacant partition goes to
+ * a node that is in none of its windows and has less than its share. Otherwise
+ * a node takes it in exchange for one of its own, which is vacant next, and so
+ * on along a chain that ends with a node that needs no exchange. A chain that
+ * displaces as few partitions as possible is a shortest path, and it is short,
+ * since there are other nodes everywhere.
  *
  *     abcd xefd … ebca fgbc   x leaves; only d has room, and stands near
  *     abcd aefd … ebcd fgbc   a takes it, and d takes what a had
  *
- * Which vacancy is filled first and which node is asked first makes a difference
- * of some transfers, so there are several rounds in different orders, and the
- * best one counts. The search of `claim_search.ts` seldom ends with fewer
- * transfers, after ten times the work.
+ * The order in which vacancies are filled and nodes are tried makes a
+ * difference of some transfers, so there are several rounds in different
+ * orders, and the best one counts. The search of `claim_search.ts` seldom ends
+ * with fewer transfers, after ten times the work.
  *
  * @module
  */
 import { type ClaimProblem, NOBODY, transfersMin } from "./claim_problem.ts";
 
-/** Of so many partitions one may be a repeat: a seam has some, a ring with more is better laid out anew. */
+/**
+ * At most one in this many partitions may be a repeat: a seam has some; a ring
+ * with more is better laid out anew.
+ */
 const PARTITIONS_PER_REPEAT = 8;
-/** Most rounds, and most vacancies filled in all of them after the first one. */
+/** Most rounds, and most vacancies filled in all rounds after the first. */
 const ROUNDS_MAX = 16;
 const FILLED_MAX = 1_024;
-/** Most links looked at in search of one chain. */
+/** Most links examined in search of one chain. */
 const LINKS_MAX = 512;
 
 /**
- * The ring in which everything vacant has been taken, balanced and without a
- * repeat; `undefined` if some node has too much or the ring too many repeats, if
- * the nodes are so few that only periodic rings will do, or if a chain wasn't found.
+ * The ring with everything vacant taken, balanced and without a repeat;
+ * `undefined` if some node has too much or the ring too many repeats, if there
+ * are so few nodes that only periodic rings will do, or if a chain was not
+ * found.
  */
 export function fillVacancies(problem: ClaimProblem): Int32Array | undefined {
   const { nodes, windowMin, windowMax } = problem;
@@ -63,26 +67,31 @@ export function fillVacancies(problem: ClaimProblem): Int32Array | undefined {
 /** A partition that is vacant at the end of a chain. */
 interface Link {
   readonly partition: number;
-  /** Who gave it up to take the one before it; nobody at the beginning. */
+  /**
+   * The node that gave it up to take the previous one; nobody at the beginning.
+   */
   readonly owner: number;
-  /** What is vacant before it; absent at the beginning. */
+  /** The previous vacancy; absent at the beginning. */
   readonly previous?: Link;
 }
 
-/** A ring that is filled up in place. */
+/** A ring that is filled in place. */
 class VacancyFilling {
   readonly owners: Int32Array;
   readonly #problem: ClaimProblem;
-  /** Owners as each round begins. */
+  /** Owners at the start of each round. */
   readonly #kept: Int32Array;
   readonly #repeats: number;
   readonly #share: number;
   readonly #owned: Int32Array;
-  /** Nodes that may still get one partition more than their share. */
+  /** How many nodes may still get one partition more than their share. */
   #larger = 0;
-  /** The node that is asked first. */
+  /** The node that is tried first. */
   #first = 0;
-  /** Of each node, how many of its partitions share a window with the last one looked at, and one of them. */
+  /**
+   * For each node, how many of its partitions share a window with the last one
+   * examined, and one of them.
+   */
   readonly #near: Int32Array;
   readonly #nearest: Int32Array;
 
@@ -99,7 +108,7 @@ class VacancyFilling {
     this.begin(0);
   }
 
-  /** Whether nobody has more than a share and there were hardly any repeats. */
+  /** Whether no node has more than a share and there are hardly any repeats. */
   get canBegin(): boolean {
     const { ringSize } = this.#problem;
     return this.#repeats * PARTITIONS_PER_REPEAT <= ringSize &&
@@ -107,7 +116,7 @@ class VacancyFilling {
       this.#owned.every((count) => count <= this.#share + 1);
   }
 
-  /** What is to be filled. */
+  /** The partitions to be filled. */
   get vacancies(): number[] {
     const vacancies: number[] = [];
     this.#kept.forEach((node, partition) => {
@@ -116,7 +125,10 @@ class VacancyFilling {
     return vacancies;
   }
 
-  /** Back to the ring with all that is vacant, other nodes first than in the round before. */
+  /**
+   * Starts a round from the ring with all vacancies, trying other nodes first
+   * than the previous round.
+   */
   begin(round: number): void {
     const { nodes, ringSize } = this.#problem;
     this.#first = round % nodes;
@@ -127,7 +139,7 @@ class VacancyFilling {
     for (const count of this.#owned) if (count > this.#share) this.#larger--;
   }
 
-  /** Partitions that have another owner than before. */
+  /** Number of partitions whose owner has changed. */
   transfers(): number {
     const { before } = this.#problem;
     return this.owners.reduce(
@@ -136,13 +148,16 @@ class VacancyFilling {
     );
   }
 
-  /** Fills one vacancy, along the chain that drives the fewest from home; false if none was found. */
+  /**
+   * Fills one vacancy, along the chain that displaces the fewest partitions;
+   * false if none was found.
+   */
   fill(vacancy: number): boolean {
     const { before, nodes, ringSize } = this.#problem;
     const wasVacant = new Uint8Array(ringSize);
     const gaveAny = new Uint8Array(nodes);
     let links: Link[] = [{ partition: vacancy, owner: NOBODY }];
-    // Links that drive one more from home.
+    // Links that displace one more.
     let dearer: Link[] = [];
     let looked = 0;
     const offer = (partition: number, owner: number, previous: Link): void => {
@@ -168,7 +183,7 @@ class VacancyFilling {
           const node = (this.#first + i) % nodes;
           if (this.#near[node] === 1) offer(this.#nearest[node]!, node, link);
           if (this.#near[node] !== 0 || gaveAny[node] === 1) continue;
-          // It only has its share already: any of them will do.
+          // It only has its share already: any of its partitions will do.
           gaveAny[node] = 1;
           for (let partition = 0; partition < ringSize; partition++) {
             if (this.owners[partition] === node) offer(partition, node, link);
@@ -194,7 +209,10 @@ class VacancyFilling {
     }
   }
 
-  /** Of the nodes that are not near and may own one more, the one that owns least. */
+  /**
+   * Of the nodes that are not near and may own one more, the one that owns
+   * least.
+   */
   #taker(): number {
     const { nodes } = this.#problem;
     let taker = NOBODY;
@@ -208,7 +226,9 @@ class VacancyFilling {
     return taker;
   }
 
-  /** Makes vacant what stands in a window twice, as often as needed. */
+  /**
+   * Vacates partitions of nodes that are in a window twice, as often as needed.
+   */
   #vacateRepeats(): number {
     let repeats = 0;
     this.owners.forEach((owner, partition) => {
@@ -221,7 +241,7 @@ class VacancyFilling {
     return repeats;
   }
 
-  /** Finds who owns the partitions that share a window with this one. */
+  /** Finds the owners of the partitions that share a window with this one. */
   #lookAround(partition: number): void {
     const { ringSize, windowMax } = this.#problem;
     this.#near.fill(0);

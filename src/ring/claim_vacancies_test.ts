@@ -3,7 +3,9 @@ import { claimProblem, NOBODY, transfersMin } from "./claim_problem.ts";
 import { windowsWithRepeat } from "./claim_quality.ts";
 import { fillVacancies } from "./claim_vacancies.ts";
 
-/** A ring in which the nodes `a`, `b`, … take turns, and some of them leave. */
+/**
+ * A ring in which the nodes `a`, `b`, … take turns, and some of which leave.
+ */
 function leave(size: number, nodes: number, leavers: string) {
   const names = "abcdefghij".slice(0, nodes).split("");
   const owners = Array.from({ length: size }, (_, i) => names[i % nodes]!);
@@ -37,7 +39,7 @@ Deno.test("fillVacancies() moves the leaver's share and nothing else where other
   assertFilled(problem, ring, owners.filter((owner) => owner === "x").length);
 });
 
-Deno.test("fillVacancies() drives hardly anybody from home in a ring of turns, where one node alone can take all", () => {
+Deno.test("fillVacancies() displaces few partitions in a periodic ring, where only one node can take over", () => {
   // That one has room for two of eight; six times another one has to move.
   const one = leave(64, 8, "d");
   assertFilled(one, fillVacancies(one)!, 8 + 6);
@@ -49,25 +51,25 @@ Deno.test("fillVacancies() drives hardly anybody from home in a ring of turns, w
   assertFilled(six, fillVacancies(six)!, transfersMin(six) + 16);
 });
 
-Deno.test("fillVacancies() fills the seam of a ring that turns don't divide", () => {
+Deno.test("fillVacancies() fills the seam of a ring that the number of nodes does not divide", () => {
   const problem = leave(64, 7, "b");
   const kept = problem.before.filter((node) => node !== NOBODY);
   assertFilled(problem, fillVacancies(problem)!, 64 - kept.length + 11);
 });
 
-Deno.test("fillVacancies() changes nothing where nothing is vacant", () => {
+Deno.test("fillVacancies() changes nothing if nothing is vacant", () => {
   const problem = leave(64, 8, "");
   assertEquals(fillVacancies(problem), problem.before);
 });
 
-Deno.test("fillVacancies() says so where it knows no ring", () => {
+Deno.test("fillVacancies() returns undefined if it finds no ring", () => {
   // Four nodes and windows of four: only periodic rings will do.
   assertEquals(fillVacancies(leave(64, 5, "a")), undefined);
   // More repeats than a seam has.
   const paired = Array.from({ length: 64 }, (_, i) => "abcdefgh"[i >> 1 & 7]!);
   const names = "abcdefg".split("");
   assertEquals(fillVacancies(claimProblem(paired, names, 4)), undefined);
-  // Somebody joins, so others have too much.
+  // A node joins, so others have too much.
   const owners = Array.from({ length: 64 }, (_, i) => "abcdef"[i % 6]!);
   assertEquals(fillVacancies(claimProblem(owners, names, 4)), undefined);
 });

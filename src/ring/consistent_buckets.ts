@@ -1,17 +1,18 @@
 /**
- * Which buckets are consistent, and the ensemble that decides about the others:
- * both stand in the ring's metadata, so that every member knows them durably, and
- * no node serves such a bucket in another way.
+ * Which buckets are consistent, and the root ensemble, which decides about all
+ * other ensembles. Both are in the ring's metadata, so that every member knows
+ * them durably, and no node serves such a bucket in another way.
  *
  *     consistent.bucket/NAME   true, for good
  *     consistent.root          the root ensemble: u48 id, its first members, and
- *                              whether all of them have been made
+ *                              whether all of them have been created
  *     consistent.taken_over    generation and size of the ring whose groups take over,
  *                              or have, as `1/16`: from then on there is no way back
  *
- * A bucket has an entry of its own, so that a merge of two rings loses none. That
- * groups take over is said here, too, and not by the claimant's part of the ring
- * alone: of two claimants in different parts of a cluster, one knows better.
+ * Each bucket has an entry of its own, so that a merge of two rings loses none.
+ * The takeover by groups is recorded here and not only in the claimant's part
+ * of the ring: of two claimants in different parts of a cluster, one knows
+ * better.
  *
  * @module
  */
@@ -30,13 +31,21 @@ import {
   textOfOrigin,
 } from "./ring_generations.ts";
 
-/** Most consistent buckets of a cluster: each is an entry of the ring. */
+/** Most consistent buckets of a cluster: each is an entry in the ring. */
 export const CONSISTENT_BUCKETS_MAX = 64;
-/** Longest name of a consistent bucket, in characters: it is part of a name in the ring. */
+/**
+ * Longest name of a consistent bucket, in characters: it is part of a name in
+ * the ring.
+ */
 export const CONSISTENT_BUCKET_LENGTH_MAX = 128;
-/** Members of an ensemble where there are as many nodes, which is also the N of its preference list. */
+/**
+ * Number of members of an ensemble, if there are enough nodes; also the N of
+ * its preference list.
+ */
 export const ENSEMBLE_SIZE = 3;
-/** Numbers drawn for a root ensemble: its own, and one for each member. */
+/**
+ * Numbers drawn for a root ensemble: its group id, and a uid for each member.
+ */
 export const ROOT_NUMBERS = 1 + ENSEMBLE_SIZE;
 
 const BUCKET_PREFIX = "consistent.bucket/";
@@ -44,21 +53,24 @@ const ROOT_NAME = "consistent.root";
 const TAKEN_OVER_NAME = "consistent.taken_over";
 const NUMBER_MAX = 2 ** 48 - 1;
 
-/** A member that an ensemble begins with. */
+/** An initial member of an ensemble. */
 export interface FirstMember {
-  /** Name of its node. */
+  /** Name of the node. */
   readonly node: string;
-  /** Number of this life of the member, from 1 to 2^48 - 1. */
+  /** The uid of the member, from 1 to 2^48 - 1. */
   readonly uid: number;
 }
 
 /** The ensemble that decides which other ensembles there are. */
 export interface RootEnsemble {
-  /** Number of its Raft group. */
+  /** Id of its Raft group. */
   readonly groupId: number;
-  /** Its first members. */
+  /** Its initial members. */
   readonly members: readonly FirstMember[];
-  /** Whether they have all been made: from then on nobody makes one of them, and others may follow them. */
+  /**
+   * Whether all of them have been created: from then on none of them is created
+   * again, and other members may follow.
+   */
   readonly formed: boolean;
 }
 
@@ -73,12 +85,12 @@ export function consistentBuckets(ring: Ring): string[] {
   return buckets.sort(compareTexts);
 }
 
-/** Whether the cluster has any consistent bucket. */
+/** Whether the cluster has any consistent buckets. */
 export function hasConsistentBuckets(ring: Ring): boolean {
   return rootEnsemble(ring) !== undefined;
 }
 
-/** The root ensemble, which there is once there is a consistent bucket. */
+/** The root ensemble, which exists once there is a consistent bucket. */
 export function rootEnsemble(ring: Ring): RootEnsemble | undefined {
   const value = ring.meta.get(ROOT_NAME)?.value;
   return typeof value === "string" ? readRoot(value) : undefined;
@@ -92,7 +104,7 @@ function readRoot(text: string): RootEnsemble | undefined {
     const uid = numberIn(member.slice(0, Math.max(0, at)));
     return uid === undefined ? undefined : { node: member.slice(at + 1), uid };
   });
-  // What a later version has written otherwise is none of ours.
+  // A form written by a later version is ignored.
   if (
     groupId === undefined || first.length === 0 || first.includes(undefined)
   ) return undefined;
@@ -116,16 +128,22 @@ function rootText({ groupId, members, formed }: RootEnsemble): string {
   ].join(" ");
 }
 
-/** How a bucket is marked. */
+/** How to mark a bucket. */
 export interface BucketMark {
   readonly bucket: string;
-  /** {@linkcode ROOT_NUMBERS} numbers that nobody has had, should there be no root ensemble yet. */
+  /**
+   * {@linkcode ROOT_NUMBERS} unused numbers, in case there is no root ensemble
+   * yet.
+   */
   readonly numbers: readonly number[];
-  /** When it was asked for, in milliseconds since 1970. */
+  /** When it was requested, in milliseconds since 1970. */
   readonly wallMs: number;
 }
 
-/** `actor`, the claimant, marks a bucket as consistent; with the first one comes the root ensemble. */
+/**
+ * `actor`, the claimant, marks a bucket as consistent; the first one also
+ * creates the root ensemble.
+ */
 export function markConsistent(
   ring: Ring,
   actor: string,
@@ -142,7 +160,10 @@ export function markConsistent(
   return putRingMeta(after, actor, `${BUCKET_PREFIX}${bucket}`, true, wallMs);
 }
 
-/** `actor`, the claimant, says that all first members of the root ensemble have been made. The same ring if that is said. */
+/**
+ * `actor`, the claimant, records that all initial members of the root ensemble
+ * have been created. Returns the same ring if that is already recorded.
+ */
 export function markRootFormed(
   ring: Ring,
   actor: string,
@@ -154,14 +175,17 @@ export function markRootFormed(
   return putRingMeta(ring, actor, ROOT_NAME, text, wallMs);
 }
 
-/** `actor`, the claimant, says that the groups of a ring to come take over from now on. */
+/**
+ * `actor`, the claimant, records that the groups of a future ring take over
+ * from now on.
+ */
 export function markTakenOver(
   ring: Ring,
   actor: string,
   origin: RingOrigin,
 ): Ring {
   const text = textOfOrigin(origin);
-  // Hybrid stamps need no clock: this one replaces what was said before.
+  // Hybrid stamps need no clock: this one replaces the previous value.
   return putRingMeta(ring, actor, TAKEN_OVER_NAME, text, 0);
 }
 
@@ -172,7 +196,10 @@ export function takenOverBy(ring: Ring): RingOrigin | null {
     : null;
 }
 
-/** Whether `bucket` may become consistent as far as the ring goes; `null` if so. */
+/**
+ * Why `bucket` cannot become consistent, as far as the ring shows; `null` if it
+ * can.
+ */
 export function refuseMark(ring: Ring, bucket: string): WhorlError | null {
   const what = "Cannot mark a bucket as consistent";
   if (
@@ -191,7 +218,7 @@ export function refuseMark(ring: Ring, bucket: string): WhorlError | null {
       `${what} as a cluster may have ${CONSISTENT_BUCKETS_MAX}: it has ${count}`,
     );
   }
-  // One that does not hear of it now would serve the bucket as any other one.
+  // A node that does not learn of it now would serve the bucket like any other.
   const deaf = currentMembers(ring).filter((node) =>
     ["down", "joining"].includes(memberStatus(ring, node) ?? "")
   );
@@ -204,7 +231,10 @@ export function refuseMark(ring: Ring, bucket: string): WhorlError | null {
   );
 }
 
-/** The nodes that should have a member of the root ensemble, given those that do: these stay if they can, and the first valid members join them. */
+/**
+ * The nodes that should have a member of the root ensemble, given those that
+ * do: these stay if they can, and the first valid members are added.
+ */
 export function rootOwners(ring: Ring, present: readonly string[]): string[] {
   const valid = membersWith(ring, ["valid"]);
   const staying = present.filter((node) => valid.includes(node));
@@ -213,10 +243,10 @@ export function rootOwners(ring: Ring, present: readonly string[]): string[] {
 }
 
 /**
- * The nodes that should have a member of the ensemble of a partition: the owners
- * of its preference list, its first owner first. Where a node stands in the list
- * twice, the walk goes on round the ring until there are as many nodes as the
- * list should have: with two of three a majority would be all of them.
+ * The nodes that should have a member of the ensemble of a partition: the
+ * owners of its preference list, its first owner first. Where a node is in the
+ * list twice, the walk continues round the ring until there are as many nodes
+ * as the list should have: with two instead of three, a majority would be both.
  */
 export function ensembleOwners(
   owners: readonly string[],

@@ -50,7 +50,7 @@ Deno.test("markConsistent() names the bucket and, with the first one, the root e
   const formed = markRootFormed(second, "a", 2);
   assertEquals(rootEnsemble(formed), { ...root, formed: true });
   assert(markRootFormed(formed, "a", 3) === formed);
-  // It is there after a restart, and with those who hear of it.
+  // It survives a restart, and reaches other members.
   const { ring: read } = decodeRing(encodeRing(formed).bytes);
   assertEquals(rootEnsemble(read)?.formed, true);
   assertEquals(consistentBuckets(read), ["an other", "one"]);
@@ -75,7 +75,7 @@ Deno.test("rings without a root ensemble, or with one that cannot be read, have 
   }
 });
 
-Deno.test("refuseMark() names what speaks against a bucket", () => {
+Deno.test("refuseMark() says why a bucket cannot be consistent", () => {
   const ring = ringOf("b");
   const code = (on: Ring, bucket: string) =>
     refuseMark(on, bucket)?.code ?? null;
@@ -96,14 +96,14 @@ Deno.test("refuseMark() names what speaks against a bucket", () => {
     full = markConsistent(full, "a", mark(`bucket ${i}`));
   }
   assertEquals(code(full, "one more"), "invalid_argument");
-  // All of them fit into a ring, with what else is there.
+  // All of them fit into a ring, together with everything else.
   assertEquals(
     consistentBuckets(decodeRing(encodeRing(full).bytes).ring).length,
     CONSISTENT_BUCKETS_MAX,
   );
 });
 
-Deno.test("rootOwners() keeps who can stay and fills up with the first others", () => {
+Deno.test("rootOwners() keeps nodes that can stay and adds the first others", () => {
   const ring = ringOf("b", "c", "d", "e");
   assertEquals(rootOwners(ring, []), ["a", "b", "c"]);
   assertEquals(rootOwners(ring, ["c", "d", "e"]), ["c", "d", "e"]);
@@ -112,7 +112,7 @@ Deno.test("rootOwners() keeps who can stay and fills up with the first others", 
   assertEquals(rootOwners(ringOf(), ["a", "z"]), ["a"]);
 });
 
-Deno.test("ensembleOwners() goes on round the ring for nodes that stand in the list twice", () => {
+Deno.test("ensembleOwners() continues round the ring if the list contains a node twice", () => {
   const owners = ["a", "b", "c", "a", "b", "a", "c", "a"];
   assertEquals(ensembleOwners(owners, 0), ["a", "b", "c"]);
   assertEquals(ensembleOwners(owners, 5), ["a", "c", "b"]);

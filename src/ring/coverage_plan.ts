@@ -1,43 +1,50 @@
 /**
- * Coverage plans: which vnodes to ask so that every key is seen, though each is
- * kept by N of them (riak_core's `riak_core_coverage_plan.erl`).
+ * Coverage plans: which vnodes to ask so that every key is seen, though each
+ * key is stored by N of them (riak_core's `riak_core_coverage_plan.erl`).
  *
- * Key space k is that of the keys whose first owner is partition k. With N
+ * Key space k contains the keys whose first owner is partition k. With N
  * replicas the vnode of partition v holds the key spaces v - N + 1 to v. A plan
- * gives every key space to as many vnodes as are wanted, the _primary vnode
- * coverage_, and asks few vnodes for that: it visits every Nth vnode, then those
- * beside them, and takes first those that are of use for all they hold, then
- * those that are of use for less. A vnode that is wanted for less than it holds
- * gets a filter.
+ * assigns every key space to as many vnodes as requested, the _primary vnode
+ * coverage_, and asks few vnodes for that: it visits every Nth vnode, then
+ * those next to them, and first takes vnodes that are useful for all they hold,
+ * then those that are useful for less. A vnode that is asked for less than it
+ * holds gets a filter.
  *
- * Where the visit begins depends on a number, so that the work of many queries
+ * The start of the visit depends on a number, so that the work of many queries
  * spreads over all vnodes.
  *
  * @module
  */
 
-/** What a plan is made from. */
+/** The input of a plan. */
 export interface CoverageQuery {
   /** Partitions in the ring. */
   readonly ringSize: number;
-  /** How many replicas a key has. */
+  /** Number of replicas of a key. */
   readonly n: number;
-  /** How many vnodes must answer for each key space; no more than `n`. @default {1} */
+  /**
+   * Number of vnodes that must answer for each key space; at most `n`.
+   *
+   * @default {1}
+   */
   readonly primaryVnodeCoverage?: number;
-  /** Where the visit begins: any whole number from 0, best another for each query. */
+  /**
+   * Where the visit begins: any whole number from 0, preferably different for
+   * each query.
+   */
   readonly start: number;
   /** Whether the vnode of `partition` can be asked for `keySpace`. */
   readonly available: (partition: number, keySpace: number) => boolean;
-  /** Key spaces that are wanted. @default {all} */
+  /** The requested key spaces. @default {all} */
   readonly keySpaces?: Iterable<number>;
 }
 
-/** A vnode that is to be asked. */
+/** A vnode to be asked. */
 export interface CoverageVnode {
   readonly partition: number;
   /** The key spaces it is asked for, in ring order. */
   readonly keySpaces: readonly number[];
-  /** Whether that is less than it holds, so that it must leave out the rest. */
+  /** Whether it holds more than these, and must leave out the rest. */
   readonly filtered: boolean;
 }
 
@@ -45,7 +52,7 @@ export interface CoverageVnode {
 export interface CoveragePlan {
   /** By partition. */
   readonly vnodes: readonly CoverageVnode[];
-  /** Key spaces that fewer vnodes than wanted can answer for, ascending. */
+  /** Key spaces for which fewer vnodes than requested can answer, ascending. */
   readonly missing: readonly number[];
 }
 
@@ -61,7 +68,7 @@ export function planCoverage(query: CoverageQuery): CoveragePlan {
   requireWhole("n", n, 1, ringSize);
   requireWhole("primaryVnodeCoverage", coverage, 1, n);
   requireWhole("start", start, 0, Number.MAX_SAFE_INTEGER);
-  /** How many vnodes each key space still wants. */
+  /** How many more vnodes each key space needs. */
   const wants = new Uint16Array(ringSize);
   if (query.keySpaces === undefined) wants.fill(coverage);
   else for (const keySpace of query.keySpaces) wants[keySpace] = coverage;
@@ -90,7 +97,10 @@ export function planCoverage(query: CoverageQuery): CoveragePlan {
   return { vnodes, missing };
 }
 
-/** All partitions: every Nth one from `start`, the furthest first, then those after them. */
+/**
+ * All partitions: every Nth one from `start`, the furthest first, then those
+ * after them.
+ */
 function visitOrder(ringSize: number, n: number, start: number): number[] {
   const order: number[] = [];
   for (let beside = 0; beside < n; beside++) {

@@ -86,7 +86,7 @@ Deno.test("planCoverage() says which key spaces nobody can answer for", () => {
   assertEquals(covered.toSorted(), [0, 1, 2, 4, 5, 6, 7]);
 });
 
-Deno.test("planCoverage() asks only for the key spaces that are wanted", () => {
+Deno.test("planCoverage() asks only for the requested key spaces", () => {
   const plan = planCoverage({
     ringSize: 8,
     n: 3,
@@ -113,7 +113,7 @@ Deno.test("planCoverage() does not ask a vnode for a key space it cannot be aske
   }
 });
 
-Deno.test("planCoverage() refuses what makes no sense", () => {
+Deno.test("planCoverage() refuses invalid queries", () => {
   const query = { ringSize: 8, n: 3, start: 0, available: () => true };
   for (
     const change of [

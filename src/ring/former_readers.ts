@@ -1,18 +1,19 @@
 /**
- * Which nodes may still ask vnodes of a ring that is read no more, or about to be
- * (`ring_resize.ts`): one that has not heard of that would miss what others write
- * to the resized ring alone.
+ * Which nodes may still ask vnodes of a ring that is no longer read, or about
+ * to be (`ring_resize.ts`): a node that has not heard of that would miss what
+ * others write to the resized ring alone.
  *
- * Members learn of the phase `reading` one after the other, and the claimant gives
- * the ring its new size when all have. It waits for those that it knows. A node may
- * have been let in by a claimant of before, though, of which nobody has heard, or
- * have been declared down and be back. So each owner goes by its own word: in the
- * ring that it says to know, it knows who is waited for. It answers those that it
- * knew when it went by that phase, and others once it knows them to know of it. As
- * every quorum of the former ring has such an owner, it reads nothing old.
+ * Members learn of the phase `reading` one after the other, and the claimant
+ * gives the ring its new size when all have. It waits for the members that it
+ * knows. But a former claimant may have admitted a node of which nobody has
+ * heard, or a node may have been declared down and be back. So each owner
+ * relies on its own knowledge: from the ring that it has acknowledged it knows
+ * who is waited for. It answers nodes that it knew when it entered that phase,
+ * and others once it knows that they know of the phase. Since every quorum of
+ * the former ring contains such an owner, no quorum reads old data.
  *
- * A node knows of a phase if it has said to have seen all changes up to there.
- * That news changes no ring, but stands in the next one.
+ * A node knows of a phase if it is known to have seen all changes up to it.
+ * That does not change the ring at once, but is part of the next one.
  *
  * @module
  */
@@ -24,15 +25,23 @@ import {
 import { activeMembers, type Ring } from "./ring.ts";
 import { ageOfVnode } from "./ring_generations.ts";
 
-/** What one node knows of those who ask it; it has one owner and changes in place. */
+/**
+ * What one node knows of those that ask it; it has one owner and changes in
+ * place.
+ */
 export interface FormerReaders {
-  /** The ring it goes by; `null` before the first. */
+  /** The ring it uses; `null` before the first. */
   ring: Ring | null;
-  /** The clock of the first ring it went by that is read as this one. */
+  /**
+   * The clock of the first ring it used that is read in the same way as this
+   * one.
+   */
   since: VersionVector;
-  /** Those it knew when it went by the present phase, and has known ever since. */
+  /**
+   * Nodes it knew when it entered the current phase, and has known ever since.
+   */
   waitedFor: ReadonlySet<string>;
-  /** Those that are known to go by that, too. */
+  /** Nodes that are known to have entered it too. */
   readonly aware: Set<string>;
 }
 
@@ -46,10 +55,10 @@ export function createFormerReaders(): FormerReaders {
   };
 }
 
-/** This node goes by `ring`, and has said so to nobody. */
+/** This node uses `ring`, and has told nobody yet. */
 export function followRing(readers: FormerReaders, ring: Ring): void {
   const { ring: before, aware } = readers;
-  // Who has come to know of the ring before says the one that follows it.
+  // The next ring shows which nodes have learned of the previous one.
   if (before !== null) hear(readers, ring);
   readers.waitedFor = waitedForIn(readers, before, ring);
   readers.ring = ring;
@@ -69,11 +78,11 @@ function waitedForIn(
 ): ReadonlySet<string> {
   const active = activeMembers(ring);
   if (before === null || before.clusterId.seed !== ring.clusterId.seed) {
-    // Who had heard of what when this node was here last is not known.
+    // What others knew when this node was last running is unknown.
     return new Set(generationRead(ring) === 0 ? active : []);
   }
   if (hasMissed(before, ring)) return new Set();
-  // While there is one ring only, nobody can be behind.
+  // While there is only one ring, nobody can be behind.
   if (generationRead(before) === 0) return new Set(active);
   const isNext = generationRead(before) !== generationRead(ring);
   return new Set(
@@ -81,16 +90,16 @@ function waitedForIn(
   );
 }
 
-/** Whether this node has not been there when members came to read as in `ring`. */
+/** Whether this node was away when members began to read as in `ring`. */
 function hasMissed(before: Ring, ring: Ring): boolean {
   return generationRead(ring) > generationRead(before) &&
     ring.ownership.generations.resize?.phase !== "reading";
 }
 
 /**
- * Whether `node` may ask the vnode with this number of this node.
+ * Whether `node` may ask the vnode with this number on this node.
  *
- * @param current The ring as it is known by now, maybe not stored.
+ * @param current The newest known ring, which may not be stored yet.
  */
 export function mayAsk(
   readers: FormerReaders,
@@ -113,7 +122,7 @@ function hear(readers: FormerReaders, ring: Ring): void {
   }
 }
 
-/** Whether `node` knows how this node reads, by what it has said to whoever made `ring`. */
+/** Whether `node` knows how this node reads, according to `ring`. */
 function knowsOf({ since }: FormerReaders, node: string, ring: Ring): boolean {
   return versionDescends(ring.seen.get(node) ?? noVersion, since);
 }

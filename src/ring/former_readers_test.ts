@@ -29,7 +29,7 @@ function cluster(): Ring {
   return ring;
 }
 
-/** `ring` on its way to 16 partitions, so far that it is read by them. */
+/** `ring` on its way to 16 partitions, in the phase in which they are read. */
 function reading(ring: Ring): Ring {
   const begun = beginResize(ring, "a", Array<string>(16).fill("a"));
   return enterResizePhase(
@@ -39,7 +39,7 @@ function reading(ring: Ring): Ring {
   );
 }
 
-/** A node that has gone by each of `rings`. */
+/** A node that has used each of `rings`. */
 function after(...rings: readonly Ring[]): FormerReaders {
   const readers = createFormerReaders();
   for (const ring of rings) followRing(readers, ring);
@@ -69,20 +69,20 @@ Deno.test("mayAsk() lets anybody ask while there is one ring to read by", () => 
   }
 });
 
-Deno.test("mayAsk() lets those ask by the former ring that were known when others began to read by the next one", () => {
+Deno.test("mayAsk() lets nodes use the former ring that were known when others began to read from the next one", () => {
   const read = reading(cluster());
   const readers = after(cluster(), read);
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
-  // Whoever asks by the one to come knows of it.
+  // A node that asks by the future ring knows of it.
   assertEquals(mayAskOf(readers, FUTURE), ["b", "c", "guest"]);
   followRing(readers, installResize(read, "a"));
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
   assertEquals(mayAskOf(readers, FUTURE), ["b", "c", "guest"]);
 });
 
-Deno.test("mayAsk() lets one that was heard of afterwards ask once it is known to know the ring", () => {
+Deno.test("mayAsk() lets a node learned of later ask once it is known to know the ring", () => {
   const read = reading(cluster());
-  // By the word of a claimant of before, whose ring it goes by.
+  // Admitted by a former claimant, whose ring it uses.
   const heard = invite(read, "c", facts("guest"), 0);
   const readers = after(cluster(), read, heard);
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
@@ -96,17 +96,17 @@ Deno.test("mayAsk() lets one that was heard of afterwards ask once it is known t
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c", "guest"]);
 });
 
-Deno.test("mayAsk() lets one that was known before ask no more once it is no member, or down", () => {
+Deno.test("mayAsk() refuses a node known before once it is no longer a member, or down", () => {
   const read = reading(cluster());
   const down = setStatus(read, "a", "c", "down");
   const readers = after(cluster(), read, down);
   assertEquals(mayAskOf(readers, PRESENT), ["b"]);
-  // It is back, and says so in a ring that has all of this.
+  // It is back, and says so in a ring that contains all of this.
   followRing(readers, rejoin(down, "c"));
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
 });
 
-Deno.test("mayAsk() lets nobody ask by a former ring whom a node that has been away does not know to know the present one", () => {
+Deno.test("mayAsk() on a node that was away lets only nodes use the former ring that it knows to know the current one", () => {
   const read = reading(cluster());
   for (
     const readers of [after(read), after(cluster(), installResize(read, "a"))]
@@ -124,13 +124,13 @@ Deno.test("mayAsk() lets nobody ask by a former ring whom a node that has been a
   }
 });
 
-Deno.test("mayAsk() lets anybody ask again when a resize was given up after all", () => {
+Deno.test("mayAsk() lets every node ask again after a resize was aborted", () => {
   const read = reading(cluster());
   const readers = after(cluster(), read, abortResize(read, "a"));
   assertEquals(mayAskOf(readers, PRESENT), ["b", "c", "guest"]);
 });
 
-Deno.test("mayAsk() holds one that was behind at a resize for behind at the next one", () => {
+Deno.test("mayAsk() treats a node that was behind at a resize as behind at the next one", () => {
   const first = reading(cluster());
   const heard = invite(first, "c", facts("guest"), 0);
   const second = enterResizePhase(
@@ -146,7 +146,7 @@ Deno.test("mayAsk() holds one that was behind at a resize for behind at the next
   assertEquals(mayAskOf(readers, FUTURE), ["b", "c"]);
 });
 
-/** `ring`, of which `nodes` have said to have seen it. */
+/** `ring`, seen by `nodes`. */
 function seenBy(ring: Ring, ...nodes: readonly string[]): Ring {
   return nodes.reduce(
     (seen, node) => markSeen(seen, node, ring.clock),
@@ -159,17 +159,18 @@ function published(ring: Ring): { ring: Ring; agreed: Ring } {
   return { ring: seenBy(ring, "a"), agreed: seenBy(ring, "a", "b", "c") };
 }
 
-Deno.test("mayAsk() lets healthy members of an owner that was started again go on asking when a later resize is read", () => {
+Deno.test("mayAsk() on a restarted owner lets healthy members keep asking when a later resize is read", () => {
   const first = published(installResize(reading(cluster()), "a"));
   const begun = published(
     beginResize(first.agreed, "a", Array<string>(8).fill("a")),
   );
   const next = published(enterResizePhase(begun.agreed, "a", "reading"));
-  // It is told of no ring that others have seen already, as they hear of it later.
+  // It is told of no ring that others have already seen, since they learn of it
+  // later.
   for (
     const readers of [
       after(first.ring, begun.ring, next.ring),
-      // What came in between is stored together.
+      // The rings in between are stored together.
       after(first.ring, next.ring),
     ]
   ) {
@@ -177,7 +178,7 @@ Deno.test("mayAsk() lets healthy members of an owner that was started again go o
   }
 });
 
-Deno.test("mayAsk() lets one that has joined since the first resize go on asking when the next one is read", () => {
+Deno.test("mayAsk() lets a node that joined since the first resize keep asking when the next one is read", () => {
   const read = published(reading(cluster()));
   const first = published(installResize(read.agreed, "a"));
   const joined = addJoining(first.agreed, facts("d"), 0);
@@ -192,14 +193,14 @@ Deno.test("mayAsk() lets one that has joined since the first resize go on asking
   assertEquals(mayAskOf(readers, FUTURE, ["b", "c", "d"]), ["b", "c", "d"]);
 });
 
-Deno.test("mayAsk() lets one ask that knows of the phase, though not of the latest ring", () => {
+Deno.test("mayAsk() lets a node ask that knows of the phase, though not of the latest ring", () => {
   const read = reading(cluster());
   const later = setStatus(seenBy(read, "b"), "a", "c", "leaving");
   assertEquals(mayAskOf(after(read), PRESENT, ["b", "c"], later), ["b"]);
   assertEquals(mayAskOf(after(read, later), PRESENT, ["b", "c"]), ["b"]);
 });
 
-Deno.test("mayAsk() knows nothing in a cluster of what was known in another one", () => {
+Deno.test("mayAsk() forgets what was known in another cluster", () => {
   const read = seenBy(reading(cluster()), "a", "b", "c");
   const other = {
     ...reading(cluster()),

@@ -1,8 +1,9 @@
 /**
- * What a node has of a ring that is no more, as a claimant of another part of a split
- * cluster has won. Each may have begun a resize, and the ring is that of one of them.
- * What came to vnodes of the other's may have been acknowledged, so it goes where it
- * belongs, as what a node comes with does (`ring_origin.ts`).
+ * What a node holds of a ring that was discarded because a claimant in another
+ * part of a split cluster won. Each may have begun a resize, and the ring is
+ * that of one of them. Vnodes of the other's may hold acknowledged writes, so
+ * their data goes where it belongs, as does the data that a node brings along
+ * (`ring_origin.ts`).
  *
  * @module
  */
@@ -11,14 +12,14 @@ import type { Ring } from "./ring.ts";
 import { type RingOrigin, sizeOfGeneration } from "./ring_generations.ts";
 
 /**
- * Which generation a node has gone by in `before` that is another one in `after`, the
- * ring of its cluster that it goes by now; `null` if there is none. Where all that is
- * left is copies for a resize that was given up, the vnodes they came from have it. If the ring
- * goes back to an earlier phase of a resize that some have read by, the resize is to
- * be given up and begun anew, unless buckets are consistent: their groups have taken
- * over, and it goes on to its end.
+ * The generations that a node has used in `before` and that are different ones
+ * in `after`, the current ring of its cluster: that of the owners, that of a
+ * resize, or both. Copies left from an aborted resize do not count, since the
+ * vnodes they came from have the data. If the ring goes back to an earlier phase of a resize that
+ * some have read by, the resize is to be aborted and restarted, unless buckets
+ * are consistent: their groups have taken over, and it continues to its end.
  */
-export function lostOrigin(before: Ring, after: Ring): RingOrigin | null {
+export function lostOrigins(before: Ring, after: Ring): RingOrigin[] {
   const { current, resize } = before.ownership.generations;
   const mayHave = [
     { generation: current, size: before.size, isRead: true },
@@ -28,14 +29,12 @@ export function lostOrigin(before: Ring, after: Ring): RingOrigin | null {
       isRead: resize.phase === "reading",
     }],
   ];
-  for (const { generation, size, isRead } of mayHave) {
+  return mayHave.filter(({ generation, size, isRead }) => {
     const sizeNow = sizeOfGeneration(after, generation);
-    const isLost = sizeNow === undefined ||
+    return sizeNow === undefined ||
       sizeNow !== size && (isRead || sizeNow !== 0) ||
       isRead && !isReadIn(after, generation) && !hasConsistentBuckets(after);
-    if (isLost) return { generation, size };
-  }
-  return null;
+  }).map(({ generation, size }) => ({ generation, size }));
 }
 
 /** Whether `generation` is, or was, that of a ring which was read. */

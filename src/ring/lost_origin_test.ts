@@ -1,12 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { markConsistent } from "./consistent_buckets.ts";
-import { lostOrigin } from "./lost_origin.ts";
+import { lostOrigins } from "./lost_origin.ts";
 import type { Ring } from "./ring.ts";
 import {
   abortResize,
   beginResize,
   enterResizePhase,
   installResize,
+  resumeResize,
 } from "./ring_change.ts";
 import type { RingResizePhase } from "./ring_generations.ts";
 import { aloneOf } from "./testing/small_rings.ts";
@@ -15,13 +16,13 @@ function resized(ring: Ring, size: number): Ring {
   return installResize(onItsWay(ring, size, "copying"), "a");
 }
 
-/** `ring` on its way to `size` partitions, as far as `phase`. */
+/** `ring` on its way to `size` partitions, in `phase`. */
 function onItsWay(ring: Ring, size: number, phase: RingResizePhase): Ring {
   const begun = beginResize(ring, "a", new Array<string>(size).fill("a"));
   return phase === "copying" ? begun : enterResizePhase(begun, "a", phase);
 }
 
-Deno.test("lostOrigin() has none while a ring goes from phase to phase, and when a resize was given up", () => {
+Deno.test("lostOrigins() are none while a ring goes from phase to phase, and when a resize was aborted", () => {
   const ring = aloneOf("a", 8);
   const copying = onItsWay(ring, 16, "copying");
   const binding = enterResizePhase(copying, "a", "binding");
@@ -29,31 +30,35 @@ Deno.test("lostOrigin() has none while a ring goes from phase to phase, and when
   const steps = [ring, copying, binding, reading, resized(ring, 16)];
   steps.forEach((before, i) => {
     for (const after of steps.slice(i)) {
-      assertEquals(lostOrigin(before, after), null);
+      assertEquals(lostOrigins(before, after), []);
     }
   });
-  assertEquals(lostOrigin(binding, copying), null);
+  assertEquals(lostOrigins(binding, copying), []);
   for (const before of [copying, binding]) {
-    assertEquals(lostOrigin(before, abortResize(before, "a")), null);
+    assertEquals(lostOrigins(before, abortResize(before, "a")), []);
   }
 });
 
-Deno.test("lostOrigin() is the generation that the ring does not have, or has otherwise, as another claimant has won", () => {
+Deno.test("lostOrigins() are the generation that the ring of the winning claimant lacks, or has with another size", () => {
   const ring = aloneOf("a", 8);
   const copying = onItsWay(ring, 16, "copying");
   const reading = onItsWay(ring, 16, "reading");
   const done = resized(ring, 16);
   const of16 = { generation: 1, size: 16 };
-  assertEquals(lostOrigin(copying, ring), of16);
-  assertEquals(lostOrigin(done, ring), of16);
-  assertEquals(lostOrigin(copying, onItsWay(ring, 32, "copying")), of16);
-  assertEquals(lostOrigin(done, resized(ring, 32)), of16);
+  assertEquals(lostOrigins(copying, ring), [of16]);
+  assertEquals(lostOrigins(done, ring), [of16]);
+  assertEquals(lostOrigins(done, resized(ring, 32)), [of16]);
+  // From an earlier version, whose numbers do not tell the size.
+  const owners = new Array<string>(32).fill("a");
+  const sameNumber = resumeResize(ring, "a", 1, owners);
+  assertEquals(lostOrigins(copying, sameNumber), [of16]);
+  assertEquals(lostOrigins(done, installResize(sameNumber, "a")), [of16]);
   // What was read by it may be nowhere else.
   const again = resized(abortResize(copying, "a"), 32);
   for (const before of [reading, done]) {
-    assertEquals(lostOrigin(before, abortResize(copying, "a")), of16);
-    assertEquals(lostOrigin(before, copying), of16);
-    assertEquals(lostOrigin(before, again), of16);
+    assertEquals(lostOrigins(before, abortResize(copying, "a")), [of16]);
+    assertEquals(lostOrigins(before, copying), [of16]);
+    assertEquals(lostOrigins(before, again), [of16]);
   }
   // Their groups have taken over, and serve.
   const numbers = [1, 2, 3, 4];
@@ -62,5 +67,16 @@ Deno.test("lostOrigin() is the generation that the ring does not have, or has ot
     numbers,
     wallMs: 0,
   });
-  assertEquals(lostOrigin(done, marked), null);
+  assertEquals(lostOrigins(done, marked), []);
+});
+
+Deno.test("lostOrigins() are the generation of the owners and that of a resize if the ring has neither", () => {
+  const ring = aloneOf("a", 8);
+  const done = resized(ring, 16);
+  for (const phase of ["copying", "reading"] as const) {
+    assertEquals(lostOrigins(onItsWay(done, 32, phase), ring), [
+      { generation: 1, size: 16 },
+      { generation: 2, size: 32 },
+    ]);
+  }
 });

@@ -1,7 +1,7 @@
 /**
- * Who is in the cluster, as tables: `member-status`, `cluster status` and
- * `ring-status`. They take plain rows, so that the same text comes from a ring,
- * from a planned ring, and from what another node answered.
+ * The members of the cluster as tables: `member-status`, `cluster status` and
+ * `ring-status`. They take plain rows, so that a ring, a planned ring and the
+ * answer of another node give the same text.
  *
  * @module
  */
@@ -15,18 +15,18 @@ import {
   titleLine,
 } from "./text_table.ts";
 
-/** What a member is to the cluster; those that have left are not shown. */
+/** Status of a member; those that have left are not shown. */
 export type ShownStatus = "joining" | "valid" | "leaving" | "exiting" | "down";
 
 /** One member. */
 export interface MemberRow {
   /** The member's name. */
   readonly node: string;
-  /** What it is to the cluster. */
+  /** Its status. */
   readonly status: ShownStatus;
-  /** Its share of the ring now, 0 to 100. */
+  /** Its current share of the ring, 0 to 100. */
   readonly ringPercent: number;
-  /** Its share once pending transfers are done; absent while there are none. */
+  /** Its share once pending transfers are done; absent if there are none. */
   readonly pendingPercent?: number;
 }
 
@@ -64,11 +64,11 @@ export function membershipTable(
     `Down:${count("down")}\n`;
 }
 
-/** One member with what can be seen of it. */
+/** One member with its availability. */
 export interface ClusterStatusRow extends MemberRow {
   /** Whether it is the claimant. */
   readonly claimant: boolean;
-  /** Whether it can be reached. */
+  /** Whether it is reachable. */
   readonly up: boolean;
 }
 
@@ -91,31 +91,34 @@ export function clusterStatusText(
     "Key: (C) = Claimant; availability marked with '!' is unexpected\n";
 }
 
-/** A mark where what can be seen of a member disagrees with its status. */
+/** A mark where the availability of a member contradicts its status. */
 function availability(row: ClusterStatusRow): string {
   if (row.status === "down") return row.up ? "  up!  " : " down  ";
   return row.up ? "  up   " : " down! ";
 }
 
-/** Transfers from one owner to the next that wait or are under way. */
+/** Pending transfers from one owner to the next. */
 export interface HandoffRow {
-  /** Who has the partitions. */
+  /** The current owner. */
   readonly owner: string;
-  /** Who is to have them. */
+  /** The next owner. */
   readonly nextOwner: string;
   /** The partitions, by their 160-bit index in decimal. */
   readonly transfers: readonly {
     readonly index: bigint | string;
     /** Vnode modules that have not handed off yet; none when all is done. */
     readonly waiting: readonly string[];
-    /** Vnode modules that have. */
+    /** Vnode modules that have handed off. */
     readonly complete: readonly string[];
-    /** How far it is and what it waits for, a line each; riak_core has none. Default: none. */
+    /**
+     * Progress and what it waits for, a line each; riak_core has none. Default:
+     * none.
+     */
     readonly progress?: readonly string[];
   }[];
 }
 
-/** What `ring-status` tells. */
+/** The content of `ring-status`. */
 export interface RingStatus {
   /** The member that decides about changes. */
   readonly claimant: string;
@@ -123,17 +126,17 @@ export interface RingStatus {
   readonly ringReady?: boolean;
   /** Pending transfers, one row for each pair of nodes. */
   readonly handoffs: readonly HandoffRow[];
-  /** The resize under way. Default: none. */
+  /** The resize in progress. Default: none. */
   readonly resize?: {
-    /** Partitions before and after. */
+    /** Number of partitions before and after. */
     readonly from: number;
     /** See `from`. */
     readonly to: number;
-    /** How far it is. Default: not shown. */
+    /** Its phase. Default: not shown. */
     readonly phase?: RingResizePhase;
-    /** Partitions that have done their part of this phase. */
+    /** Number of partitions that have done their part of this phase. */
     readonly complete: number;
-    /** Who has to do something yet. */
+    /** The nodes that still have something to do. */
     readonly waiting: readonly string[];
   };
   /** Members that cannot be reached, whatever their status. */
@@ -142,7 +145,10 @@ export interface RingStatus {
   readonly markedDown: readonly string[];
 }
 
-/** The claimant, pending transfers, and members that are missing without leave. */
+/**
+ * The claimant, pending transfers, and members that are unexpectedly
+ * unreachable.
+ */
 export function ringStatusReport(status: RingStatus): string {
   const unreachable = status.down.filter((node) =>
     !status.markedDown.includes(node)
@@ -164,7 +170,10 @@ export function ringStatusReport(status: RingStatus): string {
         UNREACHABLE_WARNING);
 }
 
-/** The original's line, and whom it leaves out, which the original does not say. */
+/**
+ * The original's line, and which members it leaves out, which the original does
+ * not say.
+ */
 function reachableText(markedDown: readonly string[]): string {
   return "All nodes are up and reachable\n" +
     (markedDown.length === 0
@@ -189,7 +198,7 @@ function resizeText(resize: RingStatus["resize"]): string {
       : `Waiting on: ${quotedNames(waiting)}\n`);
 }
 
-// What holds here, in our own words: the original names commands we lack.
+// The consequences here, in our own words: the original names commands we lack.
 const UNREACHABLE_WARNING =
   "WARNING: Changes to the cluster wait until every member that is not marked\n" +
   "as down has seen them. Start these nodes again, or, if they are gone for\n" +

@@ -14,7 +14,7 @@ import {
 } from "./membership_display.ts";
 import golden from "../../tests/golden/display.json" with { type: "json" };
 
-/** Partitions of 64 that dev1, dev2 … own, and what they are. */
+/** Partitions of 64 owned by dev1, dev2 …, and their statuses. */
 function rows(
   members: [owned: number, status: ShownStatus, pending?: number][],
 ): MemberRow[] {
@@ -81,7 +81,7 @@ Valid:1 / Leaving:0 / Exiting:0 / Joining:3 / Down:0
   );
 });
 
-Deno.test("clusterStatusText() marks the claimant and availability that is unexpected", () => {
+Deno.test("clusterStatusText() marks the claimant and unexpected availability", () => {
   const row = (node: string, status: ShownStatus, up: boolean) => ({
     node,
     status,
@@ -115,7 +115,7 @@ Key: (C) = Claimant; availability marked with '!' is unexpected
   );
 });
 
-Deno.test("ringStatusReport() tells of a settled ring", () => {
+Deno.test("ringStatusReport() describes a settled ring", () => {
   assertEquals(
     ringStatusReport({
       claimant: "dev1@127.0.0.1",
@@ -140,7 +140,7 @@ Not counting those marked as down: ['dev3@127.0.0.1']
   );
 });
 
-Deno.test("ringStatusReport() tells what transfers wait on and who is missing", () => {
+Deno.test("ringStatusReport() shows what transfers wait for and which members are missing", () => {
   const text = ringStatusReport({
     claimant: "a",
     handoffs: [

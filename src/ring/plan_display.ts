@@ -1,5 +1,5 @@
 /**
- * What is staged and what it will lead to, as `cluster plan` prints it: the
+ * Staged changes and their consequences, as printed by `cluster plan`: the
  * changes, then for each transition the members, a warning if replicas will
  * share nodes, and the transfers.
  *
@@ -9,7 +9,7 @@ import { compareTexts } from "../base/text_order.ts";
 import { type MemberRow, membershipTable } from "./membership_display.ts";
 import { quotedName, ruleLine, titleLine } from "./text_table.ts";
 
-/** A change that waits to be committed. */
+/** A change that waits for a commit. */
 export type StagedChange =
   | { readonly type: "join" | "leave" | "force_remove"; readonly node: string }
   | {
@@ -23,35 +23,41 @@ export type StagedChange =
 
 /** Partitions that go from one node to another. */
 export interface PlannedTransfer {
-  /** Who has them. */
+  /** The current owner. */
   readonly from: string;
-  /** Who gets them. */
+  /** The next owner. */
   readonly to: string;
-  /** How many. */
+  /** Number of partitions. */
   readonly count: number;
 }
 
 /** The cluster after one step of a plan. */
 export interface PlannedTransition {
-  /** The members by then. */
+  /** The members after it. */
   readonly members: readonly MemberRow[];
-  /** Whether any `target_n` partitions in a row will be on distinct nodes. */
+  /**
+   * Whether any `target_n` consecutive partitions will be on distinct nodes.
+   */
   readonly replicasOnDistinctNodes: boolean;
-  /** Partitions that change owner at once, without their data. Default: none. */
+  /**
+   * Partitions that change owner at once, without their data. Default: none.
+   */
   readonly reassigned?: readonly PlannedTransfer[];
   /** Partitions that will be handed off. */
   readonly transfers: readonly PlannedTransfer[];
-  /** Whether the ring is changing its size, so that transfers are not one to one. */
+  /**
+   * Whether the ring changes its size, so that transfers are not one to one.
+   */
   readonly resizing?: boolean;
 }
 
 /** A plan to be shown. */
 export interface Plan {
-  /** Sorted as they are to be shown. */
+  /** In the order in which they are shown. */
   readonly changes: readonly StagedChange[];
   /** The steps it takes, in order. */
   readonly transitions: readonly PlannedTransition[];
-  /** Joining nodes that it leaves out, as it resizes the ring. Default: none. */
+  /** Joining nodes left out, because it resizes the ring. Default: none. */
   readonly postponedJoins?: readonly string[];
 }
 
@@ -65,14 +71,14 @@ export interface PlanOptions {
    */
   readonly quotedMembers?: boolean;
   /**
-   * The command that tells of a resize under way.
+   * The command that shows a resize in progress.
    *
    * @default {"riak-admin ring-status"}
    */
   readonly ringStatus?: string;
 }
 
-/** The plan, or that there is nothing staged. */
+/** The plan, or that nothing is staged. */
 export function planText(plan: Plan, options: PlanOptions = {}): string {
   const { changes, transitions } = plan;
   if (changes.length === 0) return "There are no staged changes\n";
@@ -171,7 +177,7 @@ function movesText(
   if (moves.length === 0) return "";
   const total = moves.reduce((sum, { count }) => sum + count, 0);
   // The originals print the order of a hash table, which for names that differ
-  // in a last digit is the falling one of the receivers. Ours always is.
+  // in a last digit is descending by receiver. Here it always is.
   const lines = moves
     .toSorted((a, b) =>
       compareTexts(a.from, b.from) || compareTexts(b.to, a.to)

@@ -1,6 +1,6 @@
 /**
- * Tests of plans and messages as a cluster of three printed them on its way
- * from a staged join to a settled ring (tests/golden/display_plan.txt).
+ * Tests of plans and messages against what a cluster of three printed on its
+ * way from a staged join to a settled ring (tests/golden/display_plan.txt).
  *
  * @module
  */
@@ -48,7 +48,13 @@ function members(
 }
 const JOINED = members([64, 0, 0], [22 / 0.64, 21 / 0.64, 21 / 0.64]);
 
-/** Owners from a picture such as "abbc|abcc|". */
+/**
+ * Owners drawn as "abbc
+ *
+ * abcc
+ *
+ * ".
+ */
 const owners = (picture: string): number[] =>
   [...picture.replaceAll("|", "")].map((letter) => letter.charCodeAt(0) - 97);
 
@@ -99,7 +105,7 @@ Deno.test("planText() prints a plan that resizes the ring", () => {
         resizing: true,
       }],
     }),
-    // Its title stands twice in the recording; the later one was accepted.
+    // Its title occurs twice in the recording; the later one was accepted.
     sections.get("cluster plan (resize-ring 128)"),
   );
 });
@@ -241,7 +247,7 @@ Deno.test("planText() counts transitions, warns of lost replicas and lists reass
   );
 });
 
-Deno.test("stagedChangesTable() has a line for every kind of change", () => {
+Deno.test("stagedChangesTable() has a line for every type of change", () => {
   const table = stagedChangesTable([
     { type: "leave", node: "a@host" },
     { type: "force_remove", node: "B@host" },

@@ -1,26 +1,26 @@
 /**
- * Preference lists: the N partitions that hold a key, and the vnodes that stand
- * for them right now (DeCandia et al., "Dynamo", 2007, §4.3 and §4.6;
+ * Preference lists: the N partitions that hold a key, and the nodes that
+ * currently serve them (DeCandia et al., "Dynamo", 2007, §4.3 and §4.6;
  * riak_core's `riak_core_apl.erl`).
  *
  * The preference list of a key is its first owner's partition and the N - 1
- * after it, in ring order, wrapping. Nodes may stand in it more than once.
+ * after it, in ring order, wrapping. It may contain a node more than once.
  *
  * The _active_ one replaces primaries whose node is down: for each of them, in
- * order, the walk goes on round the rest of the ring to the next partition whose
- * node is up, and that node answers for the _primary's_ partition as its
- * fallback. The walk does not turn back, and when it has come round, the list is
- * shorter than N. Primaries that are up come first, then the fallbacks.
+ * order, the walk continues round the rest of the ring to the next partition
+ * whose node is up, and that node serves the _primary's_ partition as its
+ * fallback. The walk does not turn back, and when it has come round, the list
+ * is shorter than N. Primaries that are up come first, then the fallbacks.
  *
  * Requests use {@linkcode fillPreflist}, {@linkcode fillPrimaryPreflist} and
- * {@linkcode fillActivePreflist}, which write small integers into a
- * {@linkcode Preflist} that is used again; people use the functions on names.
+ * {@linkcode fillActivePreflist}, which write small integers into a reused
+ * {@linkcode Preflist}; the other functions return names, for people.
  *
  * @module
  */
 import { RING_SIZE_MAX } from "./chash.ts";
 
-/** What a preference list is made from; a `RingView` is one. */
+/** The input of a preference list; a `RingView` is one. */
 export interface PreflistRing {
   /** Index of the owner, by partition; its length is the ring size. */
   readonly owners: Uint16Array;
@@ -28,13 +28,15 @@ export interface PreflistRing {
   readonly up: Uint8Array;
 }
 
-/** A preference list as integers, written by the `fill…` functions and used again. */
+/**
+ * A preference list as integers, written by the `fill…` functions and reused.
+ */
 export class Preflist {
-  /** How many entries there are. */
+  /** Number of entries. */
   length = 0;
   /** The partition of each entry. */
   readonly partitions: Uint16Array<ArrayBuffer>;
-  /** The index of the node that stands for it. */
+  /** The index of the node that serves it. */
   readonly nodes: Uint16Array<ArrayBuffer>;
   /** 1 if that node is a fallback, 0 if it is the owner. */
   readonly fallbacks: Uint8Array<ArrayBuffer>;
@@ -48,10 +50,10 @@ export class Preflist {
 }
 
 /**
- * Puts the preference list of `first` into `into`: N owners, up or not.
+ * Fills `into` with the preference list of `first`: N owners, up or not.
  *
  * @param first The first owner's partition.
- * @param n How many replicas a key has.
+ * @param n Number of replicas of a key.
  * @throws {RangeError} If `n` is not a whole number from 1 to the ring size or
  * is more than `into` can hold.
  */
@@ -75,7 +77,7 @@ export function fillPreflist(
 }
 
 /**
- * Puts the primaries of `first` that are up into `into`; there may be none.
+ * Fills `into` with the primaries of `first` that are up; there may be none.
  *
  * @throws {RangeError} As {@linkcode fillPreflist} does.
  */
@@ -103,7 +105,7 @@ export function fillPrimaryPreflist(
 }
 
 /**
- * Puts the active preference list of `first` into `into`: primaries that are
+ * Fills `into` with the active preference list of `first`: primaries that are
  * up, then fallbacks for those that are down, as far as there are any.
  *
  * @throws {RangeError} As {@linkcode fillPreflist} does.
@@ -121,7 +123,7 @@ export function fillActivePreflist(
   const ringSize = owners.length;
   let length = into.length;
   let primary = first;
-  // Where the walk stands; it has come round when it is back at `first`.
+  // Position of the walk; it has come round when it is back at `first`.
   let walk = (first + n) % ringSize;
   let left = ringSize - n;
   for (let i = 0; i < n; i++) {
@@ -157,9 +159,9 @@ function requireN(into: Preflist, n: number, ringSize: number): void {
 export interface PreflistEntry {
   /** The partition the entry is for. */
   readonly partition: number;
-  /** The node that stands for it. */
+  /** The node that serves it. */
   readonly node: string;
-  /** Whether that node owns the partition or stands in for its owner. */
+  /** Whether that node owns the partition or is a fallback. */
   readonly kind: "primary" | "fallback";
 }
 
@@ -169,7 +171,7 @@ export interface NamedRing extends PreflistRing {
   readonly nodes: readonly string[];
 }
 
-// Shared by the functions on names: filled and read in one go.
+// Shared by the functions on names: filled and read synchronously.
 const scratch = new Preflist(RING_SIZE_MAX);
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Tests of preference lists against those riak_core made (tests/golden/
- * preflist.json) and against the example in its own unit test.
+ * Tests of preference lists against those made by riak_core
+ * (tests/golden/preflist.json) and against the example in its own unit test.
  *
  * @module
  */

@@ -1,21 +1,22 @@
 /**
- * The ring: who the members are, who owns each partition, what is about to
- * move. A value: changes (`ring_change.ts`) make a new one, and
- * two rings of one cluster merge (`ring_merge.ts`) to the same ring in whatever
- * order they meet.
+ * The ring: its members, the owner of each partition, and pending transfers. A
+ * value: changes (`ring_change.ts`) make a new one, and two rings of one
+ * cluster merge (`ring_merge.ts`) to the same ring, in whatever order they
+ * meet.
  *
- * It follows riak_core's `riak_core_ring` record, rebuilt so that the merge is
- * a join by construction. It is made of parts, each of which only ever grows:
+ * It follows riak_core's `riak_core_ring` record, redesigned so that the merge
+ * is a join by construction. It consists of parts, each of which only ever
+ * grows:
  *
  * - _members_: a set of status dots each, so that concurrent changes are seen
- *   as concurrent and the stronger status shows;
- * - _ownership_: owners and so the number of partitions, pending transfers and
- *   staged changes, written by the claimant alone and ordered by its term and
- *   version;
+ *   as concurrent and the stronger status wins;
+ * - _ownership_: owners and thereby the number of partitions, pending transfers
+ *   and staged changes, written by the claimant alone and ordered by its term
+ *   and version;
  * - _progress_ of transfers: written by the nodes that own the partitions;
- * - _meta_: values of which the last write wins;
- * - _clock_ and _seen_: which changes this ring contains, and which each member
- *   is known to have seen.
+ * - _meta_: values with last write wins;
+ * - _clock_ and _seen_: which changes this ring contains, and which of them
+ *   each member is known to have seen.
  *
  * @module
  */
@@ -29,7 +30,7 @@ import {
 import type { RingGenerations } from "./ring_generations.ts";
 import type { RingMeta, RingMetaValue } from "./stamped.ts";
 
-/** What a member is in the cluster. */
+/** The status of a member. */
 export type MemberStatus =
   | "joining"
   | "valid"
@@ -39,8 +40,8 @@ export type MemberStatus =
   | "invalid";
 
 /**
- * Statuses from the strongest to the weakest: of concurrent ones the first
- * here shows (`riak_core_ring:merge_status/2`).
+ * Statuses from strongest to weakest: of concurrent ones the first here wins
+ * (`riak_core_ring:merge_status/2`).
  */
 export const statusesByStrength: readonly MemberStatus[] = [
   "invalid",
@@ -51,29 +52,35 @@ export const statusesByStrength: readonly MemberStatus[] = [
   "leaving",
 ];
 
-/** One change of a status, identified by the node that made it and the number of its change; no two changes share one. */
+/**
+ * One change of a status, identified by its node and the number of the change;
+ * no two changes share both.
+ */
 export interface MemberStatusDot {
   /** The node that made the change. */
   readonly actor: string;
-  /** Which of that node's changes of the ring it is, from 1. */
+  /** The number of the change among that node's changes of the ring, from 1. */
   readonly counter: number;
-  /** What the member became. */
+  /** The new status. */
   readonly status: MemberStatus;
-  /** A joining member that needs no commit: it was a member before, or joins automatically. */
+  /**
+   * Whether a joining member needs no commit: it was a member before, or joins
+   * automatically.
+   */
   readonly autoJoin: boolean;
 }
 
-/** A member as the ring knows it. */
+/** A member, as recorded in the ring. */
 export interface RingMember {
-  /** The changes of the status that are contained here. */
+  /** The changes of its status that this contains. */
   readonly clock: VersionVector;
-  /** The latest change, or several that did not know of each other; sorted by actor. */
+  /** The latest change, or several concurrent ones; sorted by actor. */
   readonly dots: readonly MemberStatusDot[];
-  /** Address, identity and what else the member says of itself. */
+  /** Its address, identity and what else it publishes about itself. */
   readonly meta: RingMeta;
 }
 
-/** Names of the member metadata that Whorl itself uses. */
+/** Names of member metadata used by Whorl itself. */
 export const MemberMeta = {
   /** Where the member listens, as `host:port`. */
   address: "address",
@@ -81,47 +88,59 @@ export const MemberMeta = {
   nodeId: "node_id",
   /** What its version supports; see `src/cluster/capability.ts`. Nothing in versions before 0.1.0's capabilities. */
   capabilities: "capabilities",
-  /** The ring it stood alone in before it joined; see `ring_origin.ts`. Nothing if neither was ever resized. */
+  /**
+   * The ring it was alone in before it joined; see `ring_origin.ts`. Absent if
+   * neither was ever resized.
+   */
   origin: "origin",
-  /** Other rings of which it may have something, as their claimants have lost; see `lost_origin.ts`. */
+  /**
+   * Other rings of which it may hold data, whose claimants have lost; see
+   * `lost_origin.ts`.
+   */
   lostOrigins: "lost_origins",
 } as const;
 
-/** The identity of a cluster, made when its first node was created. */
+/** The identity of a cluster, created with its first node. */
 export interface ClusterId {
   /** The node that made the cluster. */
   readonly claimant: string;
-  /** 16 lowercase hex digits from chance. */
+  /** 16 random lowercase hex digits. */
   readonly seed: string;
 }
 
-/** A partition on its way to another owner, as the claimant decided it. */
+/** A partition that moves to another owner, as decided by the claimant. */
 export interface OwnershipTransfer {
   /** The partition that moves. */
   readonly partition: number;
-  /** Who has it. */
+  /** The current owner. */
   readonly owner: string;
-  /** Who gets it. */
+  /** The next owner. */
   readonly nextOwner: string;
-  /** Term and version of the ownership in which it was decided: its name, so that old progress never counts for it. */
+  /**
+   * Term and version of the ownership in which it was decided. They identify
+   * it, so that old progress never counts for it.
+   */
   readonly term: number;
   /** See `term`. */
   readonly version: number;
 }
 
-/** How far a transfer is, as its owner says. */
+/** Progress of a transfer, reported by its owner. */
 export interface TransferProgress {
-  /** The transfer this is about. */
+  /** The transfer, by its term and version. */
   readonly term: number;
   /** See `term`. */
   readonly version: number;
   /** Vnode modules whose data has moved; sorted. */
   readonly completedModules: readonly string[];
-  /** Whether that is all of them. An owner without modules is complete at once (riak_core#403 never is). */
+  /**
+   * Whether these are all. An owner without modules is complete at once
+   * (riak_core#403 never is).
+   */
   readonly complete: boolean;
 }
 
-/** What can be staged for a member. */
+/** The actions that can be staged for a member. */
 export const STAGED_ACTIONS = [
   "leave",
   "remove",
@@ -129,19 +148,25 @@ export const STAGED_ACTIONS = [
   "force_replace",
 ] as const;
 
-/** A change that waits for a commit. Joins are not here: a joining member is one. */
+/**
+ * A change that waits for a commit. Joins are not included: a joining member is
+ * one.
+ */
 export interface StagedChange {
-  /** What is to be done. */
+  /** The action. */
   readonly action: "leave" | "remove" | "replace" | "force_replace";
-  /** To whom. */
+  /** The member concerned. */
   readonly node: string;
   /** The member that takes over, for replacements. */
   readonly replacement: string | null;
 }
 
-/** What only the claimant writes. Of two, the one with the higher (term, version, claimant) is the ring's. */
+/**
+ * The part that only the claimant writes. Of two, the one with the higher
+ * (term, version, claimant) wins.
+ */
 export interface RingOwnership {
-  /** How many claimants there have been. */
+  /** Number of claimants so far. */
   readonly term: number;
   /** Changes of the ownership since the cluster began. */
   readonly version: number;
@@ -151,33 +176,42 @@ export interface RingOwnership {
   readonly owners: readonly string[];
   /** Pending transfers, by partition. */
   readonly next: readonly OwnershipTransfer[];
-  /** Kept here so that they outlive the claimant; sorted by node. */
+  /**
+   * Staged changes, sorted by node. Stored here so that they outlive the
+   * claimant.
+   */
   readonly staged: readonly StagedChange[];
-  /** The plan that was committed last, or "", so that committing it again is not an error. */
+  /**
+   * The last committed plan, or "", so that committing it again is not an
+   * error.
+   */
   readonly committedPlan: string;
-  /** Numbers of partitions the ring has had, and the one it is on the way to. */
+  /** The sizes that the ring has had, and the one it is changing to. */
   readonly generations: RingGenerations;
 }
 
-/** The ring. Never changed once made. */
+/** The ring. Immutable. */
 export interface Ring {
-  /** Name of the cluster; rings of other names are never merged. */
+  /** Name of the cluster; rings with different names are never merged. */
   readonly clusterName: string;
   /** Identity of the cluster, likewise. */
   readonly clusterId: ClusterId;
-  /** Partitions: as many as the ownership has owners. */
+  /** Number of partitions: the number of owners. */
   readonly size: number;
   /** The changes this ring contains. */
   readonly clock: VersionVector;
-  /** All that ever were members, removed ones included, by name. */
+  /** All nodes that ever were members, including removed ones, by name. */
   readonly members: ReadonlyMap<string, RingMember>;
-  /** Who owns what, and what is to move. */
+  /** Owners and pending transfers. */
   readonly ownership: RingOwnership;
-  /** By partition; what is about an installed transfer stays until the next one. */
+  /**
+   * By partition; the progress of a completed transfer stays until the next
+   * one.
+   */
   readonly progress: ReadonlyMap<number, TransferProgress>;
-  /** The clock of the ring each member is known to hold. */
+  /** The clock of the ring that each member is known to have. */
   readonly seen: ReadonlyMap<string, VersionVector>;
-  /** Values anybody may set, of which the last write wins. */
+  /** Values that any member may set; the last write wins. */
   readonly meta: RingMeta;
 }
 
@@ -203,7 +237,10 @@ const agreeingStatuses: readonly MemberStatus[] = [
   "exiting",
 ];
 
-/** The status that shows: the strongest of the concurrent ones; `undefined` for a stranger. */
+/**
+ * The effective status: the strongest of the concurrent ones; `undefined` for a
+ * stranger.
+ */
 export function memberStatus(
   ring: Ring,
   node: string,
@@ -231,7 +268,7 @@ function compareDots(a: MemberStatusDot, b: MemberStatusDot): number {
     Number(a.autoJoin) - Number(b.autoJoin) || compareTexts(a.actor, b.actor);
 }
 
-/** What a member says of itself, or `null`. */
+/** A value that a member publishes about itself, or `null`. */
 export function memberMeta(
   ring: Ring,
   node: string,
@@ -254,7 +291,7 @@ export function membersWith(
   return found.sort(compareTexts);
 }
 
-/** Lists of members that are asked for with each ring, as far as they have been. */
+/** Lists of members derived from a ring, computed on demand. */
 interface MemberLists {
   active?: readonly string[];
   ready?: readonly string[];
@@ -262,7 +299,10 @@ interface MemberLists {
   agreeing?: readonly string[];
 }
 
-/** Most changes of a ring are of what has been seen, and leave its members as they are. */
+/**
+ * Most changes of a ring concern what has been seen, and leave its members
+ * unchanged.
+ */
 const knownLists = new WeakMap<Ring["members"], MemberLists>();
 
 function listsOf({ members }: Ring): MemberLists {
@@ -281,19 +321,25 @@ export function readyMembers(ring: Ring): readonly string[] {
   return listsOf(ring).ready ??= membersWith(ring, readyStatuses);
 }
 
-/** All members but those that were removed, sorted. */
+/** All members except removed ones, sorted. */
 export function currentMembers(ring: Ring): readonly string[] {
   return listsOf(ring).current ??= membersWith(ring, currentStatuses);
 }
 
-/** Members that must see the ring before it is ready and are not known to have, sorted. */
+/**
+ * Members that must see the ring before it is ready and are not known to have,
+ * sorted.
+ */
 export function membersBehind(ring: Ring): string[] {
   const lists = listsOf(ring);
   lists.agreeing ??= membersWith(ring, agreeingStatuses);
   return lists.agreeing.filter((node) => isBehind(ring, node));
 }
 
-/** Members whose word counts and that are not known to have seen all changes of `version`, sorted. */
+/**
+ * Members that count for readiness and are not known to have seen all changes
+ * of `version`, sorted.
+ */
 export function membersWithoutSight(
   ring: Ring,
   version: VersionVector,
@@ -304,7 +350,10 @@ export function membersWithoutSight(
     );
 }
 
-/** Nodes that may take requests and go by an older ring: members, and those that are joining, sorted. */
+/**
+ * Nodes that may serve requests with an older ring: members, and joining nodes,
+ * sorted.
+ */
 export function requestersBehind(ring: Ring): string[] {
   return activeMembers(ring).filter((node) => isBehind(ring, node));
 }
@@ -315,12 +364,12 @@ function isBehind(ring: Ring, node: string): boolean {
   return seen === undefined || !sameVersion(seen, ring.clock);
 }
 
-/** Whether every valid, leaving and exiting member holds this very ring. */
+/** Whether every valid, leaving and exiting member has this exact ring. */
 export function ringReady(ring: Ring): boolean {
   return membersBehind(ring).length === 0;
 }
 
-/** Transfers that are pending, with their progress, by partition. */
+/** Pending transfers with their progress, by partition. */
 export function pendingTransfers(ring: Ring): PendingTransfer[] {
   return ring.ownership.next.map((transfer) => ({
     ...transfer,
@@ -344,23 +393,32 @@ function progressOf(
   };
 }
 
-/** A partition whose data is to be spread over the partitions of another ring size. */
+/**
+ * A partition whose data is being spread over the partitions of another ring
+ * size.
+ */
 export interface ResizeStep {
-  /** The partition, in the ring as it is. */
+  /** The partition, in the current ring. */
   readonly partition: number;
-  /** Who has it. */
+  /** Its owner. */
   readonly owner: string;
-  /** When the resize came to its phase, for which this counts. */
+  /** When the resize entered its current phase, for which this counts. */
   readonly term: number;
   /** See `term`. */
   readonly version: number;
-  /** Vnode modules whose data is there, and in the phase `binding` whose writes are held until theirs is; sorted. */
+  /**
+   * Vnode modules whose data has been copied, and in the phase `binding` those
+   * whose writes are held until the future owners have them; sorted.
+   */
   readonly completedModules: readonly string[];
-  /** Whether that is all of them. */
+  /** Whether these are all. */
   readonly status: "awaiting" | "complete";
 }
 
-/** The steps of the resize under way, by partition; none if there is no resize. */
+/**
+ * The steps of the resize in progress, by partition; none if there is no
+ * resize.
+ */
 export function resizeSteps(ring: Ring): ResizeStep[] {
   const { owners, generations: { resize } } = ring.ownership;
   if (resize === null) return [];
@@ -383,7 +441,7 @@ export function futureOwners(ring: Ring): string[] {
   return owners;
 }
 
-/** Partitions each node owns in `owners`. */
+/** Number of partitions of each node in `owners`. */
 export function partitionCounts(
   owners: readonly string[],
 ): Map<string, number> {
@@ -393,9 +451,9 @@ export function partitionCounts(
 }
 
 /**
- * A number that rises with every change of ownership, for those who only care
- * who owns what. On one node it never goes back, and while the cluster has one
- * claimant the same number means the same owners everywhere.
+ * A number that increases with every change of ownership, for those who only
+ * care about owners. It never decreases on a node, and while the cluster has
+ * one claimant, the same number means the same owners everywhere.
  */
 export function ringVersion(ring: Ring): number {
   return ring.ownership.term * 0x1_0000_0000 + ring.ownership.version;

@@ -1,6 +1,6 @@
 /**
- * The changes a node may make to its ring. Each gives a new ring whose clock
- * contains one more change of that node, and which that node has seen.
+ * The changes that a node may make to its ring. Each returns a new ring whose
+ * clock contains one more change by that node, and which that node has seen.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import {
   versionDescends,
   type VersionVector,
 } from "../causality/version_vector.ts";
+import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
 import {
   type ClusterId,
   memberDot,
@@ -40,27 +41,36 @@ import {
 import { originFacts, originsIn } from "./ring_origin.ts";
 import { type RingMeta, type RingMetaValue, setMeta } from "./stamped.ts";
 
-/** Fewest partitions of a ring. */
-export const RING_SIZE_MIN = 8;
-/** Most partitions of a ring. */
-export const RING_SIZE_MAX = 1024;
-
-/** What a node says of itself in the ring. */
+/** What a node publishes about itself in the ring. */
 export interface NodeFacts {
   readonly name: string;
   /** Where it listens, as `host:port`. */
   readonly address: string;
   /** The identity in its data directory. */
   readonly nodeId: string;
-  /** What its version supports, as text. Only the node itself says so. @default {what was said before stays} */
+  /**
+   * What its version supports, as text. Only set by the node itself.
+   *
+   * @default {unchanged}
+   */
   readonly capabilities?: string;
-  /** The ring it comes from; see `ring_origin.ts`. `null` takes back what was said before. @default {that stays} */
+  /**
+   * The ring it comes from; see `ring_origin.ts`. `null` removes an earlier
+   * value.
+   *
+   * @default {unchanged}
+   */
   readonly origin?: string | null;
-  /** Other rings of which it may have something, said or taken back with `origin`. @default {none} */
+  /**
+   * Other rings of which it may hold data, set or removed together with
+   * `origin`.
+   *
+   * @default {none}
+   */
   readonly lostOrigins?: string | null;
 }
 
-/** What of `node` stands in its member metadata. */
+/** The facts of `node` as member metadata. */
 function factsOf(
   { address, nodeId, capabilities, origin, lostOrigins = null }: NodeFacts,
 ): [name: string, value: string | null][] {
@@ -94,7 +104,7 @@ export function checkRingSize(size: number): void {
 /**
  * A ring in which one node owns everything and is the claimant.
  *
- * @param seed 16 lowercase hex digits that no other cluster has.
+ * @param seed 16 lowercase hex digits that no other cluster uses.
  * @throws {WhorlError} `invalid_ring_size`.
  */
 export function freshRing(
@@ -104,7 +114,7 @@ export function freshRing(
     seed: string;
     node: NodeFacts;
     wallMs: number;
-    /** What its vnodes are called. @default {by their partitions} */
+    /** The numbering of its vnodes. @default {by their partitions} */
     generations?: RingGenerations;
   },
 ): Ring {
@@ -140,9 +150,9 @@ export function freshRing(
 }
 
 /**
- * `ring` as one that contains `count` changes of `actor`, if it had fewer: a node
- * that comes back to a cluster must not name new changes as it named some that
- * this ring has not heard of.
+ * `ring`, with the clock of `actor` raised to at least `count`: a node that
+ * returns to a cluster must not reuse change numbers that this ring has not
+ * heard of.
  */
 export function outgrow(ring: Ring, actor: string, count: number): Ring {
   if ((ring.clock.get(actor) ?? 0) >= count) return ring;
@@ -160,7 +170,10 @@ function change(ring: Ring, actor: string, changes: Partial<Ring>): Ring {
   };
 }
 
-/** `node` becomes a member with `status`, or changes to it; what was known of its status before is superseded. */
+/**
+ * `node` becomes a member with `status`, or changes to it, superseding what was
+ * known of its status.
+ */
 export function setStatus(
   ring: Ring,
   actor: string,
@@ -169,7 +182,7 @@ export function setStatus(
   options: { autoJoin?: boolean } = {},
 ): Ring {
   const member = ring.members.get(node);
-  // The number of the change in the ring: one that the actor never used before.
+  // The number of the change in the ring, never used by the actor before.
   const counter = (ring.clock.get(actor) ?? 0) + 1;
   const clock = new Map(member?.clock).set(actor, counter);
   const dot = {
@@ -187,7 +200,10 @@ export function setStatus(
   });
 }
 
-/** The member `node.name` says where it is and who; the same ring if nothing is new. */
+/**
+ * The member `node.name` publishes its facts; returns the same ring if nothing
+ * is new.
+ */
 export function putFacts(ring: Ring, node: NodeFacts, wallMs: number): Ring {
   const member = ring.members.get(node.name);
   if (member === undefined) return ring;
@@ -204,8 +220,9 @@ export function putFacts(ring: Ring, node: NodeFacts, wallMs: number): Ring {
 }
 
 /**
- * `actor` has found that `node` runs an older version now, which does not take
- * back by itself what a newer one said it supports. The same ring if it says nothing.
+ * `actor` has found that `node` now runs an older version, which does not by
+ * itself remove the capabilities that a newer one published. Returns the same
+ * ring if it has none.
  */
 export function withdrawCapabilities(
   ring: Ring,
@@ -225,8 +242,9 @@ export function withdrawCapabilities(
 }
 
 /**
- * `node` says of which other rings it may have something, first where it comes
- * from; it has nothing of others any more. The same ring if that is said.
+ * `node` publishes of which other rings it may hold data, first the one it
+ * comes from; it holds nothing of others any more. Returns the same ring if
+ * nothing is new.
  */
 export function setOrigins(
   ring: Ring,
@@ -253,7 +271,10 @@ export function setOrigins(
   });
 }
 
-/** `node` takes the cluster's ring and stands in it as joining; `autoJoin` if it needs no commit. */
+/**
+ * `node` takes the cluster's ring and is joining in it; with `autoJoin` it
+ * needs no commit.
+ */
 export function addJoining(
   ring: Ring,
   node: NodeFacts,
@@ -268,8 +289,8 @@ export function addJoining(
 }
 
 /**
- * `actor`, the claimant, invites `node`: it stands in the ring as joining, but
- * by another's word, and counts in no plan until it says so itself.
+ * `actor`, the claimant, invites `node`: it is joining in the ring, but not by
+ * its own word, and counts in no plan until it confirms.
  */
 export function invite(
   ring: Ring,
@@ -291,26 +312,35 @@ export function invite(
   };
 }
 
-/** An invited node, which goes by this ring, says itself that it is joining, as it said before if it did. */
+/**
+ * An invited node, which uses this ring, confirms that it is joining, with the
+ * `autoJoin` it had before if any.
+ */
 export function confirmJoining(ring: Ring, node: string): Ring {
   const dots = ring.members.get(node)?.dots ?? [];
   const autoJoin = dots.some((dot) => dot.actor === node && dot.autoJoin);
   return setStatus(ring, node, node, "joining", { autoJoin });
 }
 
-/** Whether `node` was invited and is not known to have taken the invitation up. */
+/** Whether `node` was invited and is not known to have accepted. */
 export function isInvited(ring: Ring, node: string): boolean {
   const dots = ring.members.get(node)?.dots ?? [];
   return memberStatus(ring, node) === "joining" &&
     dots.some((dot) => dot.status === "joining" && dot.actor !== node);
 }
 
-/** A member that was marked down while it lived, or came back, asks in again. */
+/**
+ * A member that was declared down while alive, or came back, asks to be
+ * admitted again.
+ */
 export function rejoin(ring: Ring, node: string): Ring {
   return setStatus(ring, node, node, "joining", { autoJoin: true });
 }
 
-/** Whether `node` is joining without needing a commit: it was a member before, or wants to be one at once. */
+/**
+ * Whether `node` is joining without needing a commit: it was a member before,
+ * or joins automatically.
+ */
 export function isAutoJoining(ring: Ring, node: string): boolean {
   const dot = memberDot(ring, node);
   return dot?.status === "joining" && dot.autoJoin;
@@ -327,7 +357,10 @@ export function setOwnership(
   return change(ring, actor, { size: ownership.owners.length, ownership });
 }
 
-/** The claimant stages a size for the ring, or with 0 that the resize under way is given up; `null` takes that back. */
+/**
+ * The claimant stages a size for the ring, or with 0 the abort of the resize in
+ * progress; `null` clears that.
+ */
 export function stageSize(
   ring: Ring,
   actor: string,
@@ -339,7 +372,7 @@ export function stageSize(
   });
 }
 
-/** The claimant sends the ring on the way to the partitions that `owners` own. */
+/** The claimant begins a resize to partitions owned by `owners`. */
 export function beginResize(
   ring: Ring,
   actor: string,
@@ -358,7 +391,10 @@ export function beginResize(
   });
 }
 
-/** The claimant has a resize go on to the ring of `generation` that another part of the cluster knows of. */
+/**
+ * The claimant continues a resize to the ring of `generation`, known to another
+ * part of the cluster.
+ */
 export function resumeResize(
   ring: Ring,
   actor: string,
@@ -378,7 +414,10 @@ export function resumeResize(
   });
 }
 
-/** The claimant sends the resize under way into another phase, for which owners report anew. */
+/**
+ * The claimant moves the resize in progress to another phase, for which owners
+ * report anew.
+ */
 export function enterResizePhase(
   ring: Ring,
   actor: string,
@@ -390,14 +429,17 @@ export function enterResizePhase(
   });
 }
 
-/** The claimant gives the resize under way up. */
+/** The claimant aborts the resize in progress. */
 export function abortResize(ring: Ring, actor: string): Ring {
   return setOwnership(ring, actor, {
     generations: resizeAborted(ring.ownership.generations),
   });
 }
 
-/** The claimant ends the resize under way: its owners are those of the ring from now on. */
+/**
+ * The claimant completes the resize in progress: its owners are the owners of
+ * the ring from now on.
+ */
 export function installResize(ring: Ring, actor: string): Ring {
   const { generations } = ring.ownership;
   const { resize } = generations;
@@ -408,7 +450,10 @@ export function installResize(ring: Ring, actor: string): Ring {
   });
 }
 
-/** `actor` follows a claimant that is gone. Owners, transfers and staged changes stay. */
+/**
+ * `actor` takes over from a claimant that is gone. Owners, transfers and staged
+ * changes stay.
+ */
 export function takeOverClaim(ring: Ring, actor: string): Ring {
   const before = ring.ownership;
   return change(ring, actor, {
@@ -422,8 +467,8 @@ export function takeOverClaim(ring: Ring, actor: string): Ring {
 }
 
 /**
- * The transfers from the present owners to `target`. One that is pending to
- * the same node already stays as it is, so its progress counts on.
+ * The transfers from the current owners to `target`. A pending transfer to the
+ * same node stays as it is, so its progress is kept.
  */
 export function transfersTowards(
   ring: Ring,
@@ -449,9 +494,9 @@ export function transfersTowards(
 }
 
 /**
- * `actor` says that the data of `module` (or, with `null`, everything there is)
- * has moved for each of `partitions` it owns; `registered` are the modules its
- * vnodes come from. The same ring if nothing is new.
+ * `actor` reports that the data of `module` (or with `null`, all data) has
+ * moved for each of `partitions` it owns; `registered` are the modules of its
+ * vnodes. Returns the same ring if nothing is new.
  */
 export function completeTransfers(
   ring: Ring,
@@ -505,7 +550,10 @@ export function putRingMeta(
   });
 }
 
-/** `node` is known to have seen `version`; not a change of the ring, so its clock stays. */
+/**
+ * `node` is known to have seen `version`; not a change of the ring, so its
+ * clock stays.
+ */
 export function markSeen(
   ring: Ring,
   node: string,

@@ -1,9 +1,9 @@
 /**
- * The ring as bytes, for gossip and for the disk, and its digest. The encoding
- * is canonical: equal rings give equal bytes, so a digest of 8 bytes tells two
- * rings apart. Names stand once in a sorted table and are numbers elsewhere.
- * What each member has seen is not part of the digest: it is knowledge about
- * the ring, not the ring. The format is described in docs/wire_format.md.
+ * The ring as bytes, for gossip and the disk, and its digest. The encoding is
+ * canonical: equal rings give equal bytes, so a digest of 8 bytes distinguishes
+ * rings. Names occur once in a sorted table and are referred to by number. What
+ * each member has seen is not part of the digest: it is knowledge about the
+ * ring, not part of it. See docs/wire_format.md for the format.
  *
  * @module
  */
@@ -22,10 +22,10 @@ import { createSha1State, sha1 } from "./sha1.ts";
 import type { RingMeta } from "./stamped.ts";
 import { RESIZE_PHASES, RingReader } from "./ring_reader.ts";
 
-/** Format of the bytes; a reader refuses others by name. */
+/** Version of the format; a reader refuses others by name. */
 export const RING_FORMAT = 1;
 
-/** A ring with its bytes and digest, made together and kept together. */
+/** A ring with its bytes and digest. */
 export interface EncodedRing {
   readonly ring: Ring;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -34,13 +34,13 @@ export interface EncodedRing {
 }
 
 /**
- * What rings came to that are still in use: a ring is a value and never changes.
- * What is kept must not lead back to the ring: V8 lets go of such a pair only
- * when it collects all memory, and until then of nothing the ring leads to.
+ * Cached encodings of rings still in use: a ring is immutable. A value must not
+ * refer back to its ring: V8 frees such a pair only in a full collection, and
+ * until then nothing that the ring refers to.
  */
 const known = new WeakMap<Ring, Encoded>();
 
-/** What a ring came to. */
+/** The cached encoding of a ring. */
 interface Encoded {
   readonly content: EncodedContent;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -59,12 +59,12 @@ export function encodeRing(ring: Ring): EncodedRing {
   return { ring, bytes, digest: content.digest };
 }
 
-/** Whether two rings are equal, what members have seen included. */
+/** Whether two rings are equal, including what members have seen. */
 export function sameRing(a: Ring, b: Ring): boolean {
   return a === b || equalBytes(encodedOf(a).bytes, encodedOf(b).bytes);
 }
 
-/** What of a ring goes into its content besides its members. */
+/** The parts of a ring's content other than its members. */
 type ContentParts = Pick<
   Ring,
   | "clock"
@@ -76,18 +76,24 @@ type ContentParts = Pick<
   | "size"
 >;
 
-/** The part of an encoded ring that the digest is of: all but what members have seen. */
+/**
+ * The part of an encoded ring that the digest covers: everything except what
+ * members have seen.
+ */
 interface EncodedContent {
-  /** What it was made of, besides the members. */
+  /** The parts it was made of, besides the members. */
   readonly parts: ContentParts;
   readonly bytes: Uint8Array;
-  /** Made when it is asked for first. */
+  /** Computed on first use. */
   digest: string | undefined;
   /** The number of each name in it. */
   readonly numbers: ReadonlyMap<string, number>;
 }
 
-/** Contents by their members: most changes of a ring are of what has been seen, and leave all else as it is. */
+/**
+ * Contents by their members: most changes of a ring concern what has been seen,
+ * and leave everything else unchanged.
+ */
 const knownContents = new WeakMap<Ring["members"], EncodedContent>();
 
 function contentOf(ring: Ring): EncodedContent {
@@ -211,7 +217,7 @@ function encodeContent(ring: Ring): EncodedContent {
 
 const hashed = createSha1State();
 
-/** The first 64 bits of the SHA-1 of `bytes`, as hex digits. */
+/** The first 64 bits of the SHA-1 of `bytes`, in hex. */
 function digestOf(bytes: Uint8Array): string {
   sha1(hashed, bytes);
   return wordText(hashed[0] as number) + wordText(hashed[1] as number);
@@ -221,16 +227,16 @@ function wordText(word: number): string {
   return (word >>> 0).toString(16).padStart(8, "0");
 }
 
-/** Rings that were read last are kept, as several nodes send the same one. */
+/** Recently decoded rings are kept, since several nodes send the same one. */
 const DECODED_MAX = 8;
 const decoded: { readonly bytes: Uint8Array; readonly ring: EncodedRing }[] =
   [];
 
 /**
- * Reads a ring.
+ * Decodes a ring.
  *
  * @throws {WhorlError} `protocol_error` for anything that is not a ring in this
- * format, with the part that is wrong.
+ * format, naming the part that is wrong.
  */
 export function decodeRing(bytes: Uint8Array): EncodedRing {
   const known = decoded.find((one) => equalBytes(one.bytes, bytes));
@@ -258,7 +264,8 @@ function decode(bytes: Uint8Array): EncodedRing {
   }
   const content = expectBytes(contentBytes, "the content of a ring");
   const ring = new RingReader().ring(decodeMsgpack(content), seen);
-  // Encoding again makes bytes and digest canonical even if the sender's were not.
+  // Encoding again makes bytes and digest canonical even if the sender's were
+  // not.
   return encodeRing(ring);
 }
 
@@ -266,7 +273,7 @@ function sortedEntries<V>(map: ReadonlyMap<string, V>): [string, V][] {
   return [...map].sort((a, b) => compareTexts(a[0], b[0]));
 }
 
-/** Every name the content of `ring` speaks of, sorted. */
+/** Every name in the content of `ring`, sorted. */
 function namesIn(ring: Ring): string[] {
   const names = new Set<string>(ring.ownership.owners);
   const { ownership } = ring;
@@ -289,7 +296,10 @@ function namesIn(ring: Ring): string[] {
   return [...names].sort(compareTexts);
 }
 
-/** Nothing for a ring that was never resized, which versions without resizes can read. */
+/**
+ * Empty for a ring that was never resized, so that versions without resizes can
+ * read it.
+ */
 function generationsToList(
   { current, newest, sizes, staged, resize }: RingGenerations,
   numberOf: (name: string) => number,
@@ -310,7 +320,10 @@ function generationsToList(
   ]];
 }
 
-/** Nothing for a resize that is as it began, which versions without phases can read. */
+/**
+ * Empty for a resize in its first phase, so that versions without phases can
+ * read it.
+ */
 function phaseToList({ term, version, phase, since }: RingResize): unknown[] {
   if (
     phase === "copying" && since.term === term && since.version === version

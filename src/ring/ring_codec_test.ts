@@ -58,7 +58,7 @@ Deno.test("decodeRing() gives back every part of a ring", () => {
   assertEquals(decodeRing(encodeRing(ring).bytes).ring, ring);
 });
 
-Deno.test("encodeRing() gives equal digests to rings that differ in what was seen, and others to all else", () => {
+Deno.test("encodeRing() gives equal digests only to rings that differ in nothing but what was seen", () => {
   const ring = sample();
   const seen = markSeen(ring, "b@h", ring.clock);
   assertEquals(encodeRing(seen).digest, encodeRing(ring).digest);
@@ -89,24 +89,24 @@ Deno.test("decodeRing() gives back the generations of a ring", () => {
   });
   ring = completeTransfers(ring, "a@h", [15], null, []);
   isSame();
-  // What was said of partitions that are no more.
+  // What was reported about partitions that no longer exist.
   ring = beginResize(ring, "a@h", new Array(8).fill("a@h"));
   ring = installResize(ring, "a@h");
   assertEquals(ring.progress.has(15), true);
   isSame();
 });
 
-Deno.test("encodeRing() says nothing of generations while there is one", () => {
+Deno.test("encodeRing() omits generations while there is only one", () => {
   const [, content] = decodeMsgpack(encodeRing(sample()).bytes) as [
     number,
     Uint8Array,
   ];
   const ownership = (decodeMsgpack(content) as unknown[][])[6] as unknown[];
-  // What versions without resizes read.
+  // The form that versions without resizes read.
   assertEquals(ownership.length, 7);
 });
 
-Deno.test("encodeRing() says nothing of the phase a resize begins with", () => {
+Deno.test("encodeRing() omits the first phase of a resize", () => {
   const lengthOf = (ring: Ring): number => {
     const [, content] = decodeMsgpack(encodeRing(ring).bytes) as [
       number,
@@ -116,12 +116,12 @@ Deno.test("encodeRing() says nothing of the phase a resize begins with", () => {
     return ((ownership[7] as unknown[])[4] as unknown[]).length;
   };
   const begun = beginResize(sample(), "a@h", new Array(16).fill("b@h"));
-  // What versions without phases read.
+  // The form that versions without phases read.
   assertEquals(lengthOf(begun), 4);
   assertEquals(lengthOf(enterResizePhase(begun, "a@h", "binding")), 7);
 });
 
-Deno.test("decodeRing() refuses generations that make no sense", () => {
+Deno.test("decodeRing() refuses inconsistent generations", () => {
   const generations = (value: unknown): Uint8Array =>
     edited((c) => c[6].push(value));
   const owners = new Uint8Array(32);
@@ -147,7 +147,7 @@ Deno.test("decodeRing() refuses generations that make no sense", () => {
   );
 });
 
-Deno.test("decodeRing() refuses a field that is wrong, and says which", () => {
+Deno.test("decodeRing() refuses an invalid field, and says which", () => {
   refuses(edited((c) => c.pop()), "the content of a ring");
   refuses(edited((c) => c[0] = 7), "a cluster name");
   refuses(edited((c) => c[1] = ["a@h"]), "a cluster id");

@@ -1,17 +1,17 @@
 /**
- * The ring as a picture: a legend of nodes with their share, then one letter a
- * partition, in groups as long as the windows that should hold distinct nodes.
- * What `riak_core_ring:pretty_print/2` prints with `legend`.
+ * The ring as a picture: a legend of nodes with their share, then one letter
+ * per partition, in groups as long as the windows that should hold distinct
+ * nodes. The output of `riak_core_ring:pretty_print/2` with `legend`.
  *
  * @module
  */
 import { TARGET_N_DEFAULT } from "./claim.ts";
 import { percentText, titleLine } from "./text_table.ts";
 
-/** Beyond this many nodes there are no letters left, and numbers stand instead. */
+/** Beyond this many nodes there are no letters left, and numbers are used. */
 const LETTERS = 26;
 
-/** What the picture is drawn from; a `RingView` has it all. */
+/** The input of the picture; a `RingView` contains it. */
 export interface RingPicture {
   /** Partitions in the ring. */
   readonly ringSize: number;
@@ -19,7 +19,7 @@ export interface RingPicture {
   readonly nodes: readonly string[];
   /** Index of the owner, by partition. */
   readonly owners: ArrayLike<number>;
-  /** Letters in a group. Default: 4. */
+  /** Letters per group. Default: 4. */
   readonly targetN?: number;
 }
 
@@ -49,8 +49,8 @@ function signsFor(count: number): string[] {
 
 function pictureLine(picture: RingPicture, signs: string[]): string {
   const { ringSize, owners, targetN = TARGET_N_DEFAULT } = picture;
-  // Numbers need space between them, and the same width to be seen as columns.
-  // (riak_core prints them as an Erlang list there, without groups.)
+  // Numbers need spaces between them, and equal width to align in columns.
+  // (riak_core prints them as an Erlang list, without groups.)
   const numeric = signs.length > LETTERS;
   const width = numeric ? String(signs.length).length : 1;
   const groups: string[] = [];

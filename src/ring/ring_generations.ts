@@ -1,62 +1,84 @@
 /**
- * Generations of a ring. Each resize begins one, so that partition 5 of 16 and
- * partition 5 of 64, which hold different keys, are never taken for each other
- * while both exist: a _vnode number_ is made of the generation and the partition.
+ * Generations of a ring. Each resize begins a new one, so that partition 5 of
+ * 16 and partition 5 of 64, which hold different keys, are never confused while
+ * both exist: a _vnode number_ consists of the generation and the partition.
  *
  *     number = generation mod 64 * 1024 + partition
  *
- * A ring that was never resized is of generation 0, so its vnodes have the numbers
- * of their partitions. A generation that was aborted is never used again, as a
- * node that was away may still hold some of it.
+ * A ring that was never resized has generation 0, so its vnodes have the
+ * numbers of their partitions. Each further generation gets the next number that
+ * tells its size: modulo 8 it is log2 of the size, less 3. So even claimants in
+ * two parts of a split cluster, which do not know of each other, give the same
+ * number only to rings of the same size, where it means the same keys. An
+ * aborted generation is never used again, since a node that was away may still
+ * hold data of it.
  *
  * @module
  */
-import { RING_SIZE_MAX } from "./chash.ts";
-
-/** Generations of which the sizes are known, and that vnode numbers can tell apart. */
-export const GENERATIONS_KEPT = 64;
+import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
 
 /**
- * How far a resize is, in this order.
+ * Number of generations whose sizes are known, and that vnode numbers can
+ * distinguish.
+ */
+export const GENERATIONS_KEPT = 64;
+/** Number of possible ring sizes, which numbers of generations tell apart. */
+const RING_SIZES = Math.log2(RING_SIZE_MAX / RING_SIZE_MIN) + 1;
+
+/**
+ * The phases of a resize, in order.
  *
- * - `copying`: requests go by the present owners, and data follows to the future ones;
- * - `binding`: nothing that is written to the present ones is acknowledged before
- *   the future ones have it. This may be taken back;
- * - `reading`: reads go by the future owners, writes by the present ones as before.
+ * - `copying`: requests use the current owners, and data follows to the future
+ *   ones;
+ * - `binding`: a write to the current owners is not acknowledged before the
+ *   future ones have it. This can still be undone;
+ * - `reading`: reads use the future owners, writes the current ones as before.
  */
 export type RingResizePhase = "copying" | "binding" | "reading";
 
-/** A ring on its way to another size, as the claimant decided it. */
+/** A resize in progress, as decided by the claimant. */
 export interface RingResize {
-  /** The generation it will be. */
+  /** The generation of the resized ring. */
   readonly generation: number;
-  /** Owner of each partition by then. */
+  /** Its owner of each partition. */
   readonly owners: readonly string[];
-  /** Term and version of the ownership in which it was decided: its name, so that old progress never counts for it. */
+  /**
+   * Term and version of the ownership in which it was decided. They identify
+   * it, so that old progress never counts for it.
+   */
   readonly term: number;
   /** See `term`. */
   readonly version: number;
-  /** How far it is. */
+  /** Its phase. */
   readonly phase: RingResizePhase;
-  /** Term and version of the ownership in which it came to this phase: what owners have reported before says nothing of it. */
+  /**
+   * Term and version of the ownership in which it entered this phase: earlier
+   * reports of owners do not count for it.
+   */
   readonly since: { readonly term: number; readonly version: number };
 }
 
-/** The generations a ring has had, and the one it is to have. */
+/** The generations that a ring has had, and the one it will have. */
 export interface RingGenerations {
-  /** The one of the present owners. */
+  /** The generation of the current owners. */
   readonly current: number;
   /** The last one that was begun. */
   readonly newest: number;
-  /** Partitions of the newest ones, oldest first; 0 for one that was aborted. Empty while there is one only. */
+  /**
+   * Sizes of the newest ones, oldest first; 0 for an aborted one. Empty while
+   * there is only one.
+   */
   readonly sizes: readonly number[];
-  /** The size that waits for a commit, or 0 if that gives up the resize under way; `null` for neither. */
+  /**
+   * The size that waits for a commit, or 0 for the abort of the resize in
+   * progress; `null` for neither.
+   */
   readonly staged: number | null;
-  /** The resize under way. */
+  /** The resize in progress. */
   readonly resize: RingResize | null;
 }
 
-/** What a ring begins with. */
+/** The generations of a new ring. */
 export const FIRST_GENERATION: RingGenerations = {
   current: 0,
   newest: 0,
@@ -65,7 +87,7 @@ export const FIRST_GENERATION: RingGenerations = {
   resize: null,
 };
 
-/** The generations of the ring that a node was in before it joined, alone. */
+/** The generations of the ring that a node was alone in before it joined. */
 export function generationsBefore(
   { generation, size }: RingOrigin,
 ): RingGenerations {
@@ -77,20 +99,26 @@ export function generationsBefore(
   };
 }
 
-/** The generations of a ring in which a node stands alone that was a member of one with those. */
+/**
+ * The generations of the ring of a node that is alone again after it was a
+ * member of a ring with those.
+ */
 export function generationsAlone(left: RingGenerations): RingGenerations {
   return left.resize === null ? { ...left, staged: null } : resizeAborted(left);
 }
 
-/** The ring that a node stood alone in before it joined. */
+/** The ring that a node was alone in before it joined. */
 export interface RingOrigin {
-  /** Its generation, which says how its vnodes are numbered. */
+  /** Its generation, which determines the numbers of its vnodes. */
   readonly generation: number;
-  /** Partitions. */
+  /** Number of partitions. */
   readonly size: number;
 }
 
-/** The ring that `text` is about, as {@linkcode textOfOrigin} writes it; `null` if it is about none. */
+/**
+ * Parses the output of {@linkcode textOfOrigin}; `null` if `text` is anything
+ * else.
+ */
 export function readOrigin(text: unknown): RingOrigin | null {
   const match = typeof text === "string" ? /^(\d+)\/(\d+)$/.exec(text) : null;
   if (match === null) return null;
@@ -107,15 +135,18 @@ export function textOfOrigin({ generation, size }: RingOrigin): string {
   return `${generation}/${size}`;
 }
 
-/** What of a ring says which vnodes there may be. */
+/** The part of a ring that determines which vnodes can exist. */
 export interface SizedRing {
-  /** Partitions. */
+  /** Number of partitions. */
   readonly size: number;
-  /** Who owns them, and in which generation. */
+  /** Their generations. */
   readonly ownership: { readonly generations: RingGenerations };
 }
 
-/** The number of the first vnode of `generation`; those of its partitions follow. */
+/**
+ * The number of the first vnode of `generation`; those of its partitions
+ * follow.
+ */
 export function firstVnodeOf(generation: number): number {
   return generation % GENERATIONS_KEPT * RING_SIZE_MAX;
 }
@@ -130,18 +161,22 @@ export function firstVnodeBeside(vnode: number): number {
   return vnode - partitionOfVnode(vnode);
 }
 
-/** The number of the first vnode of the present owners. */
+/** The number of the first vnode of the current owners. */
 export function firstVnode({ ownership }: SizedRing): number {
   return firstVnodeOf(ownership.generations.current);
 }
 
-/** What a vnode is in a ring: of the present owners, of the future ones, of former ones, of a resize that was aborted, or of none that is known. */
+/**
+ * The relation of a vnode to a ring: of the current, future or former owners,
+ * of an aborted resize, or unknown.
+ */
 export type VnodeAge = "present" | "future" | "former" | "aborted" | "unknown";
 
 /**
- * What the vnode with this number is in `ring`.
+ * The relation of the vnode with this number to `ring`.
  *
- * @param origins Of the node that has the vnode, if it has some of other rings.
+ * @param origins Of the node that has the vnode, if it holds data of other
+ * rings.
  */
 export function ageOfVnode(
   ring: SizedRing,
@@ -158,7 +193,10 @@ export function ageOfVnode(
   return size === undefined ? "unknown" : size === 0 ? "aborted" : "former";
 }
 
-/** Who owns the partition of the vnode with this number, now or once the resize under way is done; `undefined` if nobody does. */
+/**
+ * The owner of the partition of the vnode with this number, now or once the
+ * resize in progress is done; `undefined` if there is none.
+ */
 export function ownerOfVnode(
   ring: SizedRing & {
     readonly ownership: { readonly owners: readonly string[] };
@@ -178,8 +216,8 @@ export function ownerOfVnode(
 }
 
 /**
- * Partitions of each generation that may have vnodes, by the number of its first
- * one. Aborted ones have none.
+ * The number of partitions of each generation that may have vnodes, by the
+ * number of its first vnode. Aborted ones have none.
  *
  * @param origins Of the node whose vnodes this is about.
  */
@@ -192,7 +230,7 @@ export function vnodeSizes(
   return sizes;
 }
 
-/** The numbers of the first vnodes of generations that are no more. */
+/** The numbers of the first vnodes of former generations. */
 export function formerVnodes(
   ring: SizedRing,
   origins: readonly RingOrigin[] = [],
@@ -201,7 +239,10 @@ export function formerVnodes(
     .filter((first) => ageOfVnode(ring, first, origins) === "former");
 }
 
-/** Numbers of the vnodes of `node` whose writes are held until the resized ring has them. */
+/**
+ * Numbers of the vnodes of `node` whose writes are held until the resized ring
+ * has them.
+ */
 export function boundVnodes(
   ring: SizedRing & {
     readonly ownership: { readonly owners: readonly string[] };
@@ -215,7 +256,10 @@ export function boundVnodes(
   );
 }
 
-/** Partitions of a generation; 0 if it was aborted, `undefined` if the ring does not know it. */
+/**
+ * Number of partitions of a generation; 0 if it was aborted, `undefined` if the
+ * ring does not know it.
+ */
 export function sizeOfGeneration(
   { size, ownership: { generations: { newest, sizes } } }: SizedRing,
   generation: number,
@@ -240,8 +284,8 @@ function knownSizes(
   const own = new Set<number>();
   for (const { generation, size } of origins) {
     const first = firstVnodeOf(generation);
-    // Nobody has given this node vnodes of a generation that is no more. Of one
-    // in use it may have those of both rings (`ring_origin.ts`).
+    // This node was given no vnodes of a former generation. For one in use it
+    // may have those of both rings (`ring_origin.ts`).
     const isShared = own.has(first) || first === firstVnodeOf(current) ||
       resize !== null && first === firstVnodeOf(resize.generation);
     byFirst.set(
@@ -254,9 +298,10 @@ function knownSizes(
 }
 
 /**
- * The generations once a resize to `owners` has begun, in the ownership of `term` and `version`.
+ * The generations after the start of a resize to `owners`, in the ownership of
+ * `term` and `version`.
  *
- * @param origins Of members that may still have vnodes numbered like that.
+ * @param origins Of members that may still have vnodes with such numbers.
  */
 export function resizeBegun(
   before: RingGenerations,
@@ -266,26 +311,47 @@ export function resizeBegun(
   version: number,
   origins: readonly RingOrigin[] = [],
 ): RingGenerations {
-  const taken = new Set(
-    origins.map(({ generation }) => firstVnodeOf(generation)),
-  );
-  let generation = before.newest + 1;
-  const sizes = [...before.sizes.length === 0 ? [size] : before.sizes];
-  while (
-    taken.has(firstVnodeOf(generation)) &&
-    generation - before.current < GENERATIONS_KEPT - 1
-  ) {
-    // As if it had been aborted.
-    sizes.push(0);
-    generation++;
-  }
+  const generation = nextGeneration(before, owners.length, origins);
+  const sizes = [
+    ...before.sizes.length === 0 ? [size] : before.sizes,
+    // Skipped numbers count as aborted.
+    ...new Array<number>(generation - before.newest - 1).fill(0),
+    owners.length,
+  ];
   return {
     current: before.current,
     newest: generation,
-    sizes: [...sizes, owners.length].slice(-GENERATIONS_KEPT),
+    sizes: sizes.slice(-GENERATIONS_KEPT),
     staged: null,
     resize: resizeTo(generation, owners, term, version),
   };
+}
+
+/**
+ * The number of the next generation, which has `size` partitions. If too many resizes
+ * were aborted for a number that tells the size, it is any free one; if there is none,
+ * the last one.
+ */
+function nextGeneration(
+  { current, newest }: RingGenerations,
+  size: number,
+  origins: readonly RingOrigin[],
+): number {
+  const taken = new Set(
+    origins.map(({ generation }) => firstVnodeOf(generation)),
+  );
+  const last = Math.max(newest + 1, current + GENERATIONS_KEPT - 1);
+  const free: number[] = [];
+  for (let generation = newest + 1; generation <= last; generation++) {
+    if (!taken.has(firstVnodeOf(generation))) free.push(generation);
+  }
+  return free.find((generation) => tellsSize(generation, size)) ??
+    free[0] ?? last;
+}
+
+/** Whether the number of a generation tells that its ring has `size` partitions. */
+function tellsSize(generation: number, size: number): boolean {
+  return generation % RING_SIZES === Math.log2(size / RING_SIZE_MIN);
 }
 
 /** A resize that begins in the ownership of `term` and `version`. */
@@ -306,8 +372,9 @@ function resizeTo(
 }
 
 /**
- * The generations once a resize that another part of the cluster knows goes on, in the
- * ownership of `term` and `version`: to the ring of `generation`, of partitions of `owners`.
+ * The generations after another part of the cluster's resize is resumed, in the
+ * ownership of `term` and `version`: to the ring of `generation`, whose
+ * partitions `owners` own.
  */
 export function resizeResumed(
   before: RingGenerations,
@@ -320,7 +387,7 @@ export function resizeResumed(
   const { newest, sizes } = before;
   const first = newest - Math.max(1, sizes.length) + 1;
   const known = sizes.length === 0 ? [size] : [...sizes];
-  // What comes between was another part's, if anything.
+  // Generations in between belonged to the other part, if they existed.
   while (first + known.length <= generation) known.push(0);
   known[generation - first] = owners.length;
   return {
@@ -332,7 +399,10 @@ export function resizeResumed(
   };
 }
 
-/** The generations once the resize under way has come to `phase`, in the ownership of `term` and `version`. */
+/**
+ * The generations after the resize in progress has entered `phase`, in the
+ * ownership of `term` and `version`.
+ */
 export function resizeInPhase(
   before: RingGenerations,
   phase: RingResizePhase,
@@ -342,31 +412,31 @@ export function resizeInPhase(
   const { resize } = before;
   return resize === null ? before : {
     ...before,
-    // Once something was read by the future owners it is too late to give it up.
+    // Once something was read from the future owners, it is too late to abort.
     staged: phase === "reading" ? null : before.staged,
     resize: { ...resize, phase, since: { term, version } },
   };
 }
 
-/** The generations once the resize under way was given up. */
+/** The generations after the resize in progress was aborted. */
 export function resizeAborted(before: RingGenerations): RingGenerations {
   const { newest, sizes, resize } = before;
   const oldest = newest - sizes.length + 1;
   return {
     ...before,
-    // One that was resumed need not be the newest.
+    // A resumed one need not be the newest.
     sizes: sizes.map((size, i) => oldest + i === resize?.generation ? 0 : size),
     staged: null,
     resize: null,
   };
 }
 
-/** The generations once the resize under way is done. */
+/** The generations after the resize in progress is done. */
 export function resizeInstalled(before: RingGenerations): RingGenerations {
   return {
     ...before,
     current: before.resize?.generation ?? before.current,
-    // It is too late to give it up.
+    // It is too late to abort it.
     staged: null,
     resize: null,
   };

@@ -11,7 +11,7 @@ import {
   resumeResize,
   stageSize,
 } from "./ring_change.ts";
-import { allReported } from "./ring_resize.ts";
+import { allReported, refuseResize } from "./ring_resize.ts";
 import { mergeRings } from "./ring_merge.ts";
 import {
   ageOfVnode,
@@ -46,7 +46,7 @@ Deno.test("firstVnodeOf() keeps the vnodes of 64 generations apart", () => {
   assertEquals(firstVnodeOf(64), 0);
 });
 
-Deno.test("ageOfVnode() says what a vnode is while the ring is resized, and after", () => {
+Deno.test("ageOfVnode() relates vnodes to the ring during a resize and after it", () => {
   let ring = twoMembers();
   assertEquals(ageOfVnode(ring, 7), "present");
   assertEquals(ageOfVnode(ring, 1024), "unknown");
@@ -61,18 +61,19 @@ Deno.test("ageOfVnode() says what a vnode is while the ring is resized, and afte
   assertEquals([...vnodeSizes(ring)], [[0, 8], [1024, 16]]);
 });
 
-Deno.test("abortResize() burns the generation, so that what a node held of it is never taken for another", () => {
+Deno.test("abortResize() uses up the generation, so that its data is never taken for another's", () => {
   let ring = beginResize(twoMembers(), "a", sixteen);
   ring = abortResize(ring, "a");
   assertEquals(ring.size, 8);
   assertEquals(ageOfVnode(ring, 1024), "aborted");
   ring = beginResize(ring, "a", sixteen);
   assertEquals(ageOfVnode(ring, 1024), "aborted");
-  assertEquals(ageOfVnode(ring, 2048), "future");
-  assertEquals([...vnodeSizes(ring)], [[0, 8], [2048, 16]]);
+  const first = firstVnodeOf(9);
+  assertEquals(ageOfVnode(ring, first), "future");
+  assertEquals([...vnodeSizes(ring)], [[0, 8], [first, 16]]);
 });
 
-Deno.test("abortResize() burns the generation of a resize that was resumed, and no later one", () => {
+Deno.test("abortResize() uses up the generation of a resumed resize, and no later one", () => {
   const thirtyTwo = new Array<string>(32).fill("a");
   let ring = beginResize(twoMembers(), "a", sixteen);
   ring = beginResize(abortResize(ring, "a"), "a", thirtyTwo);
@@ -87,9 +88,61 @@ Deno.test("abortResize() burns the generation of a resize that was resumed, and 
   assertEquals(ageOfVnode(ring, firstVnodeOf(1)), "aborted");
 });
 
-Deno.test("beginResize() forgets a generation when its numbers are used again", () => {
+Deno.test("beginResize() gives a number to rings of one size only, even by claimants that do not know of each other", () => {
+  const sizes = [8, 16, 32, 64, 128, 256, 512, 1024];
+  const begun = (ring: Ring, size: number) =>
+    beginResize(ring, "a", new Array<string>(size).fill("a"));
+  const numbers = new Map<number, Set<number>>();
+  for (const size of sizes) {
+    // It may have given up others, and come from another ring.
+    let ring = twoMembers();
+    for (const other of sizes) {
+      for (const before of [ring, abortResize(begun(ring, other), "a")]) {
+        const { resize, newest, sizes } =
+          begun(before, size).ownership.generations;
+        const generation = resize?.generation ?? -1;
+        assertEquals([newest, sizes.at(-1)], [generation, size]);
+        assertEquals(sizes.length, generation + 1);
+        const first = firstVnodeOf(generation);
+        numbers.set(first, (numbers.get(first) ?? new Set()).add(size));
+      }
+      ring = installResize(begun(ring, other), "a");
+      if (ring.ownership.generations.newest > 40) ring = twoMembers();
+    }
+  }
+  assertEquals([...numbers.values()].every(({ size }) => size === 1), true);
+});
+
+Deno.test("beginResize() uses other numbers once those that tell the size are used up, until refuseResize() refuses", () => {
   let ring = twoMembers();
-  for (let i = 0; i < GENERATIONS_KEPT; i++) {
+  const generations: number[] = [];
+  while (refuseResize(ring, 16) === null) {
+    ring = beginResize(ring, "a", sixteen);
+    generations.push(ring.ownership.generations.resize?.generation ?? -1);
+    ring = abortResize(ring, "a");
+  }
+  assertEquals(generations, [
+    1,
+    9,
+    17,
+    25,
+    33,
+    41,
+    49,
+    57,
+    58,
+    59,
+    60,
+    61,
+    62,
+    63,
+  ]);
+  assertEquals(refuseResize(ring, 16)?.code, "not_capable");
+});
+
+Deno.test("beginResize() forgets a generation when its numbers are reused", () => {
+  let ring = twoMembers();
+  while (ring.ownership.generations.newest < GENERATIONS_KEPT) {
     const owners = new Array<string>(ring.size === 8 ? 16 : 8).fill("a");
     ring = installResize(beginResize(ring, "a", owners), "a");
   }
@@ -100,7 +153,7 @@ Deno.test("beginResize() forgets a generation when its numbers are used again", 
   assertEquals(ageOfVnode(ring, 1024), "former");
 });
 
-Deno.test("resizeSteps() counts what owners say of this resize and of no other", () => {
+Deno.test("resizeSteps() counts reports about this resize and no other", () => {
   let ring = beginResize(twoMembers(), "a", sixteen);
   ring = completeTransfers(ring, "a", [3], "kv", ["kv"]);
   assertEquals(resizeSteps(ring).map(({ status }) => status), [
@@ -118,7 +171,7 @@ Deno.test("resizeSteps() counts what owners say of this resize and of no other",
   );
 });
 
-Deno.test("enterResizePhase() begins a phase for which nobody has reported, and holds writes of the present owners", () => {
+Deno.test("enterResizePhase() begins a phase without reports, and holds writes of the current owners", () => {
   let ring = beginResize(twoMembers(), "a", sixteen);
   const partitions = [0, 1, 2, 3, 4, 5, 6, 7];
   const vnodes = (node: string): number[] => boundVnodes(ring, node);
@@ -134,7 +187,7 @@ Deno.test("enterResizePhase() begins a phase for which nobody has reported, and 
   assertEquals(vnodes("a"), []);
 });
 
-Deno.test("enterResizePhase() forgets that a resize was to be given up once some read by it", () => {
+Deno.test("enterResizePhase() drops a staged abort once reads may use the resized ring", () => {
   const begun = beginResize(twoMembers(), "a", sixteen);
   const staged = stageSize(begun, "a", 0);
   const stagedIn = (phase: RingResizePhase): number | null =>

@@ -1,12 +1,12 @@
 /**
  * Merges two rings of one cluster: commutative, associative and idempotent, so
- * that members who hear of the same changes hold the same ring, in whatever
- * order and however often they hear.
+ * that members that learn of the same changes have the same ring, in whatever
+ * order and however often they learn of them.
  *
  * riak_core compares the clocks of whole rings and, when they diverge, picks
  * parts (`riak_core_ring:reconcile/2`). Here each part is a join of its own, so
- * "the newer ring wins" needs no case: it is what joining parts of which one
- * contains the other gives, and rings that went apart lose nothing.
+ * "the newer ring wins" needs no special case: it follows from joining parts
+ * one of which contains the other, and diverged rings lose nothing.
  *
  * @module
  */
@@ -26,7 +26,9 @@ import {
 } from "./ring.ts";
 import { mergeMeta } from "./stamped.ts";
 
-/** The ring that contains what both contain. Callers check `sameCluster` first. */
+/**
+ * The ring that contains everything in both. Callers check `sameCluster` first.
+ */
 export function mergeRings(a: Ring, b: Ring): Ring {
   if (a === b) return a;
   invariant(sameCluster(a, b), "only rings of one cluster are merged");
@@ -55,9 +57,9 @@ function sameParts(a: Ring, b: Ring): boolean {
 }
 
 /**
- * The join of each value. What adds nothing leaves the other as it is, the same
- * object, here as in all joins below: most rings that arrive bring nothing new,
- * and what a part came to when it was encoded is known by the object it is.
+ * The join of each value. If one side adds nothing, the other is returned as
+ * the same object, here as in all joins below: most rings that arrive bring
+ * nothing new, and cached encodings are found by identity.
  */
 function mergeMaps<K, V>(
   a: ReadonlyMap<K, V>,
@@ -79,7 +81,7 @@ function mergeMaps<K, V>(
 
 /**
  * A dot survives if both know it, or if the other has never heard of it: a dot
- * the other has heard of and no longer holds was superseded there.
+ * that the other has heard of and no longer has was superseded there.
  */
 function mergeMembers(a: RingMember, b: RingMember): RingMember {
   if (a === b) return a;
@@ -105,21 +107,24 @@ function contains(clock: VersionVector, dot: MemberStatusDot): boolean {
 }
 
 /**
- * The later claimant, then the later version. Two nodes that took over from the
- * same claimant in different parts of a split cluster have the same term; the
- * version and then the name settle it, and the loser's ring becomes the
+ * The later claimant wins, then the later version. Two nodes that took over
+ * from the same claimant in different parts of a split cluster have the same
+ * term; the version and then the name decide, and the loser's ring becomes the
  * winner's.
  */
 export function compareOwnership(a: RingOwnership, b: RingOwnership): number {
   if (a === b) return 0;
   return a.term - b.term || a.version - b.version ||
     compareTexts(a.claimant, b.claimant) ||
-    // A claimant stores before it announces, so it never gives one version two
+    // A claimant stores before it publishes, so it never gives one version two
     // contents; a broken one must not split the cluster.
     compareTexts(JSON.stringify(a), JSON.stringify(b));
 }
 
-/** Progress of the later transfer; of the same one, what either knows. */
+/**
+ * Progress of the later transfer; of the same one, everything that either
+ * knows.
+ */
 function mergeProgress(
   a: TransferProgress,
   b: TransferProgress,

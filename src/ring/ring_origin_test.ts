@@ -33,19 +33,20 @@ function joined(ring: Ring, origin: string | null): Ring {
   return addJoining(ring, node, 6);
 }
 
-Deno.test("originText() is about rings of which one was resized", () => {
+Deno.test("originText() is non-null only if one of the rings was resized", () => {
   const never = aloneOf("a", 16);
   assertEquals(originText(aloneOf("b", 16), never), null);
   assertEquals(originText(aloneOf("b", 32), resized(never, 32)), "0/32");
   assertEquals(originText(resized(aloneOf("b", 8), 16), never), "1/16");
-  // The numbers are the same now, and will not be when the cluster is resized again.
+  // The numbers are the same now, and will not be when the cluster is resized
+  // again.
   assertEquals(
     originText(resized(aloneOf("b", 8), 32), resized(never, 32)),
-    "1/32",
+    "2/32",
   );
 });
 
-Deno.test("originOf() reads what a member says, and nothing that cannot be", () => {
+Deno.test("originOf() parses what a member publishes, and ignores invalid text", () => {
   const ring = aloneOf("a", 16);
   assertEquals(originOf(joined(ring, "3/32"), "b"), {
     generation: 3,
@@ -58,18 +59,18 @@ Deno.test("originOf() reads what a member says, and nothing that cannot be", () 
   ) {
     assertEquals(originOf(joined(ring, said), "b"), null, String(said));
   }
-  // It joins again, and from elsewhere.
+  // It joins again, from elsewhere.
   const again = joined(joined(ring, "3/32"), null);
   assertEquals(originOf(again, "b"), null);
   assertEquals(originsIn(joined(ring, "3/32")), [{ generation: 3, size: 32 }]);
 });
 
-Deno.test("vnodes that a member came with are former ones, in as many partitions as its ring had", () => {
+Deno.test("vnodes that a member brought along are former ones, as many as its ring had partitions", () => {
   const ring = joined(resized(aloneOf("a", 16), 32), "0/32");
   const origins = originsOf(ring, "b");
   assertEquals(vnodeSizes(ring).get(0), 16);
   assertEquals(vnodeSizes(ring, origins).get(0), 32);
-  assertEquals(vnodeSizes(ring, origins).get(firstVnodeOf(1)), 32);
+  assertEquals(vnodeSizes(ring, origins).get(firstVnodeOf(2)), 32);
   assertEquals(formerVnodes(ring, origins), [0]);
   assertEquals(ageOfVnode(ring, 20, origins), "former");
 
@@ -78,28 +79,28 @@ Deno.test("vnodes that a member came with are former ones, in as many partitions
   assertEquals(ageOfVnode(ring, theirs), "unknown");
   assertEquals(ageOfVnode(ring, theirs, [unknown]), "former");
 
-  const present = { generation: 1, size: 32 };
-  assertEquals(ageOfVnode(ring, firstVnodeOf(1), [present]), "present");
+  const present = { generation: 2, size: 32 };
+  assertEquals(ageOfVnode(ring, firstVnodeOf(2), [present]), "present");
 });
 
-Deno.test("vnodes that a member came with are as many as its own ring had, also where the ring has others by their numbers", () => {
-  const ring = joined(resized(aloneOf("a", 16), 32), "1/64");
+Deno.test("vnodes that a member brought along are as many as its own ring had, even if the ring has others with their numbers", () => {
+  const ring = joined(resized(aloneOf("a", 16), 32), "2/64");
   const origins = originsOf(ring, "b");
-  const first = firstVnodeOf(1);
+  const first = firstVnodeOf(2);
   assertEquals(mistakenMembers(ring), ["b"]);
   assertEquals(vnodeSizes(ring, origins).get(first), 64);
   assertEquals(vnodeSizes(ring).get(first), 32);
-  assertEquals(vnodeSizes(ring, [{ generation: 1, size: 8 }]).get(first), 32);
+  assertEquals(vnodeSizes(ring, [{ generation: 2, size: 8 }]).get(first), 32);
   const told = setOrigins(ring, "b", [], 1);
   assertEquals([mistakenMembers(told), originOf(told, "b")], [[], null]);
   assertEquals(setOrigins(told, "b", [], 1), told);
 });
 
-Deno.test("setOrigins() keeps what else a member may have beside where it comes from, until it joins anew", () => {
+Deno.test("setOrigins() keeps further origins of a member until it joins again", () => {
   const all = [
     { generation: 1, size: 64 },
     { generation: 2, size: 16 },
-    { generation: 3, size: 8 },
+    { generation: 8, size: 8 },
   ];
   const came = joined(aloneOf("a", 16), "1/64");
   const ring = setOrigins(came, "b", all, 1);
@@ -107,7 +108,7 @@ Deno.test("setOrigins() keeps what else a member may have beside where it comes 
   assertEquals(originsOf(ring, "b"), all);
   assertEquals(originsIn(ring), all);
   assertEquals(setOrigins(ring, "b", all, 2), ring);
-  // What has been handed on is not named any more, and the others still are.
+  // What has been handed on is no longer named; the others still are.
   const left = setOrigins(ring, "b", all.slice(1), 2);
   assertEquals(originsOf(left, "b"), all.slice(1));
   assertEquals(originOf(left, "b"), { generation: 2, size: 16 });
@@ -115,10 +116,10 @@ Deno.test("setOrigins() keeps what else a member may have beside where it comes 
   assertEquals(originsOf(again, "b"), [{ generation: 4, size: 32 }]);
   // None of their numbers is used for a resize.
   const begun = beginResize(ring, "a", new Array<string>(8).fill("a"));
-  assertEquals(begun.ownership.generations.resize?.generation, 4);
+  assertEquals(begun.ownership.generations.resize?.generation, 16);
 });
 
-Deno.test("setOrigins() names so many that there is one for each number, the latest", () => {
+Deno.test("setOrigins() keeps the latest origins, one for each number", () => {
   const all = Array.from(
     { length: LOST_ORIGINS_MAX + 2 },
     (_, generation) => ({ generation, size: 1_024 }),
@@ -128,7 +129,7 @@ Deno.test("setOrigins() names so many that there is one for each number, the lat
   assertEquals(originsOf(ring, "b"), [first, ...latest]);
 });
 
-Deno.test("vnodeSizes() has as many vnodes of a number as the largest ring had that a member has gone by", () => {
+Deno.test("vnodeSizes() has as many vnodes of a generation as the largest ring a member has used", () => {
   const ring = aloneOf("a", 16);
   const sizes = [32, 8].map((size) => ({ generation: 1, size }));
   for (const origins of [sizes, sizes.toReversed()]) {
@@ -136,15 +137,15 @@ Deno.test("vnodeSizes() has as many vnodes of a number as the largest ring had t
   }
 });
 
-Deno.test("beginResize() passes over generations that members have come with", () => {
-  const ring = joined(joined(aloneOf("a", 16), "1/16"), "1/16");
+Deno.test("beginResize() skips generations that members have brought along", () => {
+  const ring = joined(joined(aloneOf("a", 16), "8/16"), "8/16");
   const under = beginResize(ring, "a", new Array<string>(8).fill("a"));
   const { generations } = under.ownership;
-  assertEquals(generations.resize?.generation, 2);
-  assertEquals(generations.sizes, [16, 0, 8]);
+  assertEquals(generations.resize?.generation, 16);
+  assertEquals(generations.sizes, [16, ...new Array(15).fill(0), 8]);
   const origins = originsOf(under, "b");
-  assertEquals(ageOfVnode(under, firstVnodeOf(1)), "aborted");
-  // For whoever came with it, it is not.
-  assertEquals(ageOfVnode(under, firstVnodeOf(1) + 3, origins), "former");
-  assertEquals(ageOfVnode(under, firstVnodeOf(2), origins), "future");
+  assertEquals(ageOfVnode(under, firstVnodeOf(8)), "aborted");
+  // To the node that came with it, it is not.
+  assertEquals(ageOfVnode(under, firstVnodeOf(8) + 3, origins), "former");
+  assertEquals(ageOfVnode(under, firstVnodeOf(16), origins), "future");
 });

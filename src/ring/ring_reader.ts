@@ -1,7 +1,7 @@
 /**
- * Reads what stands in the bytes of a ring (`ring_codec.ts`), and believes none of
- * it: each part is held to its bounds and to those read before, and what is not a
- * ring is refused with the part that is wrong.
+ * Decodes the content of a ring (`ring_codec.ts`) without trusting it: each
+ * part is checked against its bounds and the parts before it, and anything that
+ * is not a ring is refused, naming the part that is wrong.
  *
  * @module
  */
@@ -26,7 +26,8 @@ import type {
   TransferProgress,
 } from "./ring.ts";
 import { STAGED_ACTIONS, statusesByStrength } from "./ring.ts";
-import { checkRingSize, RING_SIZE_MAX } from "./ring_change.ts";
+import { RING_SIZE_MAX } from "./chash.ts";
+import { checkRingSize } from "./ring_change.ts";
 import {
   FIRST_GENERATION,
   GENERATIONS_KEPT,
@@ -42,25 +43,25 @@ export const RING_NAMES_MAX = 1024;
 export const RING_META_MAX = 256;
 /** Most vnode modules of a node. */
 const MODULES_MAX = 64;
-/** Claimants there may have been, so that a ring version stays exact. */
+/** Most claimants so far, so that a ring version stays an exact number. */
 const TERM_MAX = 0xf_ffff;
 const VERSION_MAX = 0xffff_ffff;
-/** Phases of a resize by their numbers in the bytes. */
+/** Phases of a resize by their numbers in the encoding. */
 export const RESIZE_PHASES: readonly RingResizePhase[] = [
   "copying",
   "binding",
   "reading",
 ];
 
-/** Reads the parts of a decoded ring; one for each ring. */
+/** Reads the parts of a decoded ring; one instance per ring. */
 export class RingReader {
   #names: readonly string[] = [];
   #size = 0;
 
   /**
-   * The ring of the decoded `content`, with what each member has seen.
+   * The ring with the decoded `content`, and what each member has seen.
    *
-   * @throws {WhorlError} `protocol_error` with the part that is wrong.
+   * @throws {WhorlError} `protocol_error`, naming the part that is wrong.
    */
   ring(content: unknown, seenValue: unknown): Ring {
     const [
@@ -341,7 +342,8 @@ export class RingReader {
 
   #progress(value: unknown): ReadonlyMap<number, TransferProgress> {
     const progress = new Map<number, TransferProgress>();
-    // What is about partitions that the ring has no more stays, like all that was said.
+    // Progress of partitions that no longer exist is kept, like everything
+    // reported.
     for (const entry of expectList(value, "the progress", 0, RING_SIZE_MAX)) {
       const [partition, term, version, modules, complete] = expectList(
         entry,
@@ -417,7 +419,7 @@ function expectVersion(value: unknown): number {
   return expectInteger(value, "a version", 1, VERSION_MAX);
 }
 
-/** A date of JavaScript; a stamp beyond all dates would win for ever. */
+/** A JavaScript date; a stamp beyond all dates would win forever. */
 function expectWallMs(value: unknown): number {
   if (typeof value !== "number" || !(value >= 0 && value <= 8.64e15)) {
     throw wrong("a time that is no date");

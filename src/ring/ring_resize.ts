@@ -1,34 +1,34 @@
 /**
- * A resize of the ring as its claimant sees it: whether there may be one, who
- * will own the partitions, and when they do.
+ * A resize of the ring, from the claimant's point of view: whether it is
+ * allowed, who will own the partitions, and when.
  *
  *     staged ── commit ──► copying ◄─────────────────────────┐
- *                             │ all owners: nearly all is there  │ it took too long
+ *                             │ all owners: nearly all copied    │ it took too long
  *                             ▼                                  │
  *                          binding ──────────────────────────────┘
- *                             │ all owners: what is acknowledged is there
+ *                             │ all owners: everything acknowledged is there
  *                             ▼
- *                          reading ── all know, guests too ──► installed
+ *                          reading ── all know, also joining nodes ──► installed
  *     copying, binding ── abort, staged and committed ──► as it was
  *
- * Members learn of a phase one after the other, so those of two that follow each
- * other must not miss what the others acknowledge. While copying they read and
- * write by the present owners alone. In the end they read and write by the future
- * ones alone, and neither would see what the other has written. So in between
- * comes a phase in which reads go by the future owners and writes by the present
- * ones, which acknowledge nothing before the future ones have it: whoever still
- * reads by the present owners and whoever writes by the future ones already are
- * never there together. That writes are held like that is agreed on before, in
- * the phase `binding`. (Online schema changes go the same way: Rae et al.,
- * "Online, Asynchronous Schema Change in F1", VLDB 2013.)
+ * Members learn of a phase one after the other, so members in consecutive
+ * phases must not miss what the others acknowledge. While copying, they read
+ * and write with the current owners alone. In the end, they read and write with
+ * the future ones alone, and neither group would see what the other has
+ * written. So there is a phase in between in which reads use the future owners
+ * and writes the current ones, which acknowledge nothing before the future ones
+ * have it: members that still read from the current owners never coexist with
+ * members that already write to the future ones. The phase `binding` before it
+ * establishes that writes are held like that. (Online schema changes work the
+ * same way: Rae et al., "Online, Asynchronous Schema Change in F1", VLDB 2013.)
  *
- * In `binding` a write waits for partitions that may be out of reach, so that it
- * is short: the claimant begins it when all members are up, and goes back to
- * `copying` if it lasts. From `reading` there is no way back but by force, so that
- * those who are joining must know of the resize before, and be there.
+ * In `binding` a write waits for partitions that may be unreachable, so it must
+ * be short: the claimant begins it when all members are up, and returns to
+ * `copying` if it lasts too long. From `reading` there is no way back except by
+ * force, so joining nodes must know of the resize before, and be reachable.
  *
- * It changes the number of partitions and nothing else, so no other change of
- * membership is planned with it or while it is under way.
+ * A resize changes the number of partitions and nothing else, so no other
+ * membership change is planned with it or during it.
  *
  * @module
  */
@@ -37,13 +37,22 @@ import { claim } from "./claim.ts";
 import { currentMembers, resizeSteps, type Ring } from "./ring.ts";
 import { checkRingSize, isInvited } from "./ring_change.ts";
 import { hasConsistentBuckets, takenOverBy } from "./consistent_buckets.ts";
-import { GENERATIONS_KEPT } from "./ring_generations.ts";
+import {
+  GENERATIONS_KEPT,
+  type RingOrigin,
+  type RingResize,
+} from "./ring_generations.ts";
 import { stagedJoins } from "./staged_changes.ts";
 
-/** The size of {@linkcode refuseResize} that stands for giving up the resize under way. */
+/**
+ * The size passed to {@linkcode refuseResize} to abort the resize in progress.
+ */
 export const ABORT_RESIZE = 0;
 
-/** Whether the ring may be resized to `size` partitions, or with {@linkcode ABORT_RESIZE} its resize be given up; `null` if so. */
+/**
+ * Why the ring cannot be resized to `size` partitions, or with {@linkcode
+ * ABORT_RESIZE} its resize be aborted; `null` if it can.
+ */
 export function refuseResize(ring: Ring, size: number): WhorlError | null {
   const { next, staged, generations } = ring.ownership;
   const { current, newest, resize } = generations;
@@ -78,14 +87,15 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
   if (staged.length > 0) {
     return pending("other changes are staged: commit or clear them first");
   }
-  // Its vnodes may be numbered like those of the next generation, and it says so only once it has come.
+  // Its vnodes may be numbered like those of the next generation, which it
+  // reveals only once it has joined.
   const invited = currentMembers(ring).filter((node) => isInvited(ring, node));
   if (invited.length > 0) {
     return pending(
       `${invited.join(", ")} may be about to join: wait until that is known`,
     );
   }
-  // Its generation would be taken for the one in use.
+  // Its generation would be mistaken for the current one.
   return newest - current < GENERATIONS_KEPT - 1 ? null : new WhorlError(
     "not_capable",
     `${what} as ${newest - current} resizes in a row were given up`,
@@ -93,8 +103,8 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
 }
 
 /**
- * Whether a resize may be staged beside the joins that are; `null` if so. A node
- * that comes later waits, and the plan says so.
+ * Why a resize cannot be staged beside the staged joins; `null` if it can. A
+ * node that comes later waits, and the plan says so.
  */
 export function refuseBesideJoins(
   ring: Ring,
@@ -111,11 +121,12 @@ export function refuseBesideJoins(
 }
 
 /**
- * Why no membership can be changed now; `null` if it can. What is done by force can
- * also while a resize is under way, which is given up then: it could not end. It
- * must end where consistent buckets are read by it, as it does without members that
- * are marked down. One that goes on for them (`ring_upkeep.ts`) is not read by it
- * yet and needs all owners: it begins anew with those that are left.
+ * Why membership cannot be changed now; `null` if it can. Forced changes are
+ * also possible during a resize, which is then aborted, since it could not end.
+ * But it must end if consistent buckets are already read with it, which it can
+ * without members that are marked down. One that is resumed for them
+ * (`ring_upkeep.ts`) is not read with yet and needs all owners: it is restarted
+ * with those that are left.
  */
 export function refuseBeside(
   ring: Ring,
@@ -141,10 +152,10 @@ export function refuseBeside(
 }
 
 /**
- * Who is to own each of `size` partitions. Where balance and replicas allow, it is
- * who owns the partition that has its keys now, so that few of them move.
+ * The owner of each of `size` partitions. Where balance and replicas allow, it
+ * is the node that has the keys of the partition now, so that few of them move.
  *
- * @param claimants Who may own partitions.
+ * @param claimants The nodes that may own partitions.
  */
 export function resizedOwners(
   owners: readonly string[],
@@ -159,27 +170,49 @@ export function resizedOwners(
   });
 }
 
-/** Who has the keys of each of `size` partitions now; of fewer partitions, most of them. */
+/**
+ * The node that has the keys of each of `size` partitions now; of fewer
+ * partitions, most of them.
+ */
 export function keepersOf(owners: readonly string[], size: number): string[] {
   return Array.from({ length: size }, (_, partition) => {
-    // The keys of a partition stand before it, see `chash.ts`.
+    // The keys of a partition are before it, see `chash.ts`.
     const before = (partition + size - 1) % size;
     const place = Math.floor((before + 0.5) * owners.length / size);
     return owners[(place + 1) % owners.length] as string;
   });
 }
 
-/** Whether some may read by the ring to come: the resize under way goes on to its end. */
+/**
+ * Whether some may read with the future ring: the resize in progress continues
+ * to its end.
+ */
 export function hasNoWayBack(ring: Ring): boolean {
   const { resize } = ring.ownership.generations;
   if (resize === null) return false;
   const taken = takenOverBy(ring);
-  return resize.phase === "reading" ||
-    taken?.generation === resize.generation &&
-      taken.size === resize.owners.length;
+  return resize.phase === "reading" || taken !== null && goesTo(ring, taken);
 }
 
-/** Whether every owner has reported what the phase of the resize under way is for. */
+/** The ring that a resize goes to. */
+export function originOfResize(
+  { generation, owners }: RingResize,
+): RingOrigin {
+  return { generation, size: owners.length };
+}
+
+/** Whether the resize under way goes to this ring. */
+export function goesTo(
+  { ownership: { generations: { resize } } }: Ring,
+  { generation, size }: RingOrigin,
+): boolean {
+  return resize?.generation === generation && resize.owners.length === size;
+}
+
+/**
+ * Whether every owner has completed the current phase of the resize in
+ * progress.
+ */
 export function allReported(ring: Ring): boolean {
   return resizeSteps(ring).every(({ status }) => status === "complete");
 }

@@ -6,13 +6,13 @@ import { keepersOf, resizedOwners } from "./ring_resize.ts";
 
 const size = fc.constantFrom(8, 16, 32, 64, 128);
 
-Deno.test("keepersOf() names who has the keys of a partition now", () => {
+Deno.test("keepersOf() names the nodes that have the keys of a partition now", () => {
   fc.assert(fc.property(size, size, fc.string(), (before, after, key) => {
     const owners = Array.from({ length: before }, (_, i) => `n${i}`);
     const place = chashKey("b", key);
     const keeper = keepersOf(owners, after)[partitionAfter(place, after)];
     const owner = owners[partitionAfter(place, before)];
-    // Of fewer partitions each has the keys of several.
+    // With fewer partitions, each has the keys of several.
     if (after >= before) assertEquals(keeper, owner);
   }));
 });
@@ -25,13 +25,13 @@ Deno.test("resizedOwners() is balanced and keeps replicas on distinct nodes", ()
     const quality = claimQuality(resized, resized, nodes);
     assertEquals(resized.length, after);
     assertEquals(quality.spread <= 1, true);
-    // Five nodes on eight partitions meet somewhere.
+    // With five nodes on eight partitions, some repeat is unavoidable.
     if (after > 8) assertEquals(quality.windowsOf4WithRepeat, 0);
     owners = resized;
   }
 });
 
-Deno.test("resizedOwners() moves few keys where that costs no replica", () => {
+Deno.test("resizedOwners() moves few keys if that costs no replica", () => {
   const owners = Array.from({ length: 16 }, (_, i) => "ab"[i % 2] as string);
   const resized = resizedOwners(owners, 32, ["a", "b"], 4);
   const keepers = keepersOf(owners, 32);

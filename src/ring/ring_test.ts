@@ -31,7 +31,7 @@ function fresh(name = "a", size = 8): Ring {
   return aloneOf(name, size);
 }
 
-Deno.test("freshRing() gives everything to one valid member, who is the claimant", () => {
+Deno.test("freshRing() gives everything to one valid member, which is the claimant", () => {
   const ring = fresh();
   assertEquals(ring.ownership.owners, new Array(8).fill("a"));
   assertEquals(ring.ownership.claimant, "a");
@@ -47,7 +47,7 @@ Deno.test("freshRing() refuses ring sizes that are no power of two from 8 to 102
   for (const size of [8, 64, 1024]) assertEquals(fresh("a", size).size, size);
 });
 
-Deno.test("the member sets follow riak_core's", () => {
+Deno.test("the member sets match riak_core's", () => {
   // riak_core_ring: active_members/1, ready_members/1, claiming_members/1.
   let ring = fresh("m-valid");
   const statuses: MemberStatus[] = [
@@ -80,7 +80,7 @@ Deno.test("ringReady() holds once every valid, leaving and exiting member has se
   assertEquals(ringReady(setStatus(ring, "a", "c", "valid")), false);
 });
 
-Deno.test("mergeRings() lets the stronger of concurrent statuses show", () => {
+Deno.test("mergeRings() shows the stronger of concurrent statuses", () => {
   // riak_core_ring:merge_status/2, strongest first.
   const order: MemberStatus[] = [
     "invalid",
@@ -101,16 +101,16 @@ Deno.test("mergeRings() lets the stronger of concurrent statuses show", () => {
   }
 });
 
-Deno.test("mergeRings() takes a later status over a stronger earlier one", () => {
+Deno.test("mergeRings() prefers a later status to a stronger earlier one", () => {
   const base = addJoining(fresh(), facts("b"), 0);
   const down = setStatus(base, "a", "b", "down");
   const later = setStatus(down, "a", "b", "valid");
   assertEquals(memberStatus(mergeRings(down, later), "b"), "valid");
 });
 
-Deno.test("mergeRings() takes the ownership of the claimant who came later", () => {
+Deno.test("mergeRings() takes the ownership of the later claimant", () => {
   const base = setStatus(addJoining(fresh(), facts("b"), 0), "a", "b", "valid");
-  // The old claimant goes on, unaware that it was followed.
+  // The old claimant continues, unaware that it was replaced.
   const old = setOwnership(
     setOwnership(base, "a", { owners: new Array(8).fill("a") }),
     "a",
@@ -136,7 +136,7 @@ Deno.test("completeTransfers() completes when every registered module has moved"
   assertEquals(pendingTransfers(ring)[0]?.status, "complete");
   assertEquals(pendingTransfers(ring)[0]?.completedModules, ["counter", "kv"]);
   assertEquals(pendingTransfers(ring)[1]?.status, "awaiting");
-  // Said again it changes nothing, so gossip comes to rest.
+  // A repetition changes nothing, so gossip comes to rest.
   assertEquals(completeTransfers(ring, "a", [0], "kv", ["kv"]), ring);
 });
 
@@ -166,7 +166,7 @@ Deno.test("completeTransfers() completes at once on a node without modules (riak
   );
 });
 
-Deno.test("completeTransfers() takes no word from a node that does not own the partition", () => {
+Deno.test("completeTransfers() ignores a node that does not own the partition", () => {
   let ring = addJoining(fresh(), facts("b"), 0);
   ring = setOwnership(ring, "a", {
     next: transfersTowards(ring, new Array(8).fill("b")),
@@ -184,7 +184,7 @@ Deno.test("progress of one transfer does not count for the next of the same part
   assertEquals(pendingTransfers(ring)[0]?.status, "awaiting");
 });
 
-Deno.test("transfersTowards() keeps a transfer that is on its way to the same node", () => {
+Deno.test("transfersTowards() keeps a pending transfer to the same node", () => {
   let ring = addJoining(addJoining(fresh(), facts("b"), 0), facts("c"), 0);
   const first = ["b", ...new Array(7).fill("a")];
   ring = setOwnership(ring, "a", { next: transfersTowards(ring, first) });
@@ -197,7 +197,7 @@ Deno.test("transfersTowards() keeps a transfer that is on its way to the same no
   ]);
 });
 
-Deno.test("rejoin() asks in without a commit", () => {
+Deno.test("rejoin() asks to be admitted without a commit", () => {
   const ring = rejoin(setStatus(fresh(), "a", "b", "down"), "b");
   assertEquals(isAutoJoining(ring, "b"), true);
   assertEquals(isAutoJoining(addJoining(fresh(), facts("c"), 0), "c"), false);

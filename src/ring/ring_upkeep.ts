@@ -1,12 +1,12 @@
 /**
- * What a claimant makes of a ring: who may own partitions, to whom they go, and
- * which members may be let go. Pure, so that a plan is computed by the very
- * functions that carry it out: a plan with several steps is "tend the ring, take
- * it that all transfers are done, tend it again", until nothing is left to do
- * (`riak_core_claimant:compute_all_next_rings/3`).
+ * What a claimant does to a ring: which nodes may own partitions, where
+ * partitions go, and which members may be removed. Pure, so that a plan is
+ * computed by the very functions that carry it out: a plan with several steps
+ * is "tend the ring, assume that all transfers are done, tend it again", until
+ * nothing is left to do (`riak_core_claimant:compute_all_next_rings/3`).
  *
- * Nothing here asks whether the members agree, but for a resize, and a ring that
- * was tended is not changed by tending it again.
+ * Nothing here depends on whether the members agree, except for a resize, and
+ * tending a tended ring changes nothing.
  *
  * @module
  */
@@ -40,52 +40,66 @@ import {
   markTakenOver,
   takenOverBy,
 } from "./consistent_buckets.ts";
-import type { RingOrigin } from "./ring_generations.ts";
+import type { RingOrigin, RingResize } from "./ring_generations.ts";
 import { mistakenInResize, mistakenMembers } from "./ring_origin.ts";
-import { allReported, hasNoWayBack, resizedOwners } from "./ring_resize.ts";
+import {
+  allReported,
+  goesTo,
+  hasNoWayBack,
+  originOfResize,
+  resizedOwners,
+} from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
 
-/** A ring that was tended, and why it changed. */
+/** A tended ring, and why it changed. */
 export interface TendedRing {
   /** The same ring if there was nothing to do. */
   readonly ring: Ring;
-  /** For the log, in the order things were done. */
+  /** For the log, in the order in which things were done. */
   readonly reasons: readonly string[];
-  /** Whether an operator should hear of it: of many moves, the last one is enough. */
+  /**
+   * Whether an operator should be told: of many moves, the last one is enough.
+   */
   readonly isNews: boolean;
 }
 
-/** What a claimant knows of the resize under way besides the ring. */
+/** What a claimant knows of the resize in progress besides the ring. */
 export interface ResizeCare {
   /** Whether writes may be held for it now. @default {true} */
   readonly mayBind?: boolean;
   /** Whether they have been held for too long. @default {false} */
   readonly givesUpBinding?: boolean;
-  /** Whether all is there that the ring cannot be without once it has its new size. @default {true} */
+  /**
+   * Whether everything is in place that the ring needs once it has its new
+   * size.
+   *
+   * @default {true}
+   */
   readonly mayInstall?: boolean;
 }
 
 /**
- * Does what `ring` needs of its claimant `self`, in this order:
+ * Does what `ring` needs from its claimant `self`, in this order:
  *
- * 1. who joins with vnodes that would be taken for others of this ring joins no
- *    more; members that need no commit become valid;
- * 2. owners switch where transfers are complete; a resize whose members are not
- *    what they were is given up, and members that leave become valid if nobody
- *    could take over from them (after a split, everybody may be leaving); a resize
- *    comes to its next phase, and after the last one all owners switch;
- * 3. partitions of removed members go to others at once, those of leaving ones
- *    get a transfer if they have none, and transfers to members that can own
- *    nothing any more are planned anew; so is a ring in which a member owns
- *    nothing. All this waits while the ring is resized, unless somebody is gone
- *    who has, or is to have, a part in it: then the resize is given up;
- * 4. what a leaving member was to hand to one that is down goes to another;
- * 5. members that have exited and own nothing are members no longer;
- * 6. staged changes that make no sense any more are forgotten.
+ * 1. joining nodes whose vnodes would be mistaken for others of this ring are
+ *    dropped; members that need no commit become valid;
+ * 2. owners switch where transfers are complete; a resize that no longer fits the
+ *    members is aborted, and leaving members become valid if nobody could take
+ *    over from them (after a split, every member may be leaving); a resize enters
+ *    its next phase, and after the last one all owners switch;
+ * 3. partitions of removed members move to others at once, those of leaving
+ *    members get a transfer if they have none, and transfers to members that can
+ *    no longer own anything are replanned; so is a ring in which a member owns
+ *    nothing. All this waits during a resize, unless a node that has, or will
+ *    have, a part in it is gone: then the resize is aborted;
+ * 4. transfers from a leaving member to one that is down are redirected;
+ * 5. members that have exited and own nothing are removed;
+ * 6. staged changes that no longer make sense are dropped.
  *
- * @param targetN Consecutive partitions that should belong to different nodes.
+ * @param targetN Number of consecutive partitions that should belong to
+ * different nodes.
  * @param mayCome Whether a node that needs no commit may become a member.
- * @param resize What the ring does not say of the resize under way.
+ * @param resize What the ring does not show of the resize in progress.
  */
 export function tendRing(
   ring: Ring,
@@ -140,6 +154,10 @@ export function tendRing(
       "the resize goes on for which groups of consistent buckets have taken over",
     );
   goOn();
+  go(
+    keepTo(current, self),
+    "groups of consistent buckets take over for the resize that is read",
+  );
   go(...tendResize(current, self, resize));
   if (current.ownership.generations.resize === null) {
     go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
@@ -164,7 +182,7 @@ function moved(
   return isLast ? `${what}, the last to move` : what;
 }
 
-/** The phase that the resize under way comes to next, and why. */
+/** The next phase of the resize in progress, and why. */
 function tendResize(
   ring: Ring,
   self: string,
@@ -173,7 +191,7 @@ function tendResize(
   const { resize } = ring.ownership.generations;
   switch (resize?.phase) {
     case "copying":
-      // Who is joining would be waited for where there is no way back.
+      // A joining node would be waited for where there is no way back.
       return mayBind && allReported(ring) &&
           requestersBehind(ring).length === 0
         ? [
@@ -184,7 +202,7 @@ function tendResize(
     case "binding":
       return allReported(ring) && (allOwn(ring) || ringReady(ring))
         ? [read(ring, self), "reads go by the resized ring"]
-        // A claimant before this one may have sent members into `reading`.
+        // An earlier claimant may have moved members to `reading`.
         : givesUpBinding &&
             (resize.since.term === ring.ownership.term || ringReady(ring))
         ? [
@@ -193,10 +211,12 @@ function tendResize(
         ]
         : [ring, ""];
     case "reading":
-      // Who is joining takes requests, too, and would read where nobody writes any more.
+      // A joining node serves requests too, and would read where nobody writes
+      // any more.
       return mayInstall && requestersBehind(ring).length === 0
         ? [
-          installResize(ring, self),
+          // Written again, the note wins over one that only its claimant knew.
+          marked(installResize(ring, self), self, resize),
           `the ring has ${resize.owners.length} partitions`,
         ]
         : [ring, ""];
@@ -205,19 +225,24 @@ function tendResize(
   }
 }
 
-/** `ring` once reads go by the one to come, as all that is there has to know. */
+/** `ring` once reads use the future one, which everybody has to know. */
 function read(ring: Ring, self: string): Ring {
   const { resize } = ring.ownership.generations;
   const reading = enterResizePhase(ring, self, "reading");
-  return resize === null || !hasConsistentBuckets(ring)
-    ? reading
-    : markTakenOver(reading, self, {
-      generation: resize.generation,
-      size: resize.owners.length,
-    });
+  return resize === null ? reading : marked(reading, self, resize);
 }
 
-/** The ring to come whose groups of consistent buckets have taken over, or may; `null` if there is none. */
+/** `ring` with the note that groups take over for `resize`, if there are consistent buckets. */
+function marked(ring: Ring, self: string, resize: RingResize): Ring {
+  return hasConsistentBuckets(ring)
+    ? markTakenOver(ring, self, originOfResize(resize))
+    : ring;
+}
+
+/**
+ * The future ring whose groups of consistent buckets have taken over, or may;
+ * `null` if there is none.
+ */
 function takenAhead(ring: Ring): RingOrigin | null {
   const taken = takenOverBy(ring);
   return taken !== null &&
@@ -227,9 +252,10 @@ function takenAhead(ring: Ring): RingOrigin | null {
 }
 
 /**
- * `ring` on its way to the one whose groups of consistent buckets have taken over, if
- * it knows nothing of that: it is of a claimant who was in another part of a split
- * cluster. All its owners must be there. The same ring if there is nothing of the kind.
+ * `ring`, resizing to the ring whose groups of consistent buckets have taken
+ * over, if it does not know of that: its claimant was in another part of a
+ * split cluster. All its owners must be present. The same ring if there is no
+ * such case.
  */
 function resume(ring: Ring, self: string, targetN: number): Ring {
   const { owners, next, generations: { resize } } = ring.ownership;
@@ -246,14 +272,35 @@ function resume(ring: Ring, self: string, targetN: number): Ring {
     : ring;
 }
 
-/** Whether each member that counts has reported for itself: any of them may be the next claimant. */
+/**
+ * `ring`, in which groups take over for the resize that is in phase `reading`, if the
+ * ring names another one. A claimant that owned nothing had brought that into
+ * `reading` when no owner knew of it. An owner seals its groups only for the resize in
+ * its own ring, and a resize enters `reading` only after each owner has reported for
+ * it. So this one continues, and the other is void.
+ */
+function keepTo(ring: Ring, self: string): Ring {
+  const { resize } = ring.ownership.generations;
+  const taken = takenOverBy(ring);
+  return resize?.phase !== "reading" || taken === null || goesTo(ring, taken)
+    ? ring
+    : marked(ring, self, resize);
+}
+
+/**
+ * Whether each member that counts has reported for itself: any of them may be
+ * the next claimant.
+ */
 function allOwn(ring: Ring): boolean {
   return readyMembers(ring).every((node) =>
     ring.ownership.owners.includes(node)
   );
 }
 
-/** `ring` once all that is pending is done: owners are switched, and leaving members that own nothing have exited. */
+/**
+ * `ring` once everything pending is done: owners are switched, and leaving
+ * members that own nothing have exited.
+ */
 export function assumeDone(ring: Ring, self: string): Ring {
   let done = ring.ownership.next.length === 0
     ? ring
@@ -265,16 +312,17 @@ export function assumeDone(ring: Ring, self: string): Ring {
 }
 
 /**
- * Why the resize under way cannot be; `null` if it can. A claimant of another part
- * of a split cluster has removed owners meanwhile, has them leave, or has others
- * come, maybe one whose own vnodes are numbered like the partitions to come. From
- * the phase `reading` on that one has nothing in the ring before these have been
- * handed on (`heirs`, `transfer_plan.ts`).
+ * Why the resize in progress is impossible; `null` if it is not. A claimant of
+ * another part of a split cluster has meanwhile removed owners, let them leave,
+ * or admitted others, perhaps one whose own vnodes are numbered like the future
+ * partitions. From the phase `reading` on, that one owns nothing in the ring
+ * before these have been handed on (`heirs`, `transfer_plan.ts`).
  *
- * Where buckets are consistent there is no way back from the phase `reading`, in
- * which groups of the new partitions have taken over: then the ring gets its new
- * size, and after that other owners. A claimant that has another resize under way
- * when it hears of them gives that up, as its groups would not take over from these.
+ * Where buckets are consistent there is no way back from the phase `reading`,
+ * in which groups of the new partitions have taken over: then the ring gets its
+ * new size, and after that other owners. A claimant with another resize in
+ * progress aborts it when it hears of these groups, since its own groups would
+ * not take over from them.
  */
 function flawOfResize(ring: Ring): string | null {
   const { owners, next, generations: { resize } } = ring.ownership;
@@ -298,7 +346,7 @@ function flawOfResize(ring: Ring): string | null {
   return isVoid ? "owners are gone" : null;
 }
 
-/** Whether `node` owns nothing in `ring` and is to get nothing. */
+/** Whether `node` owns nothing in `ring` and will get nothing. */
 export function ownsNothing(ring: Ring, node: string): boolean {
   const { owners, next, generations } = ring.ownership;
   return !owners.includes(node) &&
@@ -307,9 +355,10 @@ export function ownsNothing(ring: Ring, node: string): boolean {
 }
 
 /**
- * Who may own partitions, sorted. Valid members and those that are only down; a
- * joining member only if it owns some, as one does that was taken for dead. One
- * whose own vnodes would be taken for parts of the ring hands these on before.
+ * The nodes that may own partitions, sorted. Valid members and those that are
+ * only down; a joining member only if it owns some, like one that was wrongly
+ * declared dead. A member whose own vnodes would be mistaken for parts of the
+ * ring hands these on first.
  */
 export function heirs(ring: Ring): string[] {
   const mistaken = mistakenMembers(ring);
@@ -319,18 +368,26 @@ export function heirs(ring: Ring): string[] {
   );
 }
 
-/** How owners are to be replaced, and whether the ring is to be claimed anew. */
+/** How owners are replaced, and whether the ring is claimed anew. */
 export interface TargetOptions {
-  /** Who takes over from whom, partition by partition. @default {nobody} */
+  /**
+   * The successor of each replaced node, for all its partitions.
+   *
+   * @default {none}
+   */
   readonly replaced?: ReadonlyMap<string, string>;
-  /** Whether to balance the ring although nothing in it asks for that. @default {false} */
+  /**
+   * Whether to balance the ring although nothing in it requires that.
+   *
+   * @default {false}
+   */
   readonly balance?: boolean;
 }
 
 /**
- * The owners `ring` should come to. Those it is coming to anyway, unless
- * somebody among them can't own, or a member would own nothing: then they are
- * claimed anew.
+ * The owners that `ring` should get. The ones it is getting anyway, unless one
+ * of them cannot own partitions, or a member would own nothing: then the ring
+ * is claimed anew.
  */
 export function targetOf(
   ring: Ring,
@@ -346,7 +403,7 @@ export function targetOf(
   );
   for (const { partition, nextOwner } of ring.ownership.next) {
     const next = replaced.get(nextOwner) ?? nextOwner;
-    // What can't go there may as well stay where it is.
+    // A partition that cannot go there may as well stay where it is.
     if (able.has(next)) wanted[partition] = next;
     else claimsAnew = true;
   }
@@ -361,14 +418,14 @@ export function targetOf(
     : wanted;
 }
 
-/** `ring` on its way to the owners `target`; the same ring if it is already. */
+/** `ring`, moving to the owners `target`; the same ring if it already is. */
 export function settleOn(
   ring: Ring,
   self: string,
   target: readonly string[],
 ): Ring {
   const { owners: before, next } = ring.ownership;
-  // There is nobody left who could hand these over.
+  // The old owner is gone, so there is nobody to hand these over.
   const owners = before.map((owner, partition) =>
     isCurrent(ring, owner) ? owner : target[partition] as string
   );
@@ -381,9 +438,9 @@ export function settleOn(
 }
 
 /**
- * Those of {@linkcode mistakenMembers} that are not in the ring yet: they stand
- * alone again, with all they hold, and may join once more. Only their own word
- * tells where they come from.
+ * Those of {@linkcode mistakenMembers} that are not full members yet: they
+ * become alone again, with all their data, and may join once more. Only they
+ * themselves can tell where they come from.
  */
 function mistakenGuests(ring: Ring): string[] {
   return mistakenMembers(ring).filter((node) =>
@@ -391,12 +448,15 @@ function mistakenGuests(ring: Ring): string[] {
   );
 }
 
-/** Whether `node` is joining and was no member before. */
+/** Whether `node` is joining and was not a member before. */
 function isGuest(ring: Ring, node: string): boolean {
   return memberStatus(ring, node) === "joining" && ownsNothing(ring, node);
 }
 
-/** Members to be made valid: those that need no commit, and one that owns partitions, which was a member before. */
+/**
+ * Joining members to be made valid: those that need no commit, and those that
+ * own partitions, which were members before.
+ */
 function comingMembers(ring: Ring): string[] {
   return membersWith(ring, ["joining"]).filter((node) =>
     isAutoJoining(ring, node) ||
@@ -404,7 +464,7 @@ function comingMembers(ring: Ring): string[] {
   );
 }
 
-/** Owners on their way out while there is nobody who could own anything. */
+/** Leaving owners that stay, since nobody else could own anything. */
 function stayingMembers(ring: Ring): string[] {
   return heirs(ring).length > 0
     ? []
@@ -448,7 +508,10 @@ function gone(ring: Ring): string[] {
   );
 }
 
-/** Sends what leaving members hand to members that are down to valid ones. Other owners can wait. */
+/**
+ * Redirects what leaving members hand to members that are down to valid ones.
+ * Other owners can wait.
+ */
 function redirect(
   ring: Ring,
   transfers: OwnershipTransfer[],
@@ -475,7 +538,10 @@ function redirect(
   return transfersTowards(ring, target);
 }
 
-/** How near `node` owns partitions to `partition`: a repeat in a smaller window counts more. */
+/**
+ * How near to `partition` the partitions of `node` are: a repeat in a smaller
+ * window counts more.
+ */
 function repeatsAt(
   owners: readonly string[],
   partition: number,

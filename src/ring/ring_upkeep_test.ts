@@ -16,6 +16,7 @@ import {
   invite,
   markSeen,
   rejoin,
+  resumeResize,
   setOrigins,
   setOwnership,
   setStatus,
@@ -26,6 +27,7 @@ import {
   markTakenOver,
   takenOverBy,
 } from "./consistent_buckets.ts";
+import type { RingResize } from "./ring_generations.ts";
 import { mergeRings } from "./ring_merge.ts";
 import { ABORT_RESIZE, refuseBeside, refuseResize } from "./ring_resize.ts";
 import { assumeDone, heirs, ownsNothing, tendRing } from "./ring_upkeep.ts";
@@ -35,7 +37,7 @@ import { aloneOf, facts } from "./testing/small_rings.ts";
 const TARGET_N = 4;
 const bucket = { bucket: "b", numbers: [1, 2, 3, 4], wallMs: 0 };
 
-/** A cluster at rest whose claimant is the first of `names`. */
+/** A settled cluster whose claimant is the first of `names`. */
 function cluster(size: number, claimant: string, ...names: string[]): Ring {
   let ring = aloneOf(claimant, size);
   for (const name of names) ring = addJoining(ring, facts(name), 0);
@@ -43,7 +45,10 @@ function cluster(size: number, claimant: string, ...names: string[]): Ring {
   return assumeDone(commitStaged(ring, claimant, target, ""), claimant);
 }
 
-/** What the claimant `a` makes of `ring`, which it leaves alone when asked again. */
+/**
+ * `ring` as tended by the claimant `a`, which changes nothing when tending it
+ * again.
+ */
 function tended(ring: Ring): Ring {
   const after = tendRing(ring, "a", TARGET_N).ring;
   assertEquals(tendRing(after, "a", TARGET_N), {
@@ -58,7 +63,7 @@ function owned(ring: Ring): Record<string, number> {
   return Object.fromEntries(partitionCounts(ring.ownership.owners));
 }
 
-Deno.test("tendRing() leaves a ring at rest alone", () => {
+Deno.test("tendRing() leaves a settled ring unchanged", () => {
   const ring = cluster(16, "a", "b", "c");
   assertEquals(tended(ring), ring);
 });
@@ -77,7 +82,7 @@ Deno.test("tendRing() makes a node that needs no commit a member with a share", 
   assertEquals(owned(after), owned(ring));
 });
 
-Deno.test("tendRing() lets a member that was taken for dead in again, with what it has", () => {
+Deno.test("tendRing() readmits a member that was wrongly declared dead, with its partitions", () => {
   const ring = cluster(16, "a", "b", "c");
   const back = rejoin(setStatus(ring, "a", "c", "down"), "c");
   const after = tended(back);
@@ -96,7 +101,7 @@ Deno.test("tendRing() switches owners of complete transfers, and keeps the other
   assertEquals(after.ownership.next, leaving.ownership.next.slice(1));
 });
 
-Deno.test("tendRing() has news of moves only when none is left", () => {
+Deno.test("tendRing() reports moves as news only when none is left", () => {
   const ring = setStatus(cluster(16, "a", "b", "c", "d"), "d", "d", "leaving");
   const leaving = tendRing(ring, "a", TARGET_N);
   assertEquals(leaving.isNews, true);
@@ -121,14 +126,14 @@ Deno.test("tendRing() gives partitions of a removed member to others at once", (
   const after = tended(ring);
   const { owners } = after.ownership;
   assertEquals(owners.includes("d"), false);
-  // Nobody who lives has given up anything yet.
+  // No live node has given up anything yet.
   ring.ownership.owners.forEach((owner, partition) => {
     if (owner !== "d") assertEquals(owners[partition], owner);
   });
   assertEquals(after.ownership.next.some(({ owner }) => owner === "d"), false);
 });
 
-Deno.test("tendRing() lets what a removed member was handing over go where it went", () => {
+Deno.test("tendRing() completes the transfers of a removed member at their targets", () => {
   const leaving = tended(
     setStatus(cluster(16, "a", "b", "c", "d"), "a", "d", "leaving"),
   );
@@ -140,7 +145,7 @@ Deno.test("tendRing() lets what a removed member was handing over go where it we
   }
 });
 
-Deno.test("tendRing() has a leaving member hand over all it owns, and little else move", () => {
+Deno.test("tendRing() makes a leaving member hand over everything, and moves little else", () => {
   const ring = cluster(64, "a", "b", "c", "d", "e", "f", "g", "h");
   const after = tended(setStatus(ring, "b", "b", "leaving"));
   const { next } = after.ownership;
@@ -151,7 +156,7 @@ Deno.test("tendRing() has a leaving member hand over all it owns, and little els
   assertEquals(memberStatus(after, "b"), "leaving");
 });
 
-Deno.test("tendRing() plans transfers to a removed member anew", () => {
+Deno.test("tendRing() replans transfers to a removed member", () => {
   const ring = cluster(16, "a", "b", "c");
   const joining = tended(
     addJoining(ring, facts("d"), 0, { autoJoin: true }),
@@ -161,7 +166,7 @@ Deno.test("tendRing() plans transfers to a removed member anew", () => {
   assertEquals(after.ownership.owners, ring.ownership.owners);
 });
 
-Deno.test("tendRing() sends what a leaving member was to hand to one that is down to another, and lets other owners wait", () => {
+Deno.test("tendRing() redirects a leaving member's transfers to a member that is down, and lets other owners wait", () => {
   const ring = cluster(16, "a", "b", "c", "d");
   const leaving = tended(setStatus(ring, "a", "d", "leaving"));
   const stuck = leaving.ownership.next.filter(({ owner, nextOwner }) =>
@@ -180,7 +185,7 @@ Deno.test("tendRing() sends what a leaving member was to hand to one that is dow
   assertEquals(waits.ownership.next, joining.ownership.next);
 });
 
-Deno.test("tendRing() lets a member go that has exited, but not while anything depends on it", () => {
+Deno.test("tendRing() removes an exited member, but not while anything depends on it", () => {
   const ring = cluster(16, "a", "b", "c", "d");
   const early = tended(setStatus(ring, "d", "d", "exiting"));
   assertEquals(memberStatus(early, "d"), "exiting");
@@ -193,7 +198,7 @@ Deno.test("tendRing() lets a member go that has exited, but not while anything d
   assertEquals(memberStatus(tended(moved), "d"), "invalid");
 });
 
-Deno.test("tendRing() has those who leave stay when nobody could take over", () => {
+Deno.test("tendRing() keeps leaving members if nobody could take over", () => {
   let ring = cluster(16, "a", "b");
   ring = setStatus(setStatus(ring, "a", "a", "leaving"), "b", "b", "leaving");
   const after = tended(ring);
@@ -202,7 +207,7 @@ Deno.test("tendRing() has those who leave stay when nobody could take over", () 
   assertEquals(after.ownership.next, []);
 });
 
-Deno.test("tendRing() has who leaves stay when a resize is given up that alone gave others something", () => {
+Deno.test("tendRing() keeps leaving members if an aborted resize alone gave others partitions", () => {
   let ring = invite(cluster(8, "a"), "a", facts("b"), 0);
   ring = beginResize(ring, "a", ring.ownership.owners.with(0, "b"));
   const after = tended(setStatus(ring, "a", "a", "leaving"));
@@ -210,7 +215,7 @@ Deno.test("tendRing() has who leaves stay when a resize is given up that alone g
   assertEquals(memberStatus(after, "a"), "valid");
 });
 
-Deno.test("tendRing() lets a resize go on at once when a member goes that it waited for", () => {
+Deno.test("tendRing() continues a resize at once when a member it waited for leaves", () => {
   let ring = cluster(8, "a");
   ring = setStatus(addJoining(ring, facts("b"), 0), "a", "b", "valid");
   ring = beginResize(ring, "a", ring.ownership.owners);
@@ -233,14 +238,14 @@ Deno.test("tendRing() gives a member that owns nothing its share, unless there i
   assertEquals(tended(ring).ownership.next, []);
 });
 
-Deno.test("tendRing() forgets staged changes that make no sense any more", () => {
+Deno.test("tendRing() drops staged changes that no longer make sense", () => {
   const ring = setOwnership(cluster(16, "a", "b", "c"), "a", {
     staged: [{ action: "replace", node: "b", replacement: "x" }],
   });
   assertEquals(tended(ring).ownership.staged, []);
 });
 
-Deno.test("heirs() are valid or down, or joining and owners already", () => {
+Deno.test("heirs() are valid, down, or joining members that already own partitions", () => {
   let ring = cluster(16, "a", "b", "c", "d");
   ring = addJoining(setStatus(ring, "a", "b", "down"), facts("j"), 0);
   ring = rejoin(setStatus(ring, "a", "c", "down"), "c");
@@ -248,7 +253,7 @@ Deno.test("heirs() are valid or down, or joining and owners already", () => {
   assertEquals(heirs(ring), ["a", "b", "c"]);
 });
 
-Deno.test("tendRing() gives a resize up for a member that came with its numbers, and for no such member of the ring as it is", () => {
+Deno.test("tendRing() aborts a resize for a joining node that brought its numbers, not for a member that uses the current ring's", () => {
   const came = (ring: Ring) =>
     setStatus(
       addJoining(ring, { ...facts("d"), origin: "1/8" }, 0),
@@ -266,7 +271,7 @@ Deno.test("tendRing() gives a resize up for a member that came with its numbers,
     reasons[0],
     "the resize was given up as what d holds would be taken for parts of the resized ring",
   );
-  // It was let in too late to stop that one: the next has other numbers.
+  // It was admitted too late to stop that one: the next has other numbers.
   const reading = enterResizePhase(
     enterResizePhase(copying, "a", "binding"),
     "a",
@@ -274,14 +279,14 @@ Deno.test("tendRing() gives a resize up for a member that came with its numbers,
   );
   const late = tended(installResize(came(reading), "a"));
   assertEquals(memberStatus(late, "d"), "valid");
-  // What it holds goes where it belongs first; then it gets its share.
+  // Its data goes where it belongs first; then it gets its share.
   assertEquals([owned(late), late.ownership.next], [{ a: 16 }, []]);
   const settled = assumeDone(tended(setOrigins(late, "d", [], 1)), "a");
   assertEquals(owned(settled), { a: 8, d: 8 });
   assertEquals(phaseOf(tended(begun(settled, 32))), "copying");
 });
 
-Deno.test("tendRing() has a resize go on to its end that another part of the cluster has read by, where buckets are consistent", () => {
+Deno.test("tendRing() completes a resize that another part of the cluster has read with, if buckets are consistent", () => {
   const ring = markConsistent(cluster(8, "a"), "a", bucket);
   const copying = beginResize(ring, "a", new Array<string>(16).fill("a"));
   const binding = completeTransfers(
@@ -297,7 +302,7 @@ Deno.test("tendRing() has a resize go on to its end that another part of the clu
   const reading = care(binding);
   assertEquals(takenOverBy(reading), { generation: 1, size: 16 });
   assertEquals(takenOverBy(ring), null);
-  // The other part has given it up, has never heard of it, or is behind.
+  // The other part has aborted it, has never heard of it, or is behind.
   const heard = (other: Ring) => {
     const won = {
       ...other.ownership,
@@ -314,12 +319,12 @@ Deno.test("tendRing() has a resize go on to its end that another part of the clu
     const again = care(heard(other));
     assertEquals(refuseResize(again, ABORT_RESIZE)?.code, "not_resizing");
   }
-  // It is read by the ring to come: whoever is gone is down by then.
+  // It is read with the future ring: whoever is gone is down by then.
   assertEquals(
     refuseBeside(reading, "remove b", true)?.code,
     "pending_changes",
   );
-  // Where none is, the owners have all that was written.
+  // Without consistent buckets, the owners have everything that was written.
   const plain = beginResize(cluster(8, "a"), "a", Array<string>(16).fill("a"));
   assertEquals(
     care(abortResize(plain, "a")).ownership.generations.resize,
@@ -327,7 +332,10 @@ Deno.test("tendRing() has a resize go on to its end that another part of the clu
   );
 });
 
-/** `ring` once each of `nodes` has reported for the resize under way, and all know of it. */
+/**
+ * `ring` once each of `nodes` has reported for the resize in progress, and all
+ * know of it.
+ */
 function reported(ring: Ring, nodes: readonly string[]): Ring {
   const partitions = ring.ownership.owners.map((_, partition) => partition);
   let after = ring;
@@ -340,7 +348,7 @@ function reported(ring: Ring, nodes: readonly string[]): Ring {
   return after;
 }
 
-Deno.test("tendRing() has a resize that goes on begin anew without an owner who was removed by force, as it waits for all", () => {
+Deno.test("tendRing() restarts a resumed resize without an owner removed by force, since it waits for all", () => {
   const ring = markConsistent(cluster(8, "a", "b", "c"), "a", bucket);
   const owners = Array.from({ length: 16 }, (_, i) => "abc"[i % 3] as string);
   const copying = reported(beginResize(ring, "a", owners), ["a", "b", "c"]);
@@ -353,7 +361,7 @@ Deno.test("tendRing() has a resize that goes on begin anew without an owner who 
     { mayInstall: false },
   ).ring;
   assertEquals(takenOverBy(reading), { generation: 1, size: 16 });
-  // Another part has taken a for dead, which it is, and heard only then of that.
+  // Another part has declared a dead, which it is, and heard of that only then.
   const down = takeOverClaim(setStatus(binding, "b", "a", "down"), "b");
   let current = mergeRings(abortResize(down, "b"), reading);
   const tend = () => {
@@ -380,7 +388,7 @@ Deno.test("tendRing() has a resize that goes on begin anew without an owner who 
   assertEquals(Object.keys(owned(current)).sort(), ["b", "c"]);
 });
 
-Deno.test("tendRing() has a resize go on once its owners are there, where another claimant has removed one or has it leave", () => {
+Deno.test("tendRing() continues a resize once its owners are present, if another claimant has removed one or made it leave", () => {
   const ring = markConsistent(cluster(8, "a", "b", "c"), "a", bucket);
   const owners = Array.from({ length: 16 }, (_, i) => "abc"[i % 3] as string);
   const begun = beginResize(ring, "a", owners);
@@ -397,15 +405,17 @@ Deno.test("tendRing() has a resize go on once its owners are there, where anothe
   assertEquals(ownersOf(tended(assumeDone(leaving, "a"))), ["a", "b"]);
 });
 
-Deno.test("tendRing() gives a resize up for the one that another part of the cluster has read by, and keeps one that is read", () => {
+Deno.test("tendRing() aborts a resize in favour of one that another part of the cluster has read with, and keeps one that is read", () => {
   const ring = markConsistent(cluster(8, "a"), "a", bucket);
   const begun = (before: Ring, size: number) =>
     beginResize(before, "a", new Array<string>(size).fill("a"));
   const taken = (other: Ring) =>
     markTakenOver(other, "a", { generation: 1, size: 16 });
-  // A later one, and one by the same number.
+  // A later one, and one with the same number, of an earlier version.
   const later = begun(abortResize(begun(ring, 16), "a"), 32);
-  for (const other of [later, begun(ring, 32)]) {
+  const owners = new Array<string>(32).fill("a");
+  const sameNumber = resumeResize(ring, "a", 1, owners);
+  for (const other of [later, sameNumber]) {
     for (const phase of ["copying", "binding"] as const) {
       const after = tended(taken(enterResizePhase(other, "a", phase)));
       const { resize, sizes } = after.ownership.generations;
@@ -413,9 +423,60 @@ Deno.test("tendRing() gives a resize up for the one that another part of the clu
       assertEquals([resize?.owners.length, sizes[1]], [16, 16]);
     }
   }
-  const reading = taken(enterResizePhase(later, "a", "reading"));
-  const kept = tendRing(reading, "a", TARGET_N, () => true, {
-    mayInstall: false,
-  }).ring;
-  assertEquals(kept, reading);
+  for (const other of [later, sameNumber]) {
+    const reading = enterResizePhase(other, "a", "reading");
+    const kept = tendRing(taken(reading), "a", TARGET_N, () => true, {
+      mayInstall: false,
+    }).ring;
+    assertEquals(kept.ownership, reading.ownership);
+    // The other one is void, and does not go on when this one is done.
+    const { resize } = other.ownership.generations;
+    const { generation } = resize as RingResize;
+    assertEquals(takenOverBy(kept), { generation, size: 32 });
+    const done = tended(kept);
+    assertEquals(
+      [done.size, done.ownership.generations.resize],
+      [32, null],
+    );
+  }
+});
+
+/** A ring whose claimant has it read by `size` partitions that `b` owns, and says so `times` times. */
+function readBy(before: Ring, size: number, times: number): Ring {
+  const { claimant } = before.ownership;
+  const begun = beginResize(before, claimant, Array<string>(size).fill("b"));
+  let reading = enterResizePhase(begun, claimant, "reading");
+  const { generation } = begun.ownership.generations.resize as RingResize;
+  for (let time = 0; time < times; time++) {
+    reading = markTakenOver(reading, claimant, { generation, size });
+  }
+  return reading;
+}
+
+Deno.test("tendRing() continues the same one of two resizes in phase reading, however and whenever the parts meet", () => {
+  const ring = markConsistent(cluster(8, "z", "b"), "z", bucket);
+  const took = takeOverClaim(ring, "b");
+  const tend = (ring: Ring, mayInstall: boolean) =>
+    tendRing(reported(ring, []), "b", TARGET_N, () => true, { mayInstall })
+      .ring;
+  for (const [other, size] of [[16, 32], [32, 16]] as const) {
+    const won = readBy(took, size, 1);
+    const generation = won.ownership.generations.newest;
+    // The mark that outweighs the other is of the ownership that does not, or of that.
+    for (const times of [1, 2]) {
+      const lost = readBy(ring, other, times);
+      const heard = mergeRings(lost, won);
+      assertEquals(heard, mergeRings(won, lost));
+      const kept = tend(heard, false);
+      assertEquals(takenOverBy(kept), { generation, size });
+      assertEquals(kept.ownership, won.ownership);
+      assertEquals(tend(kept, false).meta, kept.meta);
+      assertEquals(tend(kept, true).size, size);
+    }
+    // It is heard of only once this one is done.
+    const late = mergeRings(tend(won, true), readBy(ring, other, 1));
+    const settled = assumeDone(tend(late, true), "b");
+    const { resize, current } = tend(settled, true).ownership.generations;
+    assertEquals([resize, current], [null, generation]);
+  }
 });

@@ -1,32 +1,37 @@
 /**
- * The ring as a request sees it: who owns each partition and which nodes are
- * up, as small integers, at one moment. A request keeps the view it began with,
- * so a change in the middle of it changes nothing for it.
- *
+ * The ring as seen by a request: the owner of each partition and which nodes
+ * are up, as small integers, at one moment. A request keeps the view it began
+ * with, so changes meanwhile do not affect it.
  * @module
  */
 
-/** Owners and liveness at one moment; never changed once made. */
+/** Owners and liveness at one moment; immutable. */
 export interface RingView {
-  /** Counts up with every change of the view on this node. */
+  /** Increases with every change of the view on this node. */
   readonly version: number;
-  /** Partitions, a power of two. */
+  /** Number of partitions, a power of two. */
   readonly ringSize: number;
-  /** Number of the vnode of partition 0; those of the others follow (`ring_generations.ts`). */
+  /**
+   * Number of the vnode of partition 0; those of the others follow
+   * (`ring_generations.ts`).
+   */
   readonly firstVnode: number;
-  /** Names of nodes; a node's index is its place here. */
+  /** Names of nodes, by index. */
   readonly nodes: readonly string[];
   /** Index of the owner, by partition. */
   readonly owners: Uint16Array;
   /** 1 for nodes that serve, by index. */
   readonly up: Uint8Array;
-  /** Index of this node, or -1 while it has no place here. */
+  /** Index of this node, or -1 while it has none. */
   readonly self: number;
-  /** The resized ring, while reads go by it and writes by this one; see `ring_resize.ts`. */
+  /**
+   * The resized ring, while reads use it and writes use this one; see
+   * `ring_resize.ts`.
+   */
   readonly reads?: RingView;
 }
 
-/** Owners of a ring as numbers, the same in each view of it. */
+/** The owners of a ring as numbers, shared by all its views. */
 interface NumberedOwners {
   readonly nodes: readonly string[];
   readonly indexOf: ReadonlyMap<string, number>;
@@ -47,9 +52,9 @@ function number(names: readonly string[]): NumberedOwners {
 }
 
 /**
- * A view of a ring in which every node named in `upNodes` serves. Those have a
- * place in it also if they own nothing yet: a partition that has just gone to one
- * of them is asked for there before the ring says so.
+ * A view of a ring in which every node in `upNodes` serves. Those have an index
+ * even if they own nothing yet: a partition that has just moved to one of them
+ * is asked for there before the ring says so.
  *
  * @param firstVnode Number of the vnode of partition 0.
  */

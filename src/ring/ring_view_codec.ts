@@ -1,8 +1,8 @@
 /**
- * A ring view as it travels from a node to the hosts of its coordinators:
- * MessagePack `[module number, view, view that reads go by or nil]`, each view as
- * `[version, nodes, owners, up, self, first vnode]`, with owners as two bytes a
- * partition, big-endian, and up as one byte a node.
+ * A ring view as sent from a node to the hosts of its coordinators: MessagePack
+ * `[module number, view, future view for reads or nil]`, each view as
+ * `[version, nodes, owners, up, self, first vnode]`, with owners as two bytes
+ * per partition, big-endian, and up as one byte per node.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { WhorlError } from "../base/errors.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import type { RingView } from "./ring_view.ts";
 
-/** Appends the view that requests to the module of number `moduleId` take. */
+/** Appends the view for requests to the module with number `moduleId`. */
 export function writeRingView(
   into: ByteWriter,
   moduleId: number,
@@ -44,9 +44,9 @@ function viewToList(view: RingView): unknown[] {
 }
 
 /**
- * Reads a view; it keeps no part of `bytes`.
+ * Reads a view; it keeps no reference to `bytes`.
  *
- * @throws {WhorlError} `protocol_error` if it is none.
+ * @throws {WhorlError} `protocol_error` if it is not a view.
  */
 export function readRingView(
   bytes: Uint8Array,

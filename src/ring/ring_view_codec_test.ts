@@ -70,7 +70,7 @@ for (
   });
 }
 
-Deno.test("readRingView() takes the view that the others are made of", () => {
+Deno.test("readRingView() accepts the view that the other cases are derived from", () => {
   const { view } = readRingView(encodeMsgpack([1, VIEW, null]));
   assertEquals([view.ringSize, view.nodes], [1, ["a"]]);
 });

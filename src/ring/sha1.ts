@@ -1,9 +1,9 @@
 /**
- * SHA-1 (FIPS 180-4) over bytes that lie in a larger buffer, leaving five
- * words in a state the caller keeps. It allocates nothing and needs no call
- * into the runtime: a ring hash is one block, and node:crypto takes ten times
- * as long to be asked. Used to place keys as riak_core does and to tell rings
- * apart, never for secrets.
+ * SHA-1 (FIPS 180-4) of bytes in a larger buffer, into a state of five words
+ * kept by the caller. It allocates nothing and makes no call into the runtime:
+ * a ring hash is one block, and a call of node:crypto takes ten times as long.
+ * Used to place keys like riak_core and to distinguish rings, never for
+ * secrets.
  *
  * @module
  */
@@ -11,15 +11,18 @@
 /** The five words of a digest, most significant first. */
 export type Sha1State = Int32Array<ArrayBuffer>;
 
-/** Bytes of a digest. */
+/** Length of a digest in bytes. */
 export const SHA1_BYTES = 20;
 
-/** Bytes of one block. */
+/** Length of a block in bytes. */
 const BLOCK_BYTES = 64;
-/** A block filled up to here has no room for the length; another must follow. */
+/**
+ * A block filled to here or beyond has no room for the length, which goes into
+ * another one.
+ */
 const LENGTH_AT = 56;
 
-// One block being expanded. Shared, as nothing here waits.
+// The expanded block. Shared, since nothing here is asynchronous.
 const schedule = new Int32Array(80);
 
 /** A state to pass to {@linkcode sha1}. */
@@ -27,7 +30,7 @@ export function createSha1State(): Sha1State {
   return new Int32Array(5);
 }
 
-/** Puts the digest of `bytes[start, end)` into `state`. */
+/** Writes the digest of `bytes[start, end)` to `state`. */
 export function sha1(
   state: Sha1State,
   bytes: Uint8Array,
@@ -46,7 +49,7 @@ export function sha1(
     }
     compress(state);
   }
-  // What is left, one bit after it, zeros, and the length in bits.
+  // The rest, a one bit, zeros, and the length in bits.
   const rest = end - at;
   const words = rest >> 2;
   for (let i = 0; i < words; i++, at += 4) schedule[i] = word(bytes, at);
@@ -62,15 +65,15 @@ export function sha1(
   compress(state);
 }
 
-// Digests are cut from one piece of memory, as a typed array of its own would
-// take five times as long to allocate as the digest takes to compute.
+// Digests are cut from one pool, since allocating a typed array of its own
+// takes five times as long as computing the digest.
 const POOL_BYTES = 200 * SHA1_BYTES;
 let pool = new Uint8Array(POOL_BYTES);
 let poolUsed = 0;
 
 /**
- * The digest in `state` as 20 bytes that nothing else writes to. They may lie
- * in a larger buffer, so send or transfer the bytes, never their `buffer`.
+ * The digest in `state` as 20 bytes that nothing else writes to. They may be
+ * part of a larger buffer, so send or transfer the bytes, never their `buffer`.
  */
 export function sha1Bytes(state: Sha1State): Uint8Array<ArrayBuffer> {
   if (poolUsed === POOL_BYTES) {
@@ -94,7 +97,9 @@ function word(bytes: Uint8Array, at: number): number {
     bytes[at + 3]!;
 }
 
-/** The zero to three bytes before `end`, then the bit that ends the message. */
+/**
+ * The zero to three bytes before `end`, then the one bit that ends the message.
+ */
 function lastWord(bytes: Uint8Array, at: number, end: number): number {
   switch (end - at) {
     case 0:

@@ -54,7 +54,7 @@ Deno.test("sha1() hashes only the part it is given and starts afresh each time",
 Deno.test("sha1Bytes() gives bytes that later digests leave alone", () => {
   const state = createSha1State();
   const kept: [Uint8Array, string][] = [];
-  // More digests than any pool of them is likely to hold.
+  // More digests than a pool is likely to hold.
   for (let i = 0; i < 1000; i++) {
     const message = Uint8Array.of(i >> 8, i);
     sha1(state, message);

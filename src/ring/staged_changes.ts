@@ -1,11 +1,11 @@
 /**
- * Changes of membership that wait for a commit: what may be staged, and what of
- * it still makes sense. Joining members are staged joins; everything else
- * stands in the ownership, so it outlives the claimant.
+ * Membership changes that wait for a commit: which may be staged, and which
+ * still make sense. Joining members are staged joins; everything else is in the
+ * ownership, so it outlives the claimant.
  *
  * The checks are those of `riak_core_claimant:maybe_stage/4`. One is stricter:
- * a change that would leave nobody to own the ring is refused as
- * `only_member`, however many members there are besides.
+ * a change that would leave no node to own the ring is refused as
+ * `only_member`, however many members there are.
  *
  * @module
  */
@@ -20,12 +20,18 @@ import {
 } from "./ring.ts";
 import { isAutoJoining, isInvited } from "./ring_change.ts";
 
-/** Members that wait for a commit to become valid, sorted. Those that are only invited do not. */
+/**
+ * Members that wait for a commit to become valid, sorted. Excludes nodes that
+ * are only invited.
+ */
 export function stagedJoins(ring: Ring): string[] {
   return joiningMembers(ring).filter((node) => !isInvited(ring, node));
 }
 
-/** Nodes that are to become members by a commit, invited ones included, sorted. A joining member that owns something was one before. */
+/**
+ * Nodes that will become members by a commit, including invited ones, sorted.
+ * Excludes joining members that own partitions, which were members before.
+ */
 export function joiningMembers(ring: Ring): string[] {
   const { owners, next } = ring.ownership;
   return currentMembers(ring).filter((node) =>
@@ -35,7 +41,10 @@ export function joiningMembers(ring: Ring): string[] {
   );
 }
 
-/** The staged changes that can still be carried out, sorted by node. Members may have come, gone or fallen since. */
+/**
+ * The staged changes that can still be carried out, sorted by node. Members may
+ * have joined, left or failed since.
+ */
 export function stagedChanges(ring: Ring): readonly StagedChange[] {
   const { staged } = ring.ownership;
   if (staged.length === 0) return staged;
@@ -48,7 +57,10 @@ export function stagedChanges(ring: Ring): readonly StagedChange[] {
   return kept.length === staged.length ? staged : kept;
 }
 
-/** `staged` and `change`, which takes the place of what was staged for the same node; sorted by node. */
+/**
+ * `staged` with `change`, which replaces the change staged for the same node;
+ * sorted by node.
+ */
 export function withChange(
   staged: readonly StagedChange[],
   change: StagedChange,
@@ -58,8 +70,8 @@ export function withChange(
 }
 
 /**
- * Whether `change` may be staged beside `staged`; `null` if so. A joining member
- * is not for here: it is let go at once.
+ * Why `change` cannot be staged beside `staged`; `null` if it can. Not for a
+ * joining member, which is dropped at once.
  */
 export function refuseChange(
   ring: Ring,

@@ -48,7 +48,7 @@ const forceReplace = (node: string, replacement: string): StagedChange => ({
   replacement,
 });
 
-/** What refuses `change`, beside `staged`. */
+/** Why `change` is refused beside `staged`. */
 function refusal(
   ring: Ring,
   change: StagedChange,
@@ -57,7 +57,7 @@ function refusal(
   return refuseChange(ring, staged, change)?.code ?? null;
 }
 
-Deno.test("refuseChange() lets every change of a member be staged", () => {
+Deno.test("refuseChange() accepts every type of change of a member", () => {
   const ring = cluster();
   for (
     const change of [
@@ -70,7 +70,7 @@ Deno.test("refuseChange() lets every change of a member be staged", () => {
   ) assertEquals(refusal(ring, change), null);
 });
 
-Deno.test("refuseChange() refuses what is about no full member with not_member", () => {
+Deno.test("refuseChange() refuses changes of nodes that are not full members with not_member", () => {
   const ring = setStatus(cluster(), "a", "c", "invalid");
   for (const node of ["c", "x", "j"]) {
     assertEquals(refusal(ring, leave(node)), "not_member");
@@ -80,7 +80,7 @@ Deno.test("refuseChange() refuses what is about no full member with not_member",
   }
 });
 
-Deno.test("refuseChange() refuses with only_member what would leave nobody to own the ring", () => {
+Deno.test("refuseChange() refuses with only_member changes that would leave nobody to own the ring", () => {
   let ring = cluster();
   for (const node of ["j", "k"]) ring = setStatus(ring, "a", node, "invalid");
   assertEquals(refusal(ring, leave("a"), leave("b")), null);
@@ -99,7 +99,7 @@ Deno.test("refuseChange() refuses with only_member what would leave nobody to ow
   assertEquals(refusal(addJoining(ring, facts("n"), 0), leave("a")), null);
 });
 
-Deno.test("refuseChange() refuses that a leaving or exiting member leaves or is replaced", () => {
+Deno.test("refuseChange() refuses to let a leaving or exiting member leave or be replaced", () => {
   for (const status of ["leaving", "exiting"] as const) {
     const ring = setStatus(cluster(), "a", "b", status);
     assertEquals(refusal(ring, leave("b")), "already_leaving");
@@ -109,7 +109,7 @@ Deno.test("refuseChange() refuses that a leaving or exiting member leaves or is 
   }
 });
 
-Deno.test("refuseChange() wants force where a member is down", () => {
+Deno.test("refuseChange() requires force if a member is down", () => {
   const ring = setStatus(cluster(), "a", "b", "down");
   assertEquals(refusal(ring, leave("b")), "not_reachable");
   assertEquals(refusal(ring, replace("b", "j")), "not_reachable");
@@ -122,13 +122,13 @@ Deno.test("refuseChange() keeps the claimant from being removed by force", () =>
   assertEquals(refusal(cluster(), forceReplace("a", "j")), "is_claimant");
 });
 
-Deno.test("refuseChange() takes a joining node as replacement, once", () => {
+Deno.test("refuseChange() accepts a joining node as replacement, once", () => {
   const ring = cluster();
   for (const by of ["c", "x", "b"]) {
     assertEquals(refusal(ring, replace("b", by)), "invalid_replacement");
     assertEquals(refusal(ring, forceReplace("b", by)), "invalid_replacement");
   }
-  // Nobody has heard of an invited one yet.
+  // Nobody has heard from an invited one yet.
   const invited = invite(ring, "a", facts("i"), 0);
   assertEquals(refusal(invited, replace("b", "i")), "invalid_replacement");
   const taken = replace("c", "j");
@@ -138,7 +138,7 @@ Deno.test("refuseChange() takes a joining node as replacement, once", () => {
     "already_replacement",
   );
   assertEquals(refusal(ring, replace("b", "k"), taken), null);
-  // Staging it again for the same member is staging it anew.
+  // Staging it again for the same member replaces it.
   assertEquals(refusal(ring, forceReplace("c", "j"), taken), null);
 });
 
@@ -148,7 +148,7 @@ Deno.test("withChange() keeps one change for each member, sorted", () => {
   assertEquals(withChange(staged, remove("b")), [leave("a"), remove("b")]);
 });
 
-Deno.test("stagedChanges() forgets what has lost its sense", () => {
+Deno.test("stagedChanges() drops changes that no longer make sense", () => {
   const staged = [leave("b"), replace("c", "j")];
   let ring = setOwnership(cluster(), "a", { staged });
   assertEquals(stagedChanges(ring), staged);
@@ -158,18 +158,19 @@ Deno.test("stagedChanges() forgets what has lost its sense", () => {
   assertEquals(stagedChanges(ring), []);
 });
 
-Deno.test("stagedChanges() removes nobody by force who has become the claimant", () => {
+Deno.test("stagedChanges() drops the forced removal of a node that has become the claimant", () => {
   const ring = setOwnership(cluster(), "a", { staged: [remove("b")] });
   const taken = { ...ring, ownership: { ...ring.ownership, claimant: "b" } };
   assertEquals(stagedChanges(taken), []);
 });
 
-Deno.test("stagedJoins() leaves out who was only invited and who needs no commit", () => {
+Deno.test("stagedJoins() leaves out nodes that were only invited or need no commit", () => {
   let ring = invite(cluster(), "a", facts("i"), 0);
   ring = addJoining(ring, facts("n"), 0, { autoJoin: true });
   assertEquals(stagedJoins(ring), ["j", "k"]);
   assertEquals(joiningMembers(ring), ["i", "j", "k"]);
-  // A member that was taken for dead is none of them, whatever it says.
+  // A member that was declared dead by mistake is not one of them, whatever it
+  // says.
   ring = rejoin(setStatus(ring, "b", "a", "down"), "a");
   assertEquals(joiningMembers(ring), ["i", "j", "k"]);
 });

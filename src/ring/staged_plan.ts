@@ -1,8 +1,9 @@
 /**
- * What a commit would do: the staged changes, the ring they lead to, and how
- * partitions travel. Plain data for display, computed from the ring alone, so
- * it is the same whenever and wherever it is computed from that ring, and its
- * id names it (riak_core keeps a random seed between plan and commit instead).
+ * What a commit would do: the staged changes, the resulting ring, and how
+ * partitions move. Plain data for display, computed from the ring alone, so it
+ * is the same whenever and wherever it is computed from that ring, and its id
+ * identifies it (riak_core keeps a random seed between plan and commit
+ * instead).
  *
  * @module
  */
@@ -38,36 +39,39 @@ import { stagedChanges, stagedJoins } from "./staged_changes.ts";
 export interface MemberRow {
   /** The member's name. */
   readonly node: string;
-  /** What it is to the cluster. */
+  /** Its status. */
   readonly status: Exclude<MemberStatus, "invalid">;
-  /** Partitions it owns now. */
+  /** Number of partitions it owns now. */
   readonly partitions: number;
-  /** Partitions it will own when pending transfers are done; `null` if none are pending. */
+  /**
+   * Number of partitions it will own when pending transfers are done; `null` if
+   * none are pending.
+   */
   readonly nextPartitions: number | null;
 }
 
 /** Partitions that go from one member to another. */
 export interface TransferCount {
-  /** Who has them. */
+  /** The current owner. */
   readonly from: string;
-  /** Who gets them. */
+  /** The next owner. */
   readonly to: string;
-  /** How many. */
+  /** Number of partitions. */
   readonly partitions: number;
 }
 
-/** A change of membership that waits for a commit. */
+/** A membership change that waits for a commit. */
 export type PlannedChange =
   | {
-    /** What is staged. */
+    /** The staged action. */
     readonly action: "join" | "leave" | "force-remove";
-    /** For whom. */
+    /** The member. */
     readonly node: string;
   }
   | {
-    /** What is staged. */
+    /** The staged action. */
     readonly action: "replace" | "force-replace";
-    /** For whom. */
+    /** The member. */
     readonly node: string;
     /** The joining member that takes its place. */
     readonly replacement: string;
@@ -75,57 +79,70 @@ export type PlannedChange =
   | {
     /** The ring gets another number of partitions. */
     readonly action: "resize-ring";
-    /** Partitions before and after. */
+    /** Number of partitions before and after. */
     readonly ringSizes: readonly [before: number, after: number];
   }
   | {
-    /** The resize under way is given up. */
+    /** The resize in progress is aborted. */
     readonly action: "abort-resize";
-    /** Partitions of the ring, which stays as it is. */
+    /** Number of partitions of the ring, which stays as it is. */
     readonly ringSize: number;
   };
 
 /** The cluster after one step towards what was staged. */
 export interface PlannedTransition {
-  /** Partitions of the ring. */
+  /** Number of partitions of the ring. */
   readonly ringSize: number;
-  /** Partitions it is on the way to, of which `nextPartitions` are counted; absent if it is not being resized. */
+  /**
+   * Number of partitions it is changing to, which `nextPartitions` counts;
+   * absent if it is not being resized.
+   */
   readonly nextRingSize?: number;
   /** Sorted by name. */
   readonly members: readonly MemberRow[];
-  /** Between the same two members counted together, in the order riak_core prints them. */
+  /**
+   * Summed for each pair of members, in the order in which riak_core prints
+   * them.
+   */
   readonly transfers: readonly TransferCount[];
-  /** Partitions that change owner without a transfer, because the old one is gone. */
+  /**
+   * Partitions that change owner without a transfer, because the old owner is
+   * gone.
+   */
   readonly reassigned: readonly TransferCount[];
-  /** False if some preference list will hold a node twice. */
+  /** False if some preference list will contain a node twice. */
   readonly replicasDistinct: boolean;
 }
 
 /** What a commit would do. */
 export interface StagedPlan {
-  /** 16 hex digits; the same for the same changes from the same ring. */
+  /** 16 hex digits; equal for the same changes to the same ring. */
   readonly planId: string;
   /** Sorted by node; empty if nothing is staged. */
   readonly changes: readonly PlannedChange[];
   /** The steps it takes; none if nothing is staged. */
   readonly transitions: readonly PlannedTransition[];
-  /** Nodes that are joining and that it leaves out, as a resize stands alone: another plan lets them in, afterwards. Absent if there are none. */
+  /**
+   * Joining nodes that it leaves out, since a resize stands alone: a later plan
+   * admits them. Absent if there are none.
+   */
   readonly postponedJoins?: readonly string[];
 }
 
-/** A plan with the owners it leads to. */
+/** A plan with the resulting owners. */
 export interface ComputedPlan extends StagedPlan {
   /** Owner of each partition once the transfers of the commit are done. */
   readonly target: readonly string[];
 }
 
-/** Most steps of a plan that are shown; two are the most that were ever needed. */
+/** Most steps of a plan that are shown; no plan ever needed more than two. */
 export const TRANSITIONS_MAX = 16;
 
 /**
  * Computes the plan of what is staged in `ring`.
  *
- * @param targetN Consecutive partitions that should belong to different nodes.
+ * @param targetN Number of consecutive partitions that should belong to
+ * different nodes.
  */
 export function computePlan(ring: Ring, targetN: number): ComputedPlan {
   const { claimant } = ring.ownership;
@@ -148,7 +165,8 @@ export function computePlan(ring: Ring, targetN: number): ComputedPlan {
         replacement === null ? [] : [[node, replacement]]
       ),
     ),
-    // A replacement takes what its predecessor had, and nothing else moves.
+    // A replacement takes over everything of its predecessor, and nothing else
+    // moves.
     balance: staged.some(({ replacement }) => replacement === null) ||
       stagedJoins(ring).some((node) => !replacements.has(node)),
   });
@@ -192,8 +210,8 @@ function planResize(ring: Ring, size: number, targetN: number): ComputedPlan {
 }
 
 /**
- * The ring in which what is staged in `ring` is carried out, under way to the
- * owners `target` of its plan.
+ * The ring with everything staged in `ring` carried out, moving to the owners
+ * `target` of its plan.
  */
 export function commitStaged(
   ring: Ring,
@@ -208,7 +226,8 @@ export function commitStaged(
       : beginResize(ring, self, target);
     return setOwnership(resized, self, { committedPlan: planId });
   }
-  // Whoever is removed by force meanwhile will not bring its part of it.
+  // A member removed by force meanwhile will not contribute its part of the
+  // resize.
   const without = ring.ownership.generations.resize === null
     ? ring
     : abortResize(ring, self);
@@ -216,7 +235,7 @@ export function commitStaged(
   return setOwnership(committed, self, { staged: [], committedPlan: planId });
 }
 
-/** A change that is about one member. */
+/** A change of one member. */
 type MemberChange = Extract<PlannedChange, { readonly node: string }>;
 
 function plannedChanges(ring: Ring): MemberChange[] {
@@ -243,7 +262,9 @@ function plannedChange(change: StagedChange): MemberChange {
   }
 }
 
-/** `ring` in which everybody has the status that what is staged gives it. */
+/**
+ * `ring` in which every member has the status that the staged changes give it.
+ */
 function withStatuses(ring: Ring, self: string): Ring {
   let after = ring;
   for (const node of stagedJoins(ring)) {
@@ -298,13 +319,16 @@ function transition(
   };
 }
 
-/** Partitions `ring` is on the way to, if it is being resized. */
+/** Number of partitions `ring` is changing to, if it is being resized. */
 export function nextRingSize(ring: Ring): { readonly nextRingSize?: number } {
   const { resize } = ring.ownership.generations;
   return resize === null ? {} : { nextRingSize: resize.owners.length };
 }
 
-/** The members of `ring` with their shares now and under the owners `target`, sorted by name. */
+/**
+ * The members of `ring` with their shares now and under the owners `target`,
+ * sorted by name.
+ */
 export function memberRows(
   ring: Ring,
   target: readonly string[] = ring.ownership.generations.resize?.owners ??
@@ -324,7 +348,10 @@ export function memberRows(
   }));
 }
 
-/** Counts equal pairs. Sorted downwards, which is how riak_core's tally comes out in every recorded plan. */
+/**
+ * Counts equal pairs, in descending order, as riak_core's tally does in every
+ * recorded plan.
+ */
 export function countTransfers(
   moves: readonly { from: string; to: string }[],
 ): TransferCount[] {
@@ -344,9 +371,9 @@ function planIdOf(
   changes: readonly PlannedChange[],
   target: readonly string[],
 ): string {
-  // The plan before it, so that the same change from the same owners at another
-  // time is another plan, and a commit of it is not taken for a repeat. Not the
-  // version: transfers that finish meanwhile make no difference to what is planned.
+  // Includes the previous plan, so that the same change from the same owners at
+  // another time is another plan, and a commit of it is not taken for a repeat.
+  // Not the version: transfers that finish meanwhile do not affect the plan.
   const { committedPlan } = ring.ownership;
   const text = JSON.stringify([
     ring.clusterId,

@@ -52,7 +52,7 @@ function clusterOf(names: readonly string[], owners: readonly string[]): Ring {
   return setOwnership(ring, claimant, { owners });
 }
 
-/** A cluster at rest. */
+/** A settled cluster. */
 function cluster(size: number, ...names: string[]): Ring {
   const [claimant] = names as [string];
   const ring = clusterOf(names, new Array<string>(size).fill(claimant));
@@ -150,12 +150,12 @@ Deno.test("computePlan() plans for the claimant to leave", () => {
   assertEquals(transitions[1]?.members.map(({ node }) => node), ["b", "c"]);
 });
 
-Deno.test("computePlan() tells of nothing when nothing is staged", () => {
+Deno.test("computePlan() is empty if nothing is staged", () => {
   const { changes, transitions } = computePlan(cluster(16, "a", "b"), TARGET_N);
   assertEquals([changes, transitions], [[], []]);
 });
 
-Deno.test("computePlan() calls a plan the same while transfers of an earlier one finish", () => {
+Deno.test("computePlan() keeps the plan id while transfers of an earlier plan finish", () => {
   const ring = addJoining(cluster(16, "a", "b"), facts("c"), 0);
   const first = computePlan(ring, TARGET_N);
   const moving = commitStaged(ring, "a", first.target, first.planId);
@@ -167,13 +167,13 @@ Deno.test("computePlan() calls a plan the same while transfers of an earlier one
   const later = tendRing(done, "a", TARGET_N).ring;
   assertEquals(later.ownership.version > next.ownership.version, true);
   assertEquals(computePlan(later, TARGET_N).planId, planId);
-  // What is under way is part of what is shown.
+  // Pending transfers are shown too.
   assert(transitions[0]!.transfers.some(({ to }) => to === "d"));
   // The same join after a commit is another plan.
   assertEquals(planId === first.planId, false);
 });
 
-Deno.test("commitStaged() does what the plan said, step by step", () => {
+Deno.test("commitStaged() does what the plan shows, step by step", () => {
   let ring = addJoining(cluster(64, "a", "b", "c", "d"), facts("n"), 0);
   ring = staged(staged(ring, "replace", "b", "n"), "leave", "c");
   const plan = computePlan(ring, TARGET_N);

@@ -1,8 +1,8 @@
 /**
- * Values of which the last write wins, the same one everywhere: each carries a
- * hybrid timestamp made from the wall clock and from the value it replaces, so
- * a write always beats what its writer saw, however far its clock is behind.
- * riak_core compares whole seconds and keeps whichever ring came first on a tie
+ * Values with last write wins, the same one everywhere: each has a hybrid
+ * timestamp made from the wall clock and the value it replaces, so a write
+ * always beats what its writer saw, however far its clock is behind. riak_core
+ * compares whole seconds and keeps whichever ring came first on a tie
  * (riak_core#855).
  *
  * @module
@@ -15,21 +15,23 @@ import {
   tickHybrid,
 } from "../causality/hybrid_logical_clock.ts";
 
-/** What can be kept as ring or member metadata; `null` marks a removed value. */
+/** A value of ring or member metadata; `null` marks a removed value. */
 export type RingMetaValue = string | number | boolean | null;
 
 /** A value with its stamp. */
 export interface StampedMeta {
   /** What was written. */
   readonly value: RingMetaValue;
-  /** When, and by whom. */
+  /** When it was written, and by whom. */
   readonly stamp: HybridStamp;
 }
 
-/** Metadata by name. Never changed once made. */
+/** Metadata by name. Immutable. */
 export type RingMeta = ReadonlyMap<string, StampedMeta>;
 
-/** `meta` with `name` set to `value` by `node` at `wallMs`; `null` removes it for good. */
+/**
+ * `meta` with `name` set to `value` by `node` at `wallMs`; `null` removes it.
+ */
 export function setMeta(
   meta: RingMeta,
   name: string,
@@ -60,7 +62,8 @@ export function mergeMeta(a: RingMeta, b: RingMeta): RingMeta {
 
 function compareStamped(a: StampedMeta, b: StampedMeta): number {
   return compareHybridStamps(a.stamp, b.stamp) ||
-    // One writer never gives two values one stamp; a broken one must not split the cluster.
+    // A writer never gives two values one stamp; a broken one must not split
+    // the cluster.
     (a.value === b.value
       ? 0
       : compareTexts(JSON.stringify(a.value), JSON.stringify(b.value)));

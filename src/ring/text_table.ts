@@ -1,8 +1,7 @@
 /**
- * The few text forms that all cluster tables share: titles and rules of 79
- * columns, percentages, and node names as Erlang prints atoms. Operators have
- * scripts that read these tables, so they come out byte for byte as riak_core
- * prints them.
+ * Text forms shared by all cluster tables: titles and rules of 79 columns,
+ * percentages, and node names as Erlang prints atoms. Scripts read these
+ * tables, so they match riak_core's output byte for byte.
  *
  * @module
  */
@@ -10,7 +9,7 @@
 /** Columns in a table. */
 export const TABLE_COLUMNS = 79;
 
-/** `title` between rules of equals signs; `left` of them stand before it. */
+/** `title` between rules of equals signs, with `left` of them before it. */
 export function titleLine(title: string, left: number): string {
   const right = TABLE_COLUMNS - left - title.length - 2;
   return `${"=".repeat(left)} ${title} ${"=".repeat(right)}\n`;
@@ -26,7 +25,7 @@ export function percentText(percent: number): string {
   return percent.toFixed(1).padStart(5);
 }
 
-// What an atom may not be without quotes, though it is written like one.
+// Words that need quotes as atoms, although their characters do not.
 const RESERVED = new Set(
   ("after and andalso band begin bnot bor bsl bsr bxor case catch cond div else " +
     "end fun if let maybe not of or orelse receive rem try when xor").split(
@@ -34,13 +33,16 @@ const RESERVED = new Set(
     ),
 );
 
-/** A node's name as Erlang prints the atom: in quotes unless it can go without. */
+/** A node's name as Erlang prints the atom: quoted if necessary. */
 export function quotedName(name: string): string {
   if (/^[a-z][a-zA-Z0-9_@]*$/.test(name) && !RESERVED.has(name)) return name;
   return `'${name.replace(/[\\']/g, "\\$&")}'`;
 }
 
-/** Names as Erlang prints a list of atoms, on one line so that scripts can read it. */
+/**
+ * Names as Erlang prints a list of atoms, on one line so that scripts can read
+ * it.
+ */
 export function quotedNames(names: readonly string[]): string {
   return `[${names.map(quotedName).join(",")}]`;
 }

@@ -1,7 +1,7 @@
 /**
- * The stages in the life of a simulated cluster besides its load: coming
- * together, settling after trouble, and being stopped. Each lets virtual time
- * pass until it is reached, and says so if it is not.
+ * The stages of a simulated cluster besides its load: forming, settling after
+ * faults, and shutdown. Each lets virtual time pass until its goal is reached,
+ * and reports if it is not.
  *
  * @module
  */
@@ -13,11 +13,17 @@ import type { Violation } from "./checkers/violation.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
 import type { SimulatedMachine } from "./simulated_machine.ts";
 
-/** Virtual time a cluster has for coming together, and for settling once faults have ended, in milliseconds. */
+/**
+ * Virtual time a cluster has for forming, and for settling once faults have
+ * ended, in milliseconds.
+ */
 export const SETTLE_MS_MAX = 60_000;
-/** Virtual time nodes have for a clean stop, in milliseconds. */
+/** Virtual time nodes have for a clean shutdown, in milliseconds. */
 export const STOP_MS_MAX = 30_000;
-/** How often it is looked whether a cluster has settled, in virtual milliseconds. */
+/**
+ * Interval between checks whether a cluster has settled, in virtual
+ * milliseconds.
+ */
 const LOOK_EVERY_MS = 20;
 
 /**
@@ -53,7 +59,8 @@ export function isSettled(
     if (!inService) return process === undefined;
     if (!running || node === undefined) return false;
     const { cluster: part } = node.parts;
-    // Nodes that were declared down must be let in again, and those that leave be gone.
+    // Nodes that were declared down must have rejoined, and those leaving must
+    // be gone.
     if (
       part === undefined || readyMembers(part.ring).length !== members.length ||
       currentMembers(part.ring).length !== members.length
@@ -65,7 +72,10 @@ export function isSettled(
   });
 }
 
-/** Lets time pass until the cluster has settled; the violation if it does not. */
+/**
+ * Lets time pass until the cluster has settled; returns a violation if it does
+ * not.
+ */
 export async function untilSettled(
   cluster: SimulatedCluster,
   services: readonly string[],
@@ -107,9 +117,9 @@ export async function untilSettled(
 }
 
 /**
- * Lets time pass until all data lies where it belongs: no partition is to move,
- * no transfer is under way or waits, and no node holds anything of a partition
- * that another one owns. Nothing is read for that: hints go home by themselves.
+ * Lets time pass until all data is where it belongs: no partition is to move,
+ * no transfer is running or waiting, and no node holds data of a partition that
+ * another one owns. This reads nothing, since hinted handoff needs no reads.
  */
 export async function untilAtHome(
   cluster: SimulatedCluster,
@@ -132,7 +142,7 @@ export async function untilAtHome(
   }
 }
 
-/** What still is to move, in words. Time must pass while it is asked. */
+/** What still has to move, in words. Time must pass for it to resolve. */
 export async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
   const abroad: string[] = [];
   for (const { host, node } of cluster.members) {
@@ -148,7 +158,7 @@ export async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
       abroad.push(`${host} knows that the ring is being resized`);
     }
     for (const { id, kind, state, reason } of handoff.status().transfers) {
-      // A repair brings copies, and leaves everything where it is.
+      // A repair copies data and moves none.
       if (kind === "repair") continue;
       abroad.push(`${host} has ${id}, ${state}: ${reason ?? "no reason"}`);
     }
@@ -170,7 +180,7 @@ export async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
   return abroad;
 }
 
-/** What a node holds; undefined if it does not say. */
+/** What a node holds; undefined if it does not answer. */
 async function heldBy(
   machine: SimulatedMachine,
 ): Promise<readonly HeldPartition[] | undefined> {
@@ -187,7 +197,10 @@ async function heldBy(
   return await promise.finally(forget);
 }
 
-/** Starts every node and joins them into one cluster through the production protocol. */
+/**
+ * Starts every node and joins them into one cluster through the production
+ * protocol.
+ */
 export async function formCluster(
   cluster: SimulatedCluster,
   services: readonly string[],
@@ -215,7 +228,7 @@ export async function formCluster(
     if (machines.length > 1) {
       await untilDone(cluster, async () => {
         // A join is done when the node has its ring; the claimant may hear of
-        // it later, and plans what it knows.
+        // it later, and plans with what it knows.
         const { changes, planId } = await first.plan();
         if (changes.length > 0) await first.commit(planId);
         const owning = first.clusterStatus().members
@@ -234,7 +247,9 @@ export async function formCluster(
   return await untilSettled(cluster, services, "its nodes were joined");
 }
 
-/** Does what an operator does in bad weather: tries again, for as long as a cluster has for settling. */
+/**
+ * Retries like an operator would, for as long as a cluster has for settling.
+ */
 async function untilDone(
   cluster: SimulatedCluster,
   attempt: () => Promise<void>,
@@ -251,7 +266,7 @@ async function untilDone(
   }
 }
 
-/** Stops every node; what is left of them afterwards is a violation. */
+/** Stops every node; anything left of them is a violation. */
 export async function stopCluster(
   cluster: SimulatedCluster,
 ): Promise<Violation[]> {
@@ -269,7 +284,7 @@ export async function stopCluster(
       message: `The nodes were not stopped in ${STOP_MS_MAX} ms: ${error}`,
     }];
   }
-  // What a stopped process has written is still on its way to the other ends.
+  // What a stopped process has written may still be in flight.
   await cluster.time.run(cluster.time.now() + 1_000);
   const { openStreams, listeners, connecting } = network.counts();
   return [

@@ -6,7 +6,8 @@ import { SimulatedCluster } from "./simulated_cluster.ts";
 import { Trace } from "./trace/trace.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
-// Seed 7081 planned before the claimant knew of all joins, when a node let itself in.
+// With seed 7081 a plan was made before the claimant knew of all joins, when a
+// node admitted itself.
 Deno.test("formCluster() joins nodes through a claimant that knows of each before the node itself does", async () => {
   for (let seed = 1; seed <= 20; seed++) {
     using guard = new RealWorldGuard();

@@ -1,13 +1,13 @@
 /**
- * Holds stores to their word: what a store said is committed is there when it is
- * opened again, or the store says what it has lost. Replicas hide such a loss
- * from clients, as each write has several; this looks at every store alone.
+ * Checks stores: what a store reported as committed is there when it is next
+ * opened, or the store reports what it lost. Replication hides such a loss from
+ * clients, so this checks every store by itself.
  *
- * For each key it is known what may be there: the newest write that is certainly
- * committed, and those after it, of which the outcome is not known. At each
- * opening the store must hold one of them; then that is what is there. Damage
- * that the disk did excuses a value that the store calls damaged, and a tail
- * that it calls lost, but nothing that is gone without a word.
+ * For each key it tracks what may be there: the newest write that is certainly
+ * committed, and later ones of unknown outcome. Each time the store is opened
+ * it must hold one of these, which is then known to be there. Damage done by
+ * the disk excuses a value that the store reports as damaged, and a tail that
+ * it reports as lost, but no silent loss.
  *
  * @module
  */
@@ -18,20 +18,25 @@ import type { Store, StoreWrite } from "../environment/storage.ts";
 import type { Violation } from "./checkers/violation.ts";
 import type { DiskCounts } from "./disk/disk_conditions.ts";
 
-/** What a disk has done to what it was given. */
+/** What a disk has done to its data. */
 export type DiskDamage =
   & Pick<DiskCounts, "rottenBits" | "lostCommits" | "writeErrors">
   & {
-    /** When its machine lost power last, in virtual milliseconds; lives that failed to start may lie between. */
+    /**
+     * When its machine last lost power, in virtual milliseconds; failed starts
+     * may lie between.
+     */
     readonly powerLostAtMs: number;
-    /** How long its process had stood still until then, in virtual milliseconds. */
+    /**
+     * How long its process had been paused by then, in virtual milliseconds.
+     */
     readonly stoodStillMs: number;
   };
 
 /**
- * Time after a commit in which a disk that lies may lose it without a trace, in
- * milliseconds: what remembers commits is synced once a second, and a slow disk
- * may take its time over that. A process that stands still syncs nothing.
+ * Time after a commit in which a lying disk may lose it without a trace, in
+ * milliseconds: the store's record of its commits is synced once a second, and
+ * a slow disk may take a while. A paused process syncs nothing.
  */
 const REMEMBERED_AFTER_MS = 4_000;
 
@@ -41,9 +46,9 @@ type Content = Uint8Array | null;
 interface TrackedKey {
   readonly partition: number;
   readonly key: Uint8Array;
-  /** What may be there; the first is what certainly was. */
+  /** What may be there, starting with what certainly was. */
   may: readonly Content[];
-  /** When the first was committed. */
+  /** When the first of these was committed. */
   sinceMs: number;
 }
 
@@ -61,12 +66,12 @@ export class DurableWrites {
     this.#now = now;
   }
 
-  /** What did not hold. */
+  /** What was violated. */
   get violations(): readonly Violation[] {
     return this.#violations;
   }
 
-  /** Takes note of writes; the function it returns is told what became of them. */
+  /** Records writes; the returned function gets their outcome. */
   written(
     store: string,
     partition: number,
@@ -80,7 +85,7 @@ export class DurableWrites {
         known = { partition, key: briefCopy(key), may: NOTHING, sinceMs: 0 };
         tracked.set(name, known);
       }
-      // What was written stays with its writer.
+      // The buffer belongs to the writer.
       const content: Content = value === null ? null : briefCopy(value);
       known.may = [...known.may, content];
       return { known, content };
@@ -96,7 +101,10 @@ export class DurableWrites {
     };
   }
 
-  /** What the stores whose names end with `path` certainly hold of a partition, by store, then by key in hex. */
+  /**
+   * What the stores whose names end with `path` certainly hold of a partition,
+   * by store, then by key in hex.
+   */
   certain(
     path: string,
     partition: number,
@@ -115,7 +123,10 @@ export class DurableWrites {
     return stores;
   }
 
-  /** What the stores whose names end with `path` certainly hold of other partitions than this one of `except`, by key in hex. */
+  /**
+   * What the stores whose names end with `path` certainly hold of partitions
+   * other than this one of `except`, by key in hex.
+   */
   certainElsewhere(
     path: string,
     except: string,
@@ -136,7 +147,10 @@ export class DurableWrites {
     return [...contents.values()];
   }
 
-  /** A range was deleted, key by key: of that partition nothing is known any more. */
+  /**
+   * A range was deleted key by key: nothing is known of that partition any
+   * more.
+   */
   deleted(store: string, partition: number): void {
     const tracked = this.#store(store);
     for (const [name, known] of tracked) {
@@ -148,7 +162,7 @@ export class DurableWrites {
   async opened(name: string, store: Store, damage: DiskDamage): Promise<void> {
     const tracked = this.#store(name);
     const { tailLost, durable } = { ...store.state, durable: store.durable };
-    // What lies in memory goes with it.
+    // A store in memory loses everything.
     if (!durable) {
       tracked.clear();
       return;
@@ -165,7 +179,8 @@ export class DurableWrites {
     for (const [keyName, known] of tracked) {
       const there = found.get(keyName) ?? null;
       const isDamaged = there === "damaged";
-      // A disk that fails as well as lies may never have synced what remembers.
+      // A disk that both fails and lies may never have synced the record of
+      // commits.
       const mayForget = damage.lostCommits > 0 &&
         (damage.writeErrors > 0 ||
           known.sinceMs > damage.powerLostAtMs - damage.stoodStillMs -
@@ -214,7 +229,10 @@ function nameOf(partition: number, key: Uint8Array): string {
   return `${partition} ${key.toHex()}`;
 }
 
-/** Everything in `store`; undefined if it cannot be read now. By scans, as they warm no cache that the run would then find warm. */
+/**
+ * All content of `store`; undefined if it cannot be read now. Uses scans, which
+ * do not warm caches for the run.
+ */
 async function contentOf(
   store: Store,
 ): Promise<Map<string, Uint8Array | "damaged"> | undefined> {

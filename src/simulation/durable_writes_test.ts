@@ -15,7 +15,7 @@ const HONEST = {
 
 const value = (n: number): Uint8Array => new Uint8Array([n, n]);
 
-/** A store that holds the given values, and says it outlives its process. */
+/** A store that holds the given values, and claims to outlive its process. */
 function holding(
   content: readonly (readonly [Uint8Array, number])[],
   tailLost = false,
@@ -43,7 +43,7 @@ function write(
   return watch.written("a", 3, [{ key, value: value(n) }]);
 }
 
-Deno.test("DurableWrites finds a committed write that is gone", async () => {
+Deno.test("DurableWrites reports a committed write that is gone", async () => {
   const watch = new DurableWrites(() => 5);
   write(watch, KEY, 1)(undefined);
   write(watch, OTHER_KEY, 1)(undefined);
@@ -57,7 +57,7 @@ Deno.test("DurableWrites finds a committed write that is gone", async () => {
   );
 });
 
-Deno.test("DurableWrites finds an older value than the one that was committed", async () => {
+Deno.test("DurableWrites reports a value older than the committed one", async () => {
   const watch = new DurableWrites(() => 5);
   write(watch, KEY, 1)(undefined);
   write(watch, KEY, 2)(undefined);
@@ -65,7 +65,7 @@ Deno.test("DurableWrites finds an older value than the one that was committed", 
   assertEquals(watch.violations.length, 1);
 });
 
-Deno.test("DurableWrites takes a write without an outcome for done or not done, and goes by what is there from then on", async () => {
+Deno.test("DurableWrites accepts either outcome of an unknown write, and then relies on what is there", async () => {
   for (const kept of [1, 2, 3]) {
     const watch = new DurableWrites(() => 5);
     write(watch, KEY, 1)(undefined);
@@ -78,7 +78,7 @@ Deno.test("DurableWrites takes a write without an outcome for done or not done, 
   }
 });
 
-Deno.test("DurableWrites takes a commit for that of all before it", async () => {
+Deno.test("DurableWrites counts earlier writes as committed with a later one", async () => {
   const watch = new DurableWrites(() => 5);
   write(watch, KEY, 1);
   write(watch, KEY, 2)(undefined);
@@ -86,7 +86,7 @@ Deno.test("DurableWrites takes a commit for that of all before it", async () => 
   assertEquals(watch.violations.length, 1);
 });
 
-Deno.test("DurableWrites excuses a lost tail that the store tells of, and no other", async () => {
+Deno.test("DurableWrites excuses a lost tail only if the store reports it", async () => {
   const lied = { ...HONEST, lostCommits: 1 };
   const told = new DurableWrites(() => 5);
   write(told, KEY, 1)(undefined);
@@ -100,28 +100,29 @@ Deno.test("DurableWrites excuses a lost tail that the store tells of, and no oth
   write(fresh, KEY, 1)(undefined);
   await fresh.opened("a", holding([]), lied);
   assertEquals(fresh.violations, []);
-  // A process that stood still could not have it remembered.
+  // A paused process could not have recorded it.
   for (const [stoodStillMs, checks] of [[3_000, 1], [5_000, 0]] as const) {
     const still = new DurableWrites(() => 1_000);
     write(still, KEY, 1)(undefined);
     await still.opened("a", holding([]), { ...lied, stoodStillMs });
     assertEquals(still.violations.length, checks);
   }
-  // What remembers commits is a file on the same disk, and may not have been synced.
+  // The record of commits is a file on the same disk, and may not have been
+  // synced.
   const erring = new DurableWrites(() => 5);
   write(erring, KEY, 1)(undefined);
   await erring.opened("a", holding([]), { ...lied, writeErrors: 1 });
   assertEquals(erring.violations, []);
 });
 
-Deno.test("DurableWrites finds a tail that is called lost and is not", async () => {
+Deno.test("DurableWrites reports a tail that is called lost but is not", async () => {
   const watch = new DurableWrites(() => 5);
   write(watch, KEY, 1)(undefined);
   await watch.opened("a", holding([[KEY, 1]], true), HONEST);
   assertEquals(watch.violations.map(({ check }) => check), ["tail_loss"]);
 });
 
-Deno.test("DurableWrites knows nothing of a partition after a range of it was deleted", async () => {
+Deno.test("DurableWrites forgets a partition after a range of it was deleted", async () => {
   const watch = new DurableWrites(() => 5);
   write(watch, KEY, 1)(undefined);
   watch.deleted("a", 3);

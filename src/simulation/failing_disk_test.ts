@@ -1,6 +1,7 @@
 /**
- * Disks that are full or erring for some seconds: no node falls of it, what it
- * cannot do meanwhile it says, and it serves again by itself.
+ * Disks that are full or fail for some seconds: no node goes down because of
+ * it, nodes report what they cannot do meanwhile, and they serve again on their
+ * own.
  *
  * @module
  */
@@ -10,7 +11,7 @@ import type { PlannedFault } from "./schedule/schedule.ts";
 import { simulate } from "./simulate.ts";
 import type { SimulationResult } from "./simulation_result.ts";
 
-/** What `run` says of `kind`, in order. */
+/** Trace texts of `kind` in `run`, in order. */
 function said(run: SimulationResult, kind: string): readonly string[] {
   return run.trace.events.filter((event) => event.kind === kind)
     .map(({ place, text }) => `${place} ${text}`);
@@ -59,7 +60,7 @@ for (
   });
 }
 
-Deno.test("no node falls of any mix of full and erring disks", async () => {
+Deno.test("no mix of full and failing disks takes a node down", async () => {
   for (let seed = 0; seed < 30; seed++) {
     const run = await simulate({
       seed,
@@ -75,7 +76,7 @@ Deno.test("no node falls of any mix of full and erring disks", async () => {
   }
 });
 
-Deno.test("no node gives up because it cannot store a ring that has changed", async () => {
+Deno.test("no node gives up because it cannot store a changed ring", async () => {
   for (let seed = 80; seed < 100; seed++) {
     const run = await simulate({
       seed,

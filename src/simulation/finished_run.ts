@@ -1,6 +1,6 @@
 /**
- * What a check sees of a run once its load is over, its faults have ended and
- * its nodes have settled: the cluster is up and can be asked.
+ * What a check sees of a run after its load and faults have ended and its nodes
+ * have settled: the cluster is up and can be queried.
  *
  * @module
  */
@@ -9,30 +9,36 @@ import type { Violation } from "./checkers/violation.ts";
 import type { OperationRecord } from "./history.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 
-/** A run to be judged. */
+/** A run to be checked. */
 export interface FinishedRun {
-  /** What was run. */
+  /** The schedule that was run. */
   readonly schedule: Schedule;
-  /** When the load began, in virtual milliseconds: what the times of its faults count from. */
+  /**
+   * When the load began, in virtual milliseconds: the origin of the times of
+   * its faults.
+   */
   readonly loadBeganAtMs: number;
-  /** Whether the members of the cluster were changed, and whether a machine was lost for good with all that it had. */
+  /**
+   * Whether the members of the cluster were changed, and whether a machine was
+   * lost for good with its data.
+   */
   readonly membership: { readonly changed: boolean; readonly lost: boolean };
   /** What the clients saw. */
   readonly history: readonly OperationRecord<unknown, unknown>[];
-  /** The nodes, all up; ask any of them. */
+  /** The nodes, all of them up. */
   readonly nodes: readonly WhorlNode[];
   /**
-   * Tries `ask` until it succeeds, for as long as a healed cluster may take.
-   * What it gives up on is a violation, `progress`.
+   * Retries `ask` until it succeeds, for as long as a healed cluster may take.
+   * If it gives up, that is a violation of `progress`.
    */
   eventually<T>(what: string, ask: () => Promise<T>): Promise<T>;
-  /** Virtual milliseconds, by the clock of the history. */
+  /** Virtual time in milliseconds, on the clock of the history. */
   now(): number;
-  /** Waits so many virtual milliseconds. */
+  /** Waits for so many virtual milliseconds. */
   sleep(ms: number): Promise<void>;
   /**
-   * What each replica stores, read from its disk: each key of each partition
-   * of each node, and its bytes.
+   * What each replica stores, read from its disk: every key of every partition
+   * on every node, with its bytes.
    */
   stored(module: string): Promise<readonly StoredValue[]>;
 }
@@ -43,13 +49,13 @@ export interface StoredValue {
   readonly host: string;
   /** The partition whose vnode stored it. */
   readonly partition: number;
-  /** The key, as the module wrote it. */
+  /** The key, as written by the module. */
   readonly key: Uint8Array;
   /** Undefined if it is damaged. */
   readonly value: Uint8Array | undefined;
 }
 
-/** Judges a run; no violations is the only way to pass. */
+/** Checks a run; it passes only without violations. */
 export type RunCheck = (
   run: FinishedRun,
 ) => readonly Violation[] | Promise<readonly Violation[]>;

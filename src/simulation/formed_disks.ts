@@ -1,8 +1,8 @@
 /**
- * Disks of a cluster that has been formed: most runs are about what comes after,
- * and joining the nodes each time would cost more than all the rest. The cluster
- * is formed once, by the production protocol in calm weather, and each run
- * starts with copies of what it left on its disks.
+ * Disks of a formed cluster: most runs are about what comes after, and joining
+ * the nodes each time would cost more than all the rest. The cluster is formed
+ * once, by the production protocol and without faults, and each run starts with
+ * copies of the resulting disks.
  *
  * @module
  */
@@ -16,13 +16,13 @@ import type { DiskImage } from "./disk/simulated_disk.ts";
 import { Trace } from "./trace/trace.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
-/** Kinds of cluster whose disks are kept. */
+/** Most kinds of cluster whose disks are kept. */
 const KEPT_MAX = 16;
 
-/** What clusters were formed in this thread, and left on their disks. */
+/** The disks of clusters formed in this thread. */
 const kept = new Map<string, readonly DiskImage[]>();
 
-/** What the disks of a formed cluster depend on. */
+/** What determines the disks of a formed cluster. */
 export interface FormedOptions {
   readonly nodes: number;
   readonly ringSize: number;
@@ -31,7 +31,7 @@ export interface FormedOptions {
 }
 
 /**
- * One disk a node, as a cluster of that kind leaves them.
+ * One disk per node, as forming such a cluster leaves them.
  *
  * @throws {Error} If such a cluster cannot be formed.
  */

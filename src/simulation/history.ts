@@ -1,13 +1,13 @@
 /**
- * What clients saw: one record an operation, when it began, when it ended and
- * how. Checkers judge a run by this alone, so it has to be honest about what a
- * client cannot know: an operation whose answer was lost is `unknown`, neither
- * done nor undone.
+ * What clients saw: one record per operation, with its beginning, end and
+ * outcome. Checkers judge a run by this alone, so it must be honest about what
+ * a client cannot know: an operation whose answer was lost is `unknown`,
+ * neither done nor undone.
  *
- * As text a history is JSON Lines: a line that names the format, then a line
- * a record. An operation may have two lines, one when it was invoked and one
- * when it returned; so a run of real processes appends both as they happen, and
- * its file can be checked again even if it was cut off. Bytes are written as
+ * As text, a history is JSON Lines: a header line that names the format, then a
+ * line per record. An operation may have two lines, one for its invocation and
+ * one for its return; so a run of real processes appends both as they happen,
+ * and its file can be checked even if it was cut off. Bytes are written as
  * `{"$bytes": base64}`.
  *
  * ```ts
@@ -30,32 +30,38 @@ export type OperationOutcome =
   | "ok"
   /** It certainly did not happen and never will. */
   | "failed"
-  /** It may have happened, may happen yet, or may not; also while it has not returned. */
+  /**
+   * It may have happened, may still happen, or neither; also the outcome until
+   * it returns.
+   */
   | "unknown";
 
 /** One operation as its client saw it. */
 export interface OperationRecord<Input, Output> {
-  /** Its place in the history; operations are numbered as they are invoked. */
+  /**
+   * Its index in the history; operations are numbered in the order of their
+   * invocation.
+   */
   readonly id: number;
-  /** Who invoked it. A client invokes one at a time. */
+  /** The client that invoked it. A client invokes one at a time. */
   readonly client: string;
-  /** What it is about. Operations on different keys do not touch each other. */
+  /** Its key. Operations on different keys are independent. */
   readonly key: string;
-  /** What was asked for. */
+  /** The requested operation. */
   readonly input: Input;
-  /** When it began, in milliseconds by the one clock of the history. */
+  /** When it began, in milliseconds on the clock shared by the history. */
   readonly invokedAtMs: number;
   /** When its client stopped waiting; `undefined` while it waits. */
   returnedAtMs: number | undefined;
   /** How it ended. */
   outcome: OperationOutcome;
-  /** What it gave, if it is `ok`. */
+  /** Its result, if it is `ok`. */
   output: Output | undefined;
-  /** Code or message of the failure, if it is not. */
+  /** Code or message of the failure, if it is not `ok`. */
   error: string | undefined;
 }
 
-/** Collects what clients see, in the order in which it happens. */
+/** Records what clients see, in the order in which it happens. */
 export class HistoryRecorder<Input, Output> {
   readonly #now: () => number;
   readonly #changed:
@@ -64,10 +70,11 @@ export class HistoryRecorder<Input, Output> {
   readonly #records: OperationRecord<Input, Output>[] = [];
 
   /**
-   * Begins an empty history.
+   * Starts an empty history.
    *
-   * @param now Milliseconds by a clock that never goes back, shared by all clients.
-   * @param changed Told of each record as it is invoked and as it returns, say to append it to a file.
+   * @param now Milliseconds on a monotonic clock shared by all clients.
+   * @param changed Called with each record at its invocation and its return,
+   * for example to append it to a file.
    */
   constructor(
     now: () => number,
@@ -77,12 +84,15 @@ export class HistoryRecorder<Input, Output> {
     this.#changed = changed;
   }
 
-  /** What has been recorded, by id. Those that have not returned are `unknown`. */
+  /** All records, by id. Operations that have not returned are `unknown`. */
   get records(): readonly OperationRecord<Input, Output>[] {
     return this.#records;
   }
 
-  /** An operation begins; hand the record back when it ends. */
+  /**
+   * Records the start of an operation; pass the returned record on when it
+   * ends.
+   */
   invoke(
     client: string,
     key: string,
@@ -104,21 +114,33 @@ export class HistoryRecorder<Input, Output> {
     return record;
   }
 
-  /** It was done and gave `output`. @throws {RangeError} If it has returned before. */
+  /**
+   * The operation succeeded with `output`.
+   *
+   * @throws {RangeError} If it has already returned.
+   */
   succeed(record: OperationRecord<Input, Output>, output: Output): void {
     this.#return(record, "ok");
     record.output = output;
     this.#changed?.(record);
   }
 
-  /** It certainly was not and will not be done. @throws {RangeError} If it has returned before. */
+  /**
+   * The operation certainly did not happen and will not.
+   *
+   * @throws {RangeError} If it has already returned.
+   */
   fail(record: OperationRecord<Input, Output>, error: string): void {
     this.#return(record, "failed");
     record.error = error;
     this.#changed?.(record);
   }
 
-  /** Nobody can say whether it was or will be done. @throws {RangeError} If it has returned before. */
+  /**
+   * The outcome of the operation is unknown.
+   *
+   * @throws {RangeError} If it has already returned.
+   */
   lose(record: OperationRecord<Input, Output>, error: string): void {
     this.#return(record, "unknown");
     record.error = error;
@@ -139,7 +161,7 @@ export class HistoryRecorder<Input, Output> {
   }
 }
 
-/** How many of `records` ended how. */
+/** Counts `records` by outcome. */
 export function countOutcomes(
   records: Iterable<OperationRecord<unknown, unknown>>,
 ): Record<OperationOutcome, number> {
@@ -148,7 +170,7 @@ export function countOutcomes(
   return counts;
 }
 
-/** Version of the text; a reader refuses others. */
+/** Version of the text format; a reader refuses others. */
 export const HISTORY_FORMAT = 1;
 /** The first line of a history as text, without its line feed. */
 export const HISTORY_HEADER: string = JSON.stringify({
@@ -156,7 +178,7 @@ export const HISTORY_HEADER: string = JSON.stringify({
   format: HISTORY_FORMAT,
 });
 
-/** A history as text: the header, then a line a record. */
+/** A history as text: the header, then a line per record. */
 export function encodeHistory(
   records: Iterable<OperationRecord<unknown, unknown>>,
 ): string {
@@ -170,7 +192,7 @@ export function encodeRecord(
   record: OperationRecord<unknown, unknown>,
 ): string {
   const { id, client, key, invokedAtMs, returnedAtMs, outcome, error } = record;
-  // What is undefined is left out of the line, and comes back as undefined.
+  // Undefined fields are omitted, and read back as undefined.
   return JSON.stringify({
     id,
     client,
@@ -185,18 +207,18 @@ export function encodeRecord(
 }
 
 /**
- * Reads a history back, by id, whatever the order of its lines. Input and
- * output are what JSON and bytes can say; whoever checks the history knows
- * their types. A last line that was cut short, as by a killed writer, is left
- * out.
+ * Reads a history, by id, whatever the order of its lines. Inputs and outputs
+ * are JSON values and bytes; the user of the history knows their types. A
+ * truncated last line, as a killed writer leaves, is dropped.
  *
- * @throws {WhorlError} `protocol_error` for anything else, with the line.
+ * @throws {WhorlError} `protocol_error` for anything else, naming the line.
  */
 export function decodeHistory<Input = unknown, Output = unknown>(
   text: string,
 ): OperationRecord<Input, Output>[] {
   const lines = text.split("\n");
-  // What follows the last line feed is no whole line; after a whole history it is empty.
+  // Anything after the last line feed is an incomplete line; empty if the
+  // history is complete.
   lines.pop();
   if (lines[0] !== HISTORY_HEADER) {
     throw refused(1, `it must begin with ${HISTORY_HEADER}`);
@@ -213,7 +235,7 @@ export function decodeHistory<Input = unknown, Output = unknown>(
   return [...records.values()].sort((a, b) => a.id - b.id);
 }
 
-/** Whether `record` is what became of `earlier`, which was open. */
+/** Whether `record` completes `earlier`, which had not returned. */
 function isReturnOf(
   record: OperationRecord<unknown, unknown>,
   earlier: OperationRecord<unknown, unknown>,
@@ -270,7 +292,7 @@ function refused(line: number, reason: string, cause?: unknown): WhorlError {
 }
 
 const BYTES = "$bytes";
-/** Around an object that would read as one of these marks. */
+/** Wraps an object that would look like one of these marks. */
 const PLAIN = "$plain";
 
 /** `value` with its bytes as marked text. */

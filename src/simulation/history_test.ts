@@ -10,7 +10,7 @@ import {
   type OperationRecord,
 } from "./history.ts";
 
-Deno.test("HistoryRecorder keeps what clients saw by the order of their calls", () => {
+Deno.test("HistoryRecorder keeps what clients saw, in the order of their calls", () => {
   let nowMs = 10;
   const changed: string[] = [];
   const recorder = new HistoryRecorder<string, number>(
@@ -112,14 +112,14 @@ const one: OperationRecord<unknown, unknown> = {
   error: undefined,
 };
 
-Deno.test("decodeHistory() sorts records by id and leaves out a line that was cut short", () => {
+Deno.test("decodeHistory() sorts records by id and drops a truncated line", () => {
   const text = `${HISTORY_HEADER}\n${encodeRecord({ ...one, id: 1 })}\n${
     encodeRecord(one)
   }\n{"id":2,"cli`;
   assertEquals(decodeHistory(text).map(({ id }) => id), [0, 1]);
 });
 
-Deno.test("decodeHistory() takes the line of the return for that of the invocation", () => {
+Deno.test("decodeHistory() replaces the line of the invocation by that of the return", () => {
   const open = { ...one, returnedAtMs: undefined, outcome: "unknown" as const };
   const lines = [
     HISTORY_HEADER,
@@ -133,7 +133,7 @@ Deno.test("decodeHistory() takes the line of the return for that of the invocati
   assertEquals([second!.outcome, second!.returnedAtMs], ["unknown", undefined]);
 });
 
-Deno.test("decodeHistory() refuses what is no history and names the line", () => {
+Deno.test("decodeHistory() refuses invalid text and names the line", () => {
   const line = encodeRecord(one);
   const cases: [string, string][] = [
     ["", "line 1"],

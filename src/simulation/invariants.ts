@@ -1,7 +1,7 @@
 /**
- * What must hold at every moment of a run, whatever the load: watched while the
- * run goes on, from what vnodes write, what supervisors report, what rings
- * nodes hold and how long queues are.
+ * What must hold at every moment of a run, whatever the load: checked during
+ * the run, on what vnodes write, what supervisors report, which rings nodes
+ * hold and how long queues are.
  *
  * @module
  */
@@ -35,10 +35,13 @@ import { dotsOf } from "./kv_replicas.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
 import type { StoreWatch } from "./disk/watched_store.ts";
 
-/** Different rings put to the laws of merging; each triple of them is merged. */
+/**
+ * Most distinct rings checked for the laws of merging; each triple of them is
+ * merged.
+ */
 const RINGS_MAX = 6;
 
-/** How often the supervisors of a node with so many vnode masters may restart what is below them. */
+/** Restart limits of the supervisors of a node with that many vnode masters. */
 function restartLimits(
   masters: number,
 ): Readonly<Record<string, IntensityLimit>> {
@@ -51,11 +54,11 @@ function restartLimits(
   };
 }
 
-/** Watches one run. */
+/** Checks one run. */
 export class Invariants implements StoreWatch {
   readonly #now: () => number;
   readonly #limits: Readonly<Record<string, IntensityLimit>>;
-  /** The store that is open now, by host and path. */
+  /** The open store, by host and path. */
   readonly #stores = new Map<string, Map<string, Store>>();
   readonly #dots = new DotWatch();
   /** Objects that were written, by key, newest last. */
@@ -65,13 +68,13 @@ export class Invariants implements StoreWatch {
   readonly #bounds = new BoundWatch();
   readonly #rings = new RingWatch();
   readonly #deletions: Violation[] = [];
-  /** A ring of the newest generation that was seen of each cluster, by its seed. */
+  /** A ring of the newest generation seen in each cluster, by its seed. */
   readonly #newestRings = new Map<string, Ring>();
-  /** The ring of each host: one that stands alone has generations of its own. */
+  /** The ring of each host: one that stands alone has its own generations. */
   readonly #hostRings = new Map<string, Ring>();
   #stop = (): void => {};
 
-  /** @param masters Vnode masters of a node, those of all modules. */
+  /** @param masters Number of vnode masters of a node, over all modules. */
   constructor(now: () => number, masters: number) {
     this.#now = now;
     this.#limits = restartLimits(masters);
@@ -98,7 +101,7 @@ export class Invariants implements StoreWatch {
   ): (error: Error | undefined) => void {
     if (isStoreOf(path, "kv")) {
       for (const { key, value } of writes) {
-        // Replicas write the same bytes, which say nothing new.
+        // Replicas write the same bytes, which add nothing.
         if (value === null || this.#isKnown(key, value)) continue;
         const place = `${host}, partition ${partition} at ${this.#now()} ms`;
         for (const dot of dotsOf(key, value, place)) this.#dots.see(dot);
@@ -136,9 +139,9 @@ export class Invariants implements StoreWatch {
   }
 
   /**
-   * Whether a vnode of `host` is of the ring as it is, and as the host knows it: in
-   * a cluster that was split these may differ. The data of others is with vnodes of
-   * another number.
+   * Whether a vnode of `host` belongs to the current ring, and to that ring as
+   * the host knows it: in a cluster that was split these may differ. Other data
+   * is with vnodes of another number.
    */
   #isPresent(host: string, vnode: number): boolean {
     const own = this.#hostRings.get(host);
@@ -154,7 +157,10 @@ export class Invariants implements StoreWatch {
     );
   }
 
-  /** A partition of `host` was taken away from outside, and its vnode deleted nothing. */
+  /**
+   * A partition of `host` was removed from outside, without its vnode deleting
+   * anything.
+   */
   wiped(host: string, module: string, partition: number): void {
     for (const path of this.#stores.get(host)?.keys() ?? []) {
       if (!isStoreOf(path, module)) continue;
@@ -162,12 +168,15 @@ export class Invariants implements StoreWatch {
     }
   }
 
-  /** Tells of a start or an end below a supervisor of a node, in one of its lives. */
+  /**
+   * Reports a start or an exit below a supervisor of a node, in one of its
+   * incarnations.
+   */
   reported(place: string, report: SupervisorReport): void {
     this.#supervisors.push({ atMs: this.#now(), place, report });
   }
 
-  /** A node goes by `ring`; `begins` if it is the first of a life. */
+  /** A node uses `ring`; `begins` if it is the first of an incarnation. */
   ringSeen(host: string, ring: Ring, begins: boolean): void {
     const nowMs = this.#now();
     const { newest, current } = ring.ownership.generations;
@@ -181,24 +190,27 @@ export class Invariants implements StoreWatch {
     else this.#rings.see(host, ring, nowMs);
   }
 
-  /** The stores of `module` that are open on `host` now. */
+  /** The stores of `module` that are open on `host`. */
   storesOf(host: string, module: string): readonly Store[] {
     return [...this.#stores.get(host) ?? []]
       .filter(([path]) => isStoreOf(path, module))
       .map(([, store]) => store);
   }
 
-  /** Looks at queues from now on, after each event. */
+  /** Starts checking queues, after each event. */
   watch(cluster: SimulatedCluster): void {
     this.#stop = cluster.time.observe(() => this.#look(cluster));
   }
 
-  /** Ends looking. */
+  /** Stops checking queues. */
   unwatch(): void {
     this.#stop();
   }
 
-  /** This runs after each event, so it makes nothing unless there is something to tell. */
+  /**
+   * Runs after each event, so it allocates nothing unless there is something to
+   * report.
+   */
   #look({ machines }: SimulatedCluster): void {
     for (const { host, node } of machines) {
       if (node === undefined) continue;
@@ -212,7 +224,7 @@ export class Invariants implements StoreWatch {
     }
   }
 
-  /** What did not hold. */
+  /** What was violated. */
   violations(): readonly Violation[] {
     return [
       ...this.#dots.violations,
@@ -229,7 +241,7 @@ export class Invariants implements StoreWatch {
   }
 }
 
-/** Whether `path` is the store of a master of `module`. */
+/** Whether `path` is the store of a vnode master of `module`. */
 function isStoreOf(path: string, module: string): boolean {
   const name = path.slice(path.lastIndexOf("/") + 1);
   return name.startsWith(`${module}-`);

@@ -3,15 +3,18 @@ import { Invariants } from "./invariants.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
-/** How many requests a node has under way at a time, and how many it may have; undefined while it is dead. */
+/**
+ * How many requests a node has in progress, and its bound; undefined while it
+ * is dead.
+ */
 type Moment = readonly [size: number, bound: number] | undefined;
 
-/** What is said of a node that went through `moments`, one a millisecond. */
+/** Violations of a node that goes through `moments`, one per millisecond. */
 async function violationsOf(...moments: Moment[]): Promise<string[]> {
   const time = new VirtualTime();
   const machine = { host: "n1", node: {} as object | undefined };
   const invariants = new Invariants(() => time.now(), 1);
-  // As much of a cluster as is looked at.
+  // Only the parts of a cluster that are checked.
   const cluster = { time, machines: [{ host: "n0" }, machine] };
   const show = (moment: Moment): void => {
     const [size = 0, requestsMax = 0] = moment ?? [];
@@ -26,28 +29,28 @@ async function violationsOf(...moments: Moment[]): Promise<string[]> {
   return invariants.violations().map(({ message }) => message);
 }
 
-Deno.test("Invariants.watch() passes requests within their bound, be it lowered or raised", async () => {
+Deno.test("Invariants.watch() passes requests within their bound, even if it changes", async () => {
   assertEquals(
     await violationsOf([0, 5], [100, 100], undefined, [10, 10], [50, 50]),
     [],
   );
 });
 
-Deno.test("Invariants.watch() sees requests over a bound that was lowered", async () => {
+Deno.test("Invariants.watch() reports requests over a lowered bound", async () => {
   assertEquals(
     await violationsOf([50, 100], undefined, [30, 10], [10, 10]),
     ["requests of n1 held 30 at 3 ms and may hold 10"],
   );
 });
 
-Deno.test("Invariants.watch() sees when requests were over their bound first, and when worst", async () => {
+Deno.test("Invariants.watch() reports when requests first exceeded their bound, and when most", async () => {
   assertEquals(
     await violationsOf([11, 10], [14, 10], [12, 10], [15, 100]),
     ["requests of n1 held 11 at 1 ms and may hold 10; at worst 14 at 2 ms"],
   );
 });
 
-Deno.test("Invariants.watch() sees a number of requests that cannot be", async () => {
+Deno.test("Invariants.watch() reports an impossible number of requests", async () => {
   assertEquals(
     await violationsOf([5, 10], [-1, 10], [Number.NaN, 10]),
     ["requests of n1 held -1 at 2 ms and may hold 10"],

@@ -1,6 +1,6 @@
 /**
- * The objects of `kv` as a simulation looks at them from outside: which dots
- * they hold, and what each replica of a key has on its disk.
+ * The objects of `kv` seen from outside: the dots they hold, and what each
+ * replica of a key has on its disk.
  *
  * @module
  */
@@ -24,12 +24,12 @@ import type { StoredValue } from "./finished_run.ts";
 
 const decoder = new TextDecoder();
 
-/** The name a key of `kv` has in histories: bucket and key. */
+/** The name of a key of `kv` in histories: bucket and key. */
 export function historyKey(bucket: string, key: string): string {
   return `${bucket}/${key}`;
 }
 
-/** The dots of the values that an object holds, and what stands under each. */
+/** The dots of the values in an object, each with its sibling. */
 export function dotsOf(
   storageKey: Uint8Array,
   object: Uint8Array,
@@ -43,7 +43,7 @@ export function dotsOf(
   for (let at = OBJECT_HEADER_BYTES; at < end; at += ENTRY_BYTES) {
     const actor = object.subarray(at, at + ACTOR_BYTES).toHex();
     const counter = readU48(object, at + ACTOR_BYTES);
-    // The siblings of an actor are those of its newest dots, newest first.
+    // The siblings of an actor have its newest dots, newest first.
     for (let i = 0; i < readU16(object, at + ACTOR_BYTES + 6); i++) {
       const sibling = siblings[next++];
       if (sibling === undefined) return dots;
@@ -61,7 +61,7 @@ export function dotsOf(
   return dots;
 }
 
-/** The values of an object, as histories name them: JSON text, no tombstones. */
+/** The values of an object as in histories: JSON text, no tombstones. */
 export function valuesOf(object: Uint8Array): string[] {
   return readSiblings(object)
     .filter(({ flags }) => !(flags & SiblingFlag.tombstone))
@@ -72,21 +72,30 @@ function textOf(value: Uint8Array): string {
   return shortAscii(value) ?? decoder.decode(value);
 }
 
-/** What is stored of one key, all over the cluster. */
+/** What is stored of one key, across the cluster. */
 export interface KeyReplicas {
   readonly bucket: string;
   readonly key: string;
-  /** What each of its primaries stores, undefined where there is nothing. */
+  /** What each of its primaries stores; undefined if nothing. */
   readonly primaries: ReadonlyMap<string, Uint8Array | undefined>;
-  /** Primaries that hold something damaged. */
+  /** Primaries that hold a damaged value. */
   readonly damaged: readonly string[];
-  /** Where it is stored in a partition that is not one of its own, whoever's that is. */
+  /**
+   * Where it is stored in a partition that is not one of its own, whoever owns
+   * that.
+   */
   readonly misplaced: readonly string[];
-  /** Everything that is stored of it anywhere, copies that stood in for a primary included, merged. */
+  /**
+   * Everything stored of it anywhere, including copies on fallbacks, merged.
+   */
   readonly merged: Uint8Array | undefined;
 }
 
-/** Gathers what is stored by key. @param owners Owner's host of each partition. */
+/**
+ * Groups what is stored by key.
+ *
+ * @param owners Host of the owner of each partition.
+ */
 export function replicasByKey(
   stored: readonly StoredValue[],
   owners: readonly string[],

@@ -1,10 +1,10 @@
 /**
- * The load on `kv` that a simulation has unless it is given another one, and
- * what `kv` promises about it.
+ * The default workload of a simulation, on `kv`, and the checks of what `kv`
+ * promises.
  *
- * Few keys, so that clients meet on them. Every value is written once, so that
- * a value tells who wrote it. Writes come with the context of a read just made,
- * with one that has grown old in the client's memory, or without any.
+ * There are few keys, so that clients conflict. Every value is written once, so
+ * that a value identifies its write. Writes use the context of a read just
+ * made, an old one that the client remembers, or none.
  *
  * @module
  */
@@ -42,25 +42,28 @@ import {
 import type { Schedule } from "./schedule/schedule.ts";
 import type { Workload, WorkloadOperation } from "./workload.ts";
 
-/** What the load is like. */
+/** Options of the workload. */
 export interface KvWorkloadOptions {
-  /** Keys that all clients share. @default {5} */
+  /** Number of keys that all clients share. @default {5} */
   readonly keys?: number;
-  /** Share of operations that want strict quorums, from 0 to 1. @default {0.3} */
+  /** Share of operations with strict quorums, from 0 to 1. @default {0.3} */
   readonly strict?: number;
 }
 
 /** The bucket of the workload. */
 const BUCKET = "sim";
-/** Replicas of every key. */
+/** Replicas of each key. */
 const N = 3;
-/** Of which so many acknowledge a write. */
+/** Replicas that acknowledge a write. */
 const W = 2;
-/** Virtual time that read repairs have to arrive, in milliseconds. */
+/** Longest virtual time for read repairs to arrive, in milliseconds. */
 const REPAIR_MS_MAX = 1_500;
-/** How long they are left alone before it is looked whether they have: what is under way by then may also do harm. */
+/**
+ * Shortest virtual time before checking them: writes in flight may also do
+ * harm.
+ */
 const REPAIR_MS_MIN = 250;
-/** Wait between two looks, in virtual milliseconds. */
+/** Interval between two checks, in virtual milliseconds. */
 const REPAIR_LOOK_MS = 250;
 
 /** Puts, gets and deletes of `kv` on a few keys. */
@@ -87,7 +90,10 @@ export function kvWorkload(
   };
 }
 
-/** Quorums of one operation. Never a single replica: what one disk loses would be lost. */
+/**
+ * Quorums of one operation. Never a single replica, since the loss of one disk
+ * would lose the write.
+ */
 function drawOptions(
   { chance }: WorkloadOperation,
   strict: number,
@@ -149,9 +155,9 @@ function remove(
 }
 
 /**
- * What `kv` promises once faults have ended and hints have gone home: as many
- * owners as acknowledged a write have it, without a read; then every key is
- * readable with R=N, which repairs its replicas until they are equal; no
+ * What `kv` promises once faults have ended and hinted handoff is done: before
+ * any read, as many owners have a write as acknowledged it; then every key can
+ * be read with R=N, which repairs its replicas until they are equal; no
  * acknowledged write is lost; nothing is there that was not written; all nodes
  * have one ring.
  */
@@ -199,7 +205,7 @@ export async function kvChecks(
         ? { counts: isOnTwoNodes }
         : {}),
     }),
-    // While members come and go, a moment may be one of trouble that no fault tells of.
+    // Membership changes can disturb the cluster in ways that no fault records.
     ...(run.membership.changed
       ? []
       : checkAvailability(history, run.schedule, run.loadBeganAtMs)),
@@ -211,7 +217,7 @@ export async function kvChecks(
   ];
 }
 
-/** Reads every key from all its replicas, which repairs those that lack something. */
+/** Reads every key from all its replicas, which repairs stale ones. */
 async function readFromAll(
   run: FinishedRun,
   node: WhorlNode,
@@ -221,8 +227,8 @@ async function readFromAll(
   const reads = keys.map((name) =>
     run.eventually(
       `A read of ${name} from all its replicas`,
-      // From primaries: a link may still wait for a lost segment to be sent
-      // again, and fallbacks would answer for who is suspected meanwhile.
+      // From primaries only: a link may still be waiting for a retransmission,
+      // and fallbacks would answer for a node that is suspected meanwhile.
       () =>
         node.kv.get(BUCKET, name.slice(BUCKET.length + 1), {
           n,
@@ -231,12 +237,12 @@ async function readFromAll(
         }),
     )
   );
-  // None of them goes on when this has failed.
+  // Lets all of them end before this one fails.
   await Promise.allSettled(reads);
   await Promise.all(reads);
 }
 
-/** What is stored of each key now, by the ring of the first node. */
+/** What is stored of each key, by the ring of the first node. */
 async function storedReplicas(
   run: FinishedRun,
   n: number,
@@ -246,7 +252,10 @@ async function storedReplicas(
   return replicasByKey(stored, ownersOf(ring), n);
 }
 
-/** Lets time pass until repairs have nothing left to do, and answers what is stored then; whoever judges says what they have not done. */
+/**
+ * Lets time pass until repairs are done or out of time, and returns what is
+ * stored; the checks report what is missing.
+ */
 async function untilRepaired(
   run: FinishedRun,
   n: number,
@@ -260,7 +269,7 @@ async function untilRepaired(
   }
 }
 
-/** Whether all primaries of each key hold the same, and nothing of it is damaged. */
+/** Whether all primaries of each key hold the same, without damage. */
 function areRepaired(replicas: ReadonlyMap<string, KeyReplicas>): boolean {
   return [...replicas.values()].every(({ primaries, damaged }) => {
     const [first, ...others] = primaries.values();
@@ -269,7 +278,7 @@ function areRepaired(replicas: ReadonlyMap<string, KeyReplicas>): boolean {
   });
 }
 
-/** Acknowledged writes that too few owners have before anything was read. */
+/** Acknowledged writes that too few owners have before any read. */
 async function copiesAtHome(
   run: FinishedRun,
   history: readonly KvRecord[],
@@ -288,7 +297,7 @@ async function copiesAtHome(
         ownerOfVnode(ring, partition)
       }`,
   }));
-  // What has rotted or was lost by a disk that lied is mended by reads.
+  // Reads mend what has rotted or was lost by a lying disk.
   if (losesCopies(run.schedule) || run.membership.lost) return strays;
   const replicas = replicasByKey(presentOf(stored, ring), owners, n);
   const owned = [...replicas].map(([name, { primaries }]) =>
@@ -305,12 +314,12 @@ async function copiesAtHome(
   ];
 }
 
-/** Whether something was done to a disk that takes a copy which it had. */
+/** Whether a fault makes a disk lose a copy. */
 function losesCopies({ disk, faults }: Schedule): boolean {
   return disk.liesAboutSync || faults.some(({ type }) => type === "bit_rot");
 }
 
-/** The host of each partition's owner. */
+/** Host of the owner of each partition. */
 function ownersOf({ ownership }: Ring): string[] {
   return ownership.owners.map(hostOf);
 }
@@ -319,7 +328,7 @@ function hostOf(node: string): string {
   return node.slice(node.indexOf("@") + 1);
 }
 
-/** What lies with vnodes of `ring` as it is, by partition. */
+/** What is stored with vnodes of the current `ring`, by partition. */
 function presentOf(
   stored: readonly StoredValue[],
   ring: Ring,
@@ -332,7 +341,10 @@ function presentOf(
     }));
 }
 
-/** Whether two machines had it when it was acknowledged; with fewer nodes up one may have had both copies, and lose them together. */
+/**
+ * Whether it was on two machines when acknowledged; with fewer nodes up, one
+ * may have had both copies and lose them together.
+ */
 function isOnTwoNodes({ output }: OperationRecord<KvInput, KvOutput>): boolean {
   const { replicas } = output as KvPutResult;
   const done = replicas.filter(({ state }) => state === "done");
@@ -340,9 +352,9 @@ function isOnTwoNodes({ output }: OperationRecord<KvInput, KvOutput>): boolean {
 }
 
 /**
- * Two quorums of primaries have one of them in common, so a strict read knows
- * every strict write that was acknowledged before. Not if that one's copy has
- * rotted, or was lost by a disk that lied: then it may count again without it.
+ * Two quorums of primaries overlap, so a strict read knows every strict write
+ * that was acknowledged before. Not if the copy in the overlap has rotted or
+ * was lost by a lying disk: the replica may then answer without it.
  */
 function strictQuorumsMeet(
   { schedule, membership }: FinishedRun,
@@ -360,7 +372,7 @@ function ringOf(node: WhorlNode): Ring {
   return cluster.ring;
 }
 
-/** What a read of `object` gives. */
+/** The result of a read of `object`. */
 function readOf(object: Uint8Array | undefined): KvRead {
   return object === undefined ? { values: [], context: null } : {
     values: valuesOf(object).map((text) => JSON.parse(text)),

@@ -1,13 +1,13 @@
 /**
- * What the rings of simulated machines say of each other to whoever looks at all
- * of them.
+ * Comparisons of the rings of simulated machines, for code that can see all of
+ * them.
  *
  * @module
  */
 import { currentMembers, type MemberStatus, type Ring } from "../ring/ring.ts";
 import type { SimulatedMachine } from "./simulated_machine.ts";
 
-/** The newest ring that any of `machines` goes by. */
+/** The newest ring on any of `machines`. */
 export function newestRing(
   machines: readonly SimulatedMachine[],
 ): Ring | undefined {
@@ -22,7 +22,10 @@ export function newestRing(
   return newest;
 }
 
-/** Whether none of those that the node of `machine` knows is a member in `ring`: nobody will ever tell it that it is none. */
+/**
+ * Whether no node that `machine` knows is a member in `ring`: it will never be
+ * told that it is no longer a member.
+ */
 export function isForgotten(
   { node }: SimulatedMachine,
   ring: Ring | undefined,
@@ -34,14 +37,20 @@ export function isForgotten(
     );
 }
 
-/** How many changes a ring contains; of two of one cluster the one with more knows more, if not always all. */
+/**
+ * Number of changes in a ring; of two rings of a cluster, the one with more
+ * usually knows more.
+ */
 function changesOf({ clock }: Ring): number {
   let changes = 0;
   for (const count of clock.values()) changes += count;
   return changes;
 }
 
-/** Whether a member that was declared down is about to be one again, and has partitions. */
+/**
+ * Whether a member that was declared down is about to be a full member again,
+ * and has partitions.
+ */
 export function isBack(
   { node }: SimulatedMachine,
   status: MemberStatus | undefined,
@@ -50,7 +59,7 @@ export function isBack(
     node.parts.cluster?.ring.ownership.owners.includes(node.name) === true;
 }
 
-/** Whether a member of that status owns partitions, or is to. */
+/** Whether a member with that status owns partitions, or will. */
 export function isFull(status: MemberStatus | undefined): boolean {
   return status === "valid" || status === "leaving" || status === "exiting" ||
     status === "down";

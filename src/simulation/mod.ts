@@ -1,8 +1,8 @@
 /**
  * Deterministic simulation for applications of Whorl: your vnode module on a
  * cluster of production nodes, in one thread, on a simulated network, disk and
- * clock, from one seed. Faults are drawn with it, promises are checked after
- * them, and a seed that fails fails again, event by event.
+ * clock, all from one seed. The seed draws the faults, checks verify what was
+ * promised, and a failing seed fails again the same way, event by event.
  *
  * ```ts
  * import { simulate } from "@whorl/whorl/testing";
@@ -11,7 +11,7 @@
  * if (violations.length > 0) throw new Error(violations[0]?.message);
  * ```
  *
- * `docs/simulation.md` goes from the first run to a seed kept as a test.
+ * `docs/simulation.md` leads from a first run to a seed kept as a test.
  *
  * @module
  */

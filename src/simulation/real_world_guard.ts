@@ -1,15 +1,16 @@
 /**
- * Keeps the real world out of a simulation. While simulated code runs, whatever
- * would make a run depend on something besides its seed (the clock, chance,
- * timers, the network, the disk, other threads) throws, and is remembered by
- * name, so that code which swallows the error is found all the same.
+ * Keeps the real world out of a simulation. While simulated code runs, anything
+ * that would make a run depend on more than its seed (the clock, randomness,
+ * timers, the network, the disk, other threads) throws, and is recorded by
+ * name, so that it is found even if the code swallows the error.
  *
- * What code has taken before the simulation began (`const { now } = Date` at the
- * top of a module) or imports by name from a module of Node (`node:fs`) cannot
- * be closed, but for timers and TCP sockets.
+ * What code captured before the simulation began (`const { now } = Date` at the
+ * top of a module) or imports by name from a Node module (`node:fs`) cannot be
+ * closed, except timers and TCP sockets.
  *
  * The guard belongs to a thread. While a simulation runs there, anything else
- * that wants the real world (a progress bar, a signal handler) lives in another.
+ * that needs the real world (a progress bar, a signal handler) must run in
+ * another one.
  *
  * @module
  */
@@ -19,14 +20,14 @@ import process from "node:process";
 import timers from "node:timers";
 import { invariant } from "../base/invariant.ts";
 
-/** Simulated code has reached for the real world. */
+/** Simulated code called into the real world. */
 export class RealWorldError extends Error {
   /** Always `RealWorldError`. */
   override name = "RealWorldError";
-  /** What it called, such as `Date.now`. */
+  /** The call, such as `Date.now`. */
   readonly call: string;
 
-  /** An error about `call`. */
+  /** An error for `call`. */
   constructor(call: string) {
     super(
       `Cannot call ${call} in a simulation: take time, chance, storage and messages from the context, so that a run depends on its seed alone`,
@@ -35,7 +36,9 @@ export class RealWorldError extends Error {
   }
 }
 
-/** Of what Deno offers, what does nothing to the world and tells nothing of it. */
+/**
+ * Members of `Deno` that neither affect the world nor reveal anything about it.
+ */
 const OPEN_IN_DENO: ReadonlySet<string> = new Set([
   "inspect",
   "AtomicOperation",
@@ -45,7 +48,7 @@ const OPEN_IN_DENO: ReadonlySet<string> = new Set([
   "noColor",
 ]);
 
-/** Functions that are closed, by the name of the object they belong to. */
+/** Functions that are closed, by the object they belong to. */
 function closedFunctions(): readonly (readonly [
   string,
   object,
@@ -68,7 +71,7 @@ function closedFunctions(): readonly (readonly [
       "MessageChannel",
       "BroadcastChannel",
       "EventSource",
-      // What is collected when is the engine's business.
+      // The engine decides when something is collected.
       "WeakRef",
       "FinalizationRegistry",
     ]],
@@ -108,7 +111,7 @@ function closedFunctions(): readonly (readonly [
   ];
 }
 
-/** The functions of `holder`, but for those that are only made when they are asked for. */
+/** The functions of `holder`, except those that are created lazily. */
 function functionsOf(holder: object): string[] {
   return Object.entries(Object.getOwnPropertyDescriptors(holder))
     .filter(([name, { value }]) =>
@@ -118,7 +121,7 @@ function functionsOf(holder: object): string[] {
     .map(([name]) => name);
 }
 
-/** What is closed already to whoever asks what it is. */
+/** Properties whose very reading is closed. */
 function closedValues(): readonly (readonly [
   string,
   object,
@@ -132,7 +135,7 @@ function closedValues(): readonly (readonly [
   return [
     ["", globalThis, ["localStorage", "sessionStorage", "caches"]],
     ["performance.", Performance.prototype, ["timeOrigin"]],
-    // The time at which it was made, unless it was told another.
+    // Its creation time, unless another one was given.
     ["File.", File.prototype, ["lastModified"]],
     ["process.", process, ["stdin"]],
     ["Deno.stdin.", Object.getPrototypeOf(Deno.stdin), ["readable"]],
@@ -141,18 +144,18 @@ function closedValues(): readonly (readonly [
   ];
 }
 
-/** Something of the real world, and what stands in its place while a guard is up. */
+/** Something of the real world, and its replacement while a guard is up. */
 interface Door {
   readonly holder: object;
   readonly name: PropertyKey;
-  /** What the holder itself has under the name; undefined if that is inherited. */
+  /** The holder's own property of that name; undefined if it is inherited. */
   readonly own: PropertyDescriptor | undefined;
   readonly closed: PropertyDescriptor;
 }
 
-/** The guard that is up. */
+/** The active guard. */
 let current: RealWorldGuard | undefined;
-/** Made once: two hundred proxies a seed would be dear. */
+/** Made once: two hundred proxies per seed would be expensive. */
 let doors: Door[] = [];
 
 function functionDoor(call: string, holder: object, name: string): Door {
@@ -192,8 +195,8 @@ function valueDoor(call: string, holder: object, name: string): Door[] {
 }
 
 /**
- * What a module of Node exports is imported by name, so nobody can stand in its
- * place; but timers and TCP sockets are objects that begin with a method.
+ * Named exports of Node modules cannot be replaced; but timers and TCP sockets
+ * are objects whose methods can.
  */
 function nodeDoors(): Door[] {
   const timeout = timers.setTimeout(() => {}, 0);
@@ -230,7 +233,7 @@ function methodDoor(call: string, holder: object, name: PropertyKey): Door {
   return { holder, name, own, closed };
 }
 
-/** The numbers of processes cannot be closed where they are, so another stands in for the object that has them. */
+/** The ids of `process` cannot be replaced in place, so the whole object is. */
 function processDoor(): Door {
   const own = Object.getOwnPropertyDescriptor(globalThis, "process");
   const guarded = new Proxy(process, {
@@ -248,14 +251,17 @@ function processDoor(): Door {
   return { holder: globalThis, name: "process", own, closed };
 }
 
-/** A date of given numbers is a value; only the one of now is the real world's. */
+/**
+ * A date with given values is a plain value; only the current one is of the
+ * real world.
+ */
 function guardedDate(RealDate: DateConstructor): DateConstructor {
   const now = (): number => {
     current?.refuse("Date.now");
     return RealDate.now();
   };
-  // A function of its own rather than a proxy, as `instanceof Date` is asked
-  // of every object that is encoded.
+  // A function of its own rather than a proxy, since `instanceof Date` is
+  // tested for every encoded object.
   const GuardedDate = function (...args: unknown[]): unknown {
     if (new.target === undefined) {
       current?.refuse("Date");
@@ -300,36 +306,36 @@ function allDoors(): Door[] {
   return [...made, processDoor(), ...nodeDoors()];
 }
 
-/** Whether somebody has put something else in the place of what a door closes. */
+/** Whether somebody else has replaced what a door closes. */
 function isStale({ holder, name, own }: Door): boolean {
   const now = Object.getOwnPropertyDescriptor(holder, name);
   return now?.value !== own?.value || now?.get !== own?.get;
 }
 
-/** Puts `to` in the place of `from`. */
+/** Replaces `from` with `to`. */
 function put(
   holder: object,
   name: PropertyKey,
   from: PropertyDescriptor | undefined,
   to: PropertyDescriptor,
 ): void {
-  // Which most of them allow, at half the price.
+  // Most allow assignment, at half the cost.
   if (from?.writable && to.writable) Reflect.set(holder, name, to.value);
   else Object.defineProperty(holder, name, to);
 }
 
-/** Closes the real world to one simulation. One at a time in a thread. */
+/** Closes the real world to one simulation. One at a time per thread. */
 export class RealWorldGuard implements Disposable {
-  /** Whether a simulation is running now; set by whoever runs it. */
+  /** Whether simulated code is running; set by the simulation. */
   inside = false;
   readonly #calls = new Map<string, number>();
 
-  /** Calls that were refused, with how often. */
+  /** Refused calls, with how often each happened. */
   get refused(): ReadonlyMap<string, number> {
     return this.#calls;
   }
 
-  /** Puts the guards up. */
+  /** Installs the guard. */
   constructor() {
     invariant(current === undefined, "one guard is up at a time");
     if (doors.length === 0 || doors.some(isStale)) doors = allDoors();
@@ -339,14 +345,18 @@ export class RealWorldGuard implements Disposable {
     }
   }
 
-  /** Refuses `call` if a simulation is running. @throws {RealWorldError} Then. */
+  /**
+   * Refuses `call` if a simulation is running.
+   *
+   * @throws {RealWorldError} If so.
+   */
   refuse(call: string): void {
     if (!this.inside) return;
     this.#calls.set(call, (this.#calls.get(call) ?? 0) + 1);
     throw new RealWorldError(call);
   }
 
-  /** Takes the guards down again. */
+  /** Removes the guard. */
   [Symbol.dispose](): void {
     if (current !== this) return;
     current = undefined;

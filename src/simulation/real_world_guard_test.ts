@@ -92,7 +92,7 @@ for (const [name, [call, act]] of Object.entries(others)) {
   });
 }
 
-Deno.test("RealWorldGuard refuses every function of Deno but those that tell nothing of the world", () => {
+Deno.test("RealWorldGuard refuses every function of Deno except those that reveal nothing of the world", () => {
   const names = Object.entries(Object.getOwnPropertyDescriptors(Deno))
     .filter(([, { value }]) => typeof value === "function")
     .map(([name]) => name);
@@ -112,7 +112,7 @@ Deno.test("RealWorldGuard refuses every function of Deno but those that tell not
   assertEquals(guard.refused.get("Deno.copyFile"), 1);
 });
 
-Deno.test("RealWorldGuard leaves alone what runs while no simulation does, and everything once it is gone", () => {
+Deno.test("RealWorldGuard does not affect code outside a simulation, nor any code once removed", () => {
   const taken = () => [
     Date,
     Math.random,

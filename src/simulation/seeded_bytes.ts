@@ -1,5 +1,5 @@
 /**
- * What stands for unguessable bytes where everything must follow from a seed.
+ * A replacement for random bytes where everything must follow from a seed.
  *
  * @module
  */

@@ -1,13 +1,13 @@
 /**
  * Runs a whole cluster from a seed: production nodes on virtual time, under
- * load, with faults, and judges what came of it. The same seed gives the same
+ * load and with faults, and checks the result. The same seed gives the same
  * run, event by event.
  *
- * A run has five parts. The cluster comes up; clients work while faults are
- * done to it; all faults end; within a minute the nodes must have settled, and
- * every key must be readable with R=N (a cluster that is merely safe could stop
- * for good at the first fault); then checks judge history and replicas, and the
- * nodes are stopped and must leave nothing behind.
+ * A run has five parts. The cluster forms; clients work while faults happen;
+ * all faults end; within a minute the nodes must have settled, and every key
+ * must be readable with R=N (a cluster that is only safe could stop for good at
+ * the first fault); then checks verify history and replicas, and the nodes are
+ * stopped and must leave nothing behind.
  *
  * @module
  */
@@ -60,44 +60,64 @@ import { Trace } from "./trace/trace.ts";
 import { VirtualTime } from "./virtual_time.ts";
 import type { Workload } from "./workload.ts";
 
-/** Virtual time clients have to come to an end after the load, in milliseconds: the deadline of an operation and more. */
+/**
+ * Virtual time clients have to finish after the load, in milliseconds: the
+ * deadline of an operation and more.
+ */
 const CLIENTS_END_MS_MAX = 60_000;
 /** Virtual time in which a healed cluster must answer, in milliseconds. */
 const EVENTUALLY_MS_MAX = 30_000;
 /**
- * How long a script waits unless it says otherwise, in virtual milliseconds. Longer
- * than a cluster has in the end, as its network is still what it is: one that loses
- * a fifth of all segments and has members suspected of it settles after minutes.
+ * Default timeout of waits in a script, in virtual milliseconds. Longer than a
+ * cluster has for settling at the end, since the network is still bad: with a
+ * fifth of all segments lost and members suspected, settling takes minutes.
  */
 const SCRIPT_PATIENCE_MS = 180_000;
-/** How often a story looks whether what it waits for is so, in virtual milliseconds. */
+/**
+ * Interval at which a script checks what it waits for, in virtual milliseconds.
+ */
 const SCRIPT_LOOK_MS = 50;
-/** Wait between two tries of that, in virtual milliseconds. */
+/** Wait between two tries of `eventually`, in virtual milliseconds. */
 const EVENTUALLY_EVERY_MS = 200;
-/** The part of all operations that must have ended well. */
+/** Share of all operations that must have succeeded. */
 const ACKNOWLEDGED_MIN = 0.2;
-/** Virtual time all checks together have, in milliseconds. */
+/** Virtual time for all checks together, in milliseconds. */
 const CHECK_MS_MAX = 600_000;
 
-/** What to simulate. The seed draws what is not given. */
+/** What to simulate. The seed draws everything that is not given. */
 export interface SimulateOptions extends ScheduleOptions {
-  /** Where everything comes from. */
+  /** The seed of the run. */
   readonly seed: string | number;
-  /** Runs exactly this instead of what the seed draws. */
+  /** Runs exactly this schedule instead of drawing one. */
   readonly schedule?: Schedule;
-  /** Keeps every event, for reading; costs about half the speed. @default {false} */
+  /**
+   * Keeps every event, for reading; makes the run about half as fast.
+   *
+   * @default {false}
+   */
   readonly trace?: boolean;
-  /** A vnode module to be tested. @default {none; `kv` is always there} */
+  /** A vnode module to test. @default {none; `kv` is always there} */
   readonly vnode?: VnodeModule;
   /** What clients do. @default {puts, gets and deletes of `kv` on a few keys} */
   readonly workload?: Workload;
-  /** Fewest operations that must have ended well for the run to mean anything. @default {a fifth of the operations} */
+  /**
+   * Fewest operations that must have succeeded for the run to mean anything.
+   * @default {a fifth of the operations}
+   */
   readonly acknowledgedMin?: number;
-  /** Is played while clients work; the run goes on until it is over. @default {nothing} */
+  /**
+   * Runs while clients work; the run continues until it has ended.
+   *
+   * @default {nothing}
+   */
   readonly script?: SimulationScript;
-  /** Judges the run besides what always holds. @default {for the default workload: what `kv` promises} */
+  /**
+   * Checks the run, in addition to what always holds.
+   *
+   * @default {for the default workload: what `kv` promises}
+   */
   readonly check?: RunCheck;
-  /** More about how nodes are set up. */
+  /** Further options of the nodes. */
   readonly node?: Partial<NodeOptions>;
 }
 
@@ -166,7 +186,7 @@ class Run {
     try {
       await this.#live();
     } catch (error) {
-      // A simulation that cannot go on has failed, and says where.
+      // A simulation that cannot continue has failed; report where.
       this.#fail({
         check: "simulation",
         message: error instanceof Error ? `${error.stack}` : String(error),
@@ -275,9 +295,9 @@ class Run {
     cluster.heal();
     await during(cluster, working, CLIENTS_END_MS_MAX);
     this.#fail(...await this.#operated(cluster, operating));
-    // What follows from these says less.
+    // The violations that follow from these are less specific.
     this.#failAsGroups();
-    // A node that a fault has ended comes back a while after it.
+    // A node that a fault stopped restarts a while after it.
     if (this.#violations.length === 0) {
       this.#fail(
         ...await untilSettled(cluster, this.#services, "all faults ended"),
@@ -308,13 +328,13 @@ class Run {
     this.#fail(...checkProgress(this.#history.records, {
       acknowledgedMin: this.#options.acknowledgedMin ??
         Math.ceil(this.#schedule.operations.length * ACKNOWLEDGED_MIN),
-      // Clients watch deadlines themselves, as a node that stands still owes nothing.
+      // Clients check deadlines themselves, since a paused node owes no answer.
       timeoutMs: Infinity,
       endedAtMs: this.#time.now(),
     }));
   }
 
-  /** Tells what did not hold of the Raft groups and was not told yet. */
+  /** Reports violations of the Raft groups that were not reported yet. */
   #failAsGroups(): void {
     const violations = this.#groups?.violations ?? [];
     this.#fail(
@@ -323,7 +343,9 @@ class Run {
     for (const violation of violations) this.#ofGroups.add(violation);
   }
 
-  /** The Raft groups of the schedule, made and led, if it has any. */
+  /**
+   * The Raft groups of the schedule, created and with leaders, if it has any.
+   */
   async #groupsOn(
     cluster: SimulatedCluster,
     operator: SimulatedOperator,
@@ -336,7 +358,9 @@ class Run {
     return groups;
   }
 
-  /** The clients, each with its share of the operations and when each is due. */
+  /**
+   * The clients, each with its share of the operations and when each is due.
+   */
   #clients(cluster: SimulatedCluster) {
     const { clientCount, operations, loadMs } = this.#schedule;
     const workload = this.#options.workload ??
@@ -357,13 +381,13 @@ class Run {
         .filter((operation) => operation % clientCount === number)
         .map((operation) => ({
           number: operation,
-          // By its number, so that leaving others out does not move it.
+          // By its number, so that leaving out others does not move it.
           atMs: beginMs + loadMs * operation / (all + 1),
         })),
     }));
   }
 
-  /** What a story can do to `cluster`. */
+  /** What a script can do to `cluster`. */
   #scriptContext(
     cluster: SimulatedCluster,
     operator: SimulatedOperator,
@@ -435,7 +459,7 @@ class Run {
     };
   }
 
-  /** Waits for an operator to finish what they began. */
+  /** Waits for the operator to finish what it began. */
   async #operated(
     cluster: SimulatedCluster,
     operating: Promise<unknown>,
@@ -479,7 +503,7 @@ class Run {
       schedule: this.#schedule,
       loadBeganAtMs: this.#loadBeganAtMs,
       membership: {
-        // What a story does is in no schedule.
+        // A script's changes are in no schedule.
         changed: this.#options.script !== undefined ||
           (this.#operator?.hasChanged ?? false),
         lost: this.#operator?.hasLost ?? false,
@@ -513,7 +537,8 @@ class Run {
           try {
             return await this.#stored(cluster, module);
           } catch (error) {
-            // A disk that failed while its node stood still is noticed when that goes on, and its stores are opened again.
+            // A disk that failed while its node was paused is noticed when that
+            // resumes, and its stores are reopened.
             if (!isWhorlError(error, "closed")) throw error;
             if (this.#time.now() >= untilMs) throw error;
             await sleep(EVENTUALLY_EVERY_MS);
@@ -529,7 +554,7 @@ class Run {
     try {
       violations.push(...await during(cluster, judged, CHECK_MS_MAX));
     } catch (error) {
-      // `eventually` has said why.
+      // `eventually` has reported why.
       if (violations.length === 0) throw error;
     }
     return violations;

@@ -1,8 +1,8 @@
 /**
- * A client of a simulated cluster: it carries out its operations one after the
- * other and writes down what it saw. It lives on a host of its own and either
- * calls into a node that runs, as an application inside a node does, or talks
- * to the cluster over a connection, as one outside does.
+ * A client of a simulated cluster: it performs its operations one after the
+ * other and records what it saw. It lives on a host of its own and either calls
+ * into a running node, as an application inside a node does, or talks to the
+ * cluster over a connection, as an external client does.
  *
  * @module
  */
@@ -27,12 +27,18 @@ import { runtimeOf, SimulatedProcess } from "./simulated_process.ts";
 import { traceLog } from "./trace/trace_log.ts";
 import type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 
-/** How much later than its deadline an operation may be answered, in milliseconds: coarse timers, and the way back. */
+/**
+ * How long after its deadline an operation may be answered, in milliseconds:
+ * coarse timers, and the way back.
+ */
 export const ANSWER_GRACE_MS = 1_000;
-/** How long a client waits before it looks again for a node that runs, in milliseconds. */
+/**
+ * How long a client waits before it looks for a running node again, in
+ * milliseconds.
+ */
 const LOOK_AGAIN_MS = 50;
 
-/** What a client finds in the place of a disk. */
+/** A client has no disk. */
 const NO_DISK = new Proxy({} as Disk, {
   get: () => {
     throw new Error("A client of a simulation has no disk");
@@ -45,7 +51,7 @@ export interface ClientOptions {
   readonly cluster: SimulatedCluster;
   readonly history: HistoryRecorder<unknown, unknown>;
   readonly workload: Workload;
-  /** Told of what no client should ever see. */
+  /** Called for what no client should ever see. */
   readonly onViolation: (violation: Violation) => void;
 }
 
@@ -75,7 +81,7 @@ export class SimulatedClient {
     );
   }
 
-  /** Carries out the operations of these numbers, each not before its time. */
+  /** Performs the operations with these numbers, each not before its time. */
   async run(
     operations: readonly { readonly number: number; readonly atMs: number }[],
   ): Promise<void> {
@@ -85,7 +91,8 @@ export class SimulatedClient {
       try {
         await workload(this.#operation(number));
       } catch (error) {
-        // What the cluster refuses is recorded; this is the workload's own.
+        // The cluster's refusals are recorded; this is an error of the
+        // workload.
         this.#options.onViolation({
           check: "workload",
           message: `Operation ${number} of the workload threw: ${
@@ -102,7 +109,7 @@ export class SimulatedClient {
     this.#connection = undefined;
   }
 
-  /** Timers it has left. */
+  /** Number of timers still set. */
   get pendingTimers(): number {
     return this.#process.pendingTimers;
   }
@@ -169,7 +176,7 @@ export class SimulatedClient {
     return result;
   }
 
-  /** Through a node that runs now: the client's own if possible. */
+  /** Through a running node: the client's own if possible. */
   async #inside<Output>(
     act: (access: ClusterAccess) => Promise<Output>,
     id: number,
@@ -220,7 +227,10 @@ export class SimulatedClient {
     );
   }
 
-  /** Begins `act` in `process` and waits for its answer, for the death of the machine, or too long. */
+  /**
+   * Starts `act` in `process` and waits for its answer, the death of the
+   * machine, or a timeout.
+   */
   #answered<Output>(
     process: SimulatedProcess,
     machine: SimulatedMachine | undefined,
@@ -230,7 +240,7 @@ export class SimulatedClient {
   ): Promise<Output> {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
-        // While it stood still it owed nothing, and has a moment afterwards.
+        // A paused process owes no answer, and gets a grace period afterwards.
         const graceMs = process.resumedAtMs + ANSWER_GRACE_MS - process.now();
         if (graceMs > 0) {
           overdue = process.setTimer(graceMs, giveUp);
@@ -289,7 +299,7 @@ export class SimulatedClient {
   }
 }
 
-/** Whether what failed with `error` may yet happen, or have happened. */
+/** Whether what failed with `error` may have happened, or may still happen. */
 function mayHaveHappened(error: WhorlError): boolean {
   return error.details["outcomeUnknown"] !== false &&
     (kvOutcomeUnknown(error) || raKvOutcomeUnknown(error));

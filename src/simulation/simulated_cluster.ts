@@ -1,6 +1,6 @@
 /**
- * A whole cluster in one thread: machines with a node each, the network between
- * them, and one clock for all. What a schedule plans is done to it here.
+ * A whole cluster in one thread: machines with one node each, the network
+ * between them, and one clock. It also applies the faults of a schedule.
  *
  * @module
  */
@@ -21,37 +21,40 @@ import type { Trace } from "./trace/trace.ts";
 import type { VirtualTime } from "./virtual_time.ts";
 import type { StoreWatch } from "./disk/watched_store.ts";
 
-/** What every node of a simulation is told to share. */
+/** The cookie of every simulated node. */
 export const SIMULATION_COOKIE = "simulation";
-/** How often an operator tries to declare a node down, in virtual milliseconds. */
+/**
+ * Interval at which an operator tries to declare a node down, in virtual
+ * milliseconds.
+ */
 const DECLARE_EVERY_MS = 200;
-/** Where every node listens on its host. */
+/** The port every node listens on, on its host. */
 export const SIMULATION_PORT = 10_000;
 
-/** What a cluster is made of. */
+/** Options of a cluster. */
 export interface ClusterOptions {
   readonly schedule: Schedule;
   readonly time: VirtualTime;
   readonly trace: Trace;
-  /** A vnode module besides `kv`. */
+  /** A vnode module in addition to `kv`. */
   readonly vnode?: VnodeModule | undefined;
-  /** More about how nodes are set up. */
+  /** Further options of the nodes. */
   readonly node?: Partial<NodeOptions> | undefined;
-  /** What the disks hold already, one for each machine. @default {nothing} */
+  /** Initial content of the disks, one per machine. @default {nothing} */
   readonly images?: readonly DiskImage[] | undefined;
-  /** Shown what is written to the stores. */
+  /** Notified of writes to the stores. */
   readonly storeWatch?: StoreWatch | undefined;
-  /** Told of starts and ends below a node's supervisors. */
+  /** Called for starts and exits below a node's supervisors. */
   readonly onReport?:
     | ((life: string, report: SupervisorReport) => void)
     | undefined;
-  /** Told when a node has left, and what its process had left. */
+  /** Called when a node has left, with what its process left behind. */
   readonly onLeft?: MachineSurroundings["onLeft"];
-  /** Shown each ring that a node goes by. */
+  /** Called with each ring that a node uses. */
   readonly onRing?: MachineSurroundings["onRing"];
 }
 
-/** Machines, what runs on them, and what is between them. */
+/** The machines, what runs on them, and the network between them. */
 export class SimulatedCluster {
   readonly schedule: Schedule;
   readonly time: VirtualTime;
@@ -59,12 +62,12 @@ export class SimulatedCluster {
   readonly network: SimulatedNetwork;
   readonly machines: readonly SimulatedMachine[];
   readonly chance: Chance;
-  /** What ends each fault that is under way. */
+  /** Functions that end each active fault. */
   readonly #faultEnds = new Set<() => void>();
   #healed = false;
   #seed = "";
 
-  /** Makes the machines; nothing runs yet. */
+  /** Creates the machines; nothing runs yet. */
   constructor(options: ClusterOptions) {
     const { schedule, time, trace, vnode, images, storeWatch, onReport } =
       options;
@@ -105,7 +108,7 @@ export class SimulatedCluster {
         disk: new SimulatedDisk({
           chance: this.chance.fork(`${host} disk`),
           weather: schedule.disk,
-          // Reads take their time too, so that what waits for them has company.
+          // Reads take time too, so that concurrent calls interleave.
           operationMsMax: schedule.disk.syncMsMin,
         }, images?.[index]),
         storeWatch,
@@ -116,33 +119,39 @@ export class SimulatedCluster {
     });
   }
 
-  /** Machines on which a node is wanted. */
+  /** The machines that should run a node. */
   get members(): SimulatedMachine[] {
     return this.machines.filter(({ inService }) => inService);
   }
 
-  /** Whether nothing more is done to the cluster. */
+  /** Whether all faults have ended for good. */
   get healed(): boolean {
     return this.#healed;
   }
 
-  /** From now on the cluster of `seed` is the one that is simulated; a node of another one is a stranger. */
+  /**
+   * From now on the cluster of `seed` is the simulated one; a node of another
+   * one is a stranger.
+   */
   callIt(seed: string): void {
     this.#seed = seed;
   }
 
-  /** Whether a node runs on `machine` that goes by the ring of the cluster. */
+  /** Whether a node runs on `machine` that uses the ring of the cluster. */
   serves(machine: SimulatedMachine): boolean {
     if (!machine.running) return false;
     return this.schedule.spares === 0 || machine.isIn(this.#seed);
   }
 
-  /** Where others reach a machine's node. */
+  /** The address at which others reach a machine's node. */
   address(machine: SimulatedMachine): string {
     return `${this.network.nameOf(machine.host)}:${SIMULATION_PORT}`;
   }
 
-  /** Whether the node of `machine` is a member from the beginning and the schedule does not make it leave: clients from outside know these. */
+  /**
+   * Whether the node of `machine` is a member from the beginning and the
+   * schedule does not make it leave: external clients know these.
+   */
   stays(machine: SimulatedMachine): boolean {
     const index = this.machines.indexOf(machine);
     return index < this.schedule.nodes &&
@@ -151,7 +160,7 @@ export class SimulatedCluster {
       );
   }
 
-  /** Plans every fault of the schedule, counted from now. */
+  /** Schedules every fault, relative to now. */
   planFaults(): void {
     for (const fault of this.schedule.faults) {
       this.time.schedule(fault.atMs, () => this.strike(fault));
@@ -162,7 +171,7 @@ export class SimulatedCluster {
     return this.machines[index] as SimulatedMachine;
   }
 
-  /** Begins a fault now; it ends by itself, or when all faults do. */
+  /** Begins a fault now; it ends on its own, or when all faults do. */
   strike(fault: PlannedFault): void {
     if (this.#healed) return;
     this.trace.add("world", "fault", describeFault(fault));
@@ -177,7 +186,7 @@ export class SimulatedCluster {
     this.time.schedule(fault.forMs, end);
   }
 
-  /** Does what `fault` says and returns what ends it. */
+  /** Applies `fault` and returns what ends it. */
   #apply(fault: PlannedFault): (() => void) | undefined {
     switch (fault.type) {
       case "kill":
@@ -258,7 +267,10 @@ export class SimulatedCluster {
     }
   }
 
-  /** What an operator does about a machine that is gone: declare its node down on one that runs, until one takes it. */
+  /**
+   * What an operator does about a machine that is gone: declare its node down
+   * on a running node, until one accepts.
+   */
   #declareDown(
     gone: SimulatedMachine,
     others: readonly SimulatedMachine[],
@@ -268,7 +280,7 @@ export class SimulatedCluster {
       this.time.schedule(DECLARE_EVERY_MS, () => {
         const machine = others.find((other) => this.serves(other));
         if (over || this.#healed) return;
-        // While it stands still it does not answer; the operator tries the next one.
+        // A paused machine does not answer; the operator tries the next one.
         again();
         machine?.process?.setTimer(0, () => {
           const { cluster } = machine.node?.parts ?? {};
@@ -285,7 +297,7 @@ export class SimulatedCluster {
     return () => void (over = true);
   }
 
-  /** Lets nothing through between machines, and returns what ends that. */
+  /** Blocks links between machines, and returns what unblocks them. */
   #partition(
     from: readonly SimulatedMachine[],
     to: readonly SimulatedMachine[],
@@ -313,7 +325,10 @@ export class SimulatedCluster {
     else this.#faultEnds.add(callback);
   }
 
-  /** Ends all that is being done to the cluster, before its time if need be; nothing more begins and nothing more is lost. */
+  /**
+   * Ends all faults, early if need be; nothing more begins, and nothing more is
+   * lost.
+   */
   heal(): void {
     this.trace.add("world", "heal", "all faults end");
     this.#healed = true;

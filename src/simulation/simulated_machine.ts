@@ -1,8 +1,8 @@
 /**
  * One machine of a simulated cluster: a disk and a wall clock that outlive the
- * processes on it, and the node that runs there, one life after another. What
- * an operator's parent process does (start it again when it has given up) is
- * done here as well.
+ * processes on it, and the node that runs there, one incarnation after another.
+ * It also does what a parent process does: start the node again after it gave
+ * up.
  *
  * @module
  */
@@ -25,33 +25,53 @@ import { traceLog } from "./trace/trace_log.ts";
 import type { VirtualTime } from "./virtual_time.ts";
 import { type StoreWatch, watchedStore } from "./disk/watched_store.ts";
 
-/** The wall clock of every machine when a simulation begins: 2026-01-01T00:00:00Z. */
+/**
+ * Wall clock of every machine when a simulation begins: 2026-01-01T00:00:00Z.
+ */
 export const SIMULATION_EPOCH_MS = 1_767_225_600_000;
-/** How long a machine waits before it starts a node again that gave up, in milliseconds. */
+/**
+ * How long a machine waits before it restarts a node that gave up, in
+ * milliseconds.
+ */
 export const RESTART_AFTER_MS = 1_000;
 
-/** How long a process may take to end when its node has left its cluster, in milliseconds: what it has written is still on its way. */
+/**
+ * How long a process may take to end after its node has left its cluster, in
+ * milliseconds: its last writes are still in flight.
+ */
 const END_AFTER_LEAVE_MS = 1_000;
 
-/** The memory of every simulated process: what the simulation itself has is nothing a run may depend on. */
+/**
+ * Memory figures of every simulated process: a run must not depend on those of
+ * the simulator.
+ */
 const MEMORY_FIGURES = { rssBytes: 0, heapUsedBytes: 0, externalBytes: 0 };
 
-/** What a simulated machine stands in. */
+/** The surroundings of a simulated machine. */
 export interface MachineSurroundings {
   readonly time: VirtualTime;
   readonly chance: Chance;
   readonly trace: Trace;
   readonly network: SimulatedNetwork;
   readonly disk: SimulatedDisk;
-  /** What is written to its stores is shown to this. */
+  /** Notified of writes to its stores. */
   readonly storeWatch?: StoreWatch | undefined;
-  /** Told of starts and ends below the node's supervisors, with a name for its present life. */
+  /**
+   * Called for starts and exits below the node's supervisors, with a name for
+   * the incarnation.
+   */
   readonly onReport?:
     | ((life: string, report: SupervisorReport) => void)
     | undefined;
-  /** Told when a node has left its cluster and stopped, and how many timers its process had left a while later. */
+  /**
+   * Called when a node has left its cluster and stopped, with the number of
+   * timers its process had left a while later.
+   */
   readonly onLeft?: ((host: string, timers: number) => void) | undefined;
-  /** Shown each ring that a node goes by; `begins` says that it is the first of a life. */
+  /**
+   * Called with each ring that a node uses; `begins` marks the first of an
+   * incarnation.
+   */
   readonly onRing?:
     | ((host: string, ring: Ring, begins: boolean) => void)
     | undefined;
@@ -62,21 +82,21 @@ export class SimulatedMachine {
   /** Its name in the network and in traces. */
   readonly host: string;
   readonly disk: SimulatedDisk;
-  /** By how much its wall clock is off, in milliseconds. */
+  /** Offset of its wall clock, in milliseconds. */
   wallOffsetMs = 0;
   readonly #around: MachineSurroundings;
   #options: NodeOptions;
   readonly #deaths = new Set<() => void>();
   #lives = 0;
   #powerLostAtMs = 0;
-  /** How long the process had stood still that lost it. */
+  /** How long the process that lost power had been paused. */
   #stoodStillMs = 0;
   #process: SimulatedProcess | undefined;
   #node: WhorlNode | undefined;
-  /** The disk as the present life has it. */
+  /** The disk of the current incarnation. */
   #attached: Disk | undefined;
   #starting = false;
-  /** Whether the node is to be started again when it ends by itself. */
+  /** Whether to restart the node when it ends on its own. */
   #wanted = false;
   #inService: boolean;
   #startFailures: string[] = [];
@@ -100,12 +120,12 @@ export class SimulatedMachine {
     return this.#node;
   }
 
-  /** The process that lives now. */
+  /** The current process. */
   get process(): SimulatedProcess | undefined {
     return this.#process;
   }
 
-  /** Whether a node is up here and not standing still. */
+  /** Whether a node is up here and not paused. */
   get running(): boolean {
     return this.#node !== undefined && this.#process?.state === "running";
   }
@@ -115,35 +135,41 @@ export class SimulatedMachine {
     return this.#startFailures;
   }
 
-  /** Whether the node goes by the ring of the cluster of `seed`, and so do the requests it takes: those see a ring once it is stored. */
+  /**
+   * Whether the node uses the ring of the cluster of `seed`, and so do the
+   * requests it serves: those see a ring once it is stored.
+   */
   isIn(seed: string): boolean {
     const ring = this.#node?.parts.cluster?.ring;
     return this.#seed === seed && ring?.clusterId.seed === seed;
   }
 
-  /** Calls `callback` once when the present life ends, until the returned function is called. */
+  /**
+   * Calls `callback` once when the current incarnation ends, until the returned
+   * function is called.
+   */
   onDeath(callback: () => void): () => void {
     this.#deaths.add(callback);
     return () => void this.#deaths.delete(callback);
   }
 
-  /** From its next start on the node has these options besides those it has. */
+  /** Adds options of the node, from its next start on. */
   configure(options: Partial<NodeOptions>): void {
     this.#options = { ...this.#options, ...options };
   }
 
-  /** Whether an operator wants a node here; else nothing starts it. */
+  /** Whether an operator wants a node here; otherwise nothing starts it. */
   get inService(): boolean {
     return this.#inService;
   }
 
-  /** A node is wanted here from now on. */
+  /** From now on a node should run here. */
   putIntoService(): void {
     this.#inService = true;
     this.start();
   }
 
-  /** No node is wanted here any more; one that runs is stopped. */
+  /** No node should run here any more; a running one is stopped. */
   retire(): void {
     this.#inService = false;
     this.#around.trace.add(this.host, "retire", "out of service");
@@ -152,13 +178,13 @@ export class SimulatedMachine {
     this.stop().then(() => this.#endAfterLeave(process), () => {});
   }
 
-  /** The machine is no more, with all that it had. */
+  /** The machine is gone, with all its data. */
   lose(): void {
     this.#inService = false;
     this.kill("power");
   }
 
-  /** Begins a life, unless one is under way or none is wanted. */
+  /** Starts an incarnation, unless one is running or none is wanted. */
   start(): void {
     if (!this.#inService) return;
     this.#wanted = true;
@@ -229,7 +255,7 @@ export class SimulatedMachine {
     this.#endAfterLeave(process);
   }
 
-  /** Sees that nothing is left in the process of a node that is not wanted any more. */
+  /** Ends the process of a node that has left, and reports what it left behind. */
   #endAfterLeave(process: SimulatedProcess): void {
     this.#around.time.schedule(END_AFTER_LEAVE_MS, () => {
       if (this.#process !== process) return;
@@ -238,12 +264,12 @@ export class SimulatedMachine {
     });
   }
 
-  /** The process has come to its own end. */
+  /** The process ended on its own. */
   #ended(process: SimulatedProcess, how: string): void {
     if (this.#process !== process) return;
     this.#around.trace.add(this.host, "end", how);
-    // As a real process, one that was told to stop lives on for as long as
-    // something is left in it; whoever told it looks for that.
+    // Like a real process, one that was told to stop lives on while something
+    // is left in it; whoever stopped it checks that.
     if (!this.#wanted) {
       this.#node = undefined;
       return;
@@ -254,7 +280,10 @@ export class SimulatedMachine {
     });
   }
 
-  /** Ends the process at once: `process` is SIGKILL, `power` takes the machine's memory too. */
+  /**
+   * Ends the process at once: `process` is SIGKILL, `power` also loses the
+   * machine's memory.
+   */
   kill(how: "process" | "power"): void {
     this.#wanted = false;
     if (this.#process === undefined) return;
@@ -276,7 +305,8 @@ export class SimulatedMachine {
     this.#process = undefined;
     this.#node = undefined;
     this.#starting = false;
-    // A machine without power resets no connection; a system whose process died does.
+    // A machine without power resets no connections; the system of a dead
+    // process does.
     this.#around.network.processDied(process, how === "power");
     this.disk.crash(how, this.#attached);
     this.#attached = undefined;
@@ -285,17 +315,20 @@ export class SimulatedMachine {
     for (const told of deaths) told();
   }
 
-  /** Stops the process where it is. */
+  /** Pauses the process. */
   pause(): void {
     this.#process?.pause();
   }
 
-  /** Lets it go on. */
+  /** Resumes the process. */
   resume(): void {
     this.#process?.resume();
   }
 
-  /** Stops the node as an operator does; it stays down. Resolves when it has stopped, or at once if it does not run. */
+  /**
+   * Stops the node as an operator does; it stays down. Resolves when it has
+   * stopped, or at once if it is not running.
+   */
   stop(): Promise<void> {
     this.#wanted = false;
     const node = this.#node;

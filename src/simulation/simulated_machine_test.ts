@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { NodeInfo, NodeStats } from "../node/admin_protocol.ts";
 import { simulate } from "./simulate.ts";
 
-/** What the nodes of a run of `seed` say of themselves at its end. */
+/** What the nodes of a run of `seed` report about themselves at its end. */
 async function said(seed: number): Promise<[NodeInfo, NodeStats][]> {
   const answers: [NodeInfo, NodeStats][] = [];
   const { violations } = await simulate({
@@ -17,11 +17,11 @@ async function said(seed: number): Promise<[NodeInfo, NodeStats][]> {
   return answers;
 }
 
-Deno.test("a simulated node says who it is and what it has done, the same each time", async () => {
+Deno.test("a simulated node reports the same identity and statistics each time", async () => {
   const answers = await said(3);
   assertEquals(answers.map(([{ node }]) => node), ["n1@n1", "n2@n2", "n3@n3"]);
   for (const [{ pid, incarnation }, { values }] of answers) {
-    // A life of the node is a process of its machine.
+    // Each incarnation of the node is a process of its machine.
     assertEquals(pid, incarnation);
     assertEquals(values["memory.rssBytes"], 0);
   }

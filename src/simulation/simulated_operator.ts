@@ -1,13 +1,13 @@
 /**
- * Whoever looks after a simulated cluster: makes the changes of its schedule one
- * after the other, as a person does at a command line. They ask some member that
- * answers, and another one if it does not; they stage, look at the plan and
- * commit the plan they saw; they look whether it has worked, and try again if
- * not. What makes no sense any more is left out. When all faults have ended they
- * finish what they began and commit what is staged.
+ * The operator of a simulated cluster: makes the changes of its schedule one
+ * after the other, like a person at a command line. It asks some member, and
+ * another one if that does not answer; it stages, reads the plan and commits
+ * the plan it saw; it checks whether that worked, and retries if not. Changes
+ * that no longer make sense are skipped. When all faults have ended it finishes
+ * what it began and commits what is staged.
  *
  * A node that has left is taken out of service, and so is one whose join was
- * taken back. Both may join again later.
+ * cancelled. Both may join again later.
  *
  * @module
  */
@@ -24,28 +24,31 @@ import type { PlannedChange } from "./schedule/schedule.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
 import type { SimulatedMachine } from "./simulated_machine.ts";
 
-/** How long an operator waits before trying again, in virtual milliseconds. */
+/** How long the operator waits before retrying, in virtual milliseconds. */
 const RETRY_MS = 200;
-/** How long they wait for the answer to a command, in virtual milliseconds. */
+/** Timeout of a command, in virtual milliseconds. */
 const ANSWER_MS_MAX = 20_000;
-/** Virtual time a change may take in a healed cluster, in milliseconds. */
+/** Longest virtual time of a change in a healed cluster, in milliseconds. */
 export const CHANGE_MS_MAX = 90_000;
-/** Time in which a node hears that it is no member any more, in virtual milliseconds. */
+/**
+ * Time within which a node learns that it is no longer a member, in virtual
+ * milliseconds.
+ */
 const HEARS_MS_MAX = 20_000;
-/** Transfers at once that a node has from the start. */
+/** Default limit of concurrent transfers of a node. */
 const TRANSFERS_DEFAULT = 4;
 
-/** What may be staged for a member or a node that is to be one. */
+/** What may be staged for a member or a future member. */
 type Staged = Extract<PlannedChange, { readonly node: number }>;
 
-/** What an operator knows of a machine. */
+/** What the operator knows of a machine. */
 type Standing =
   /** Not a member. */
   | "out"
-  /** Has asked to join, which no commit has taken along. */
+  /** Has asked to join, but no commit included it yet. */
   | "joining"
   | "member"
-  /** A commit says that it leaves. */
+  /** A commit makes it leave. */
   | "leaving"
   /** Dead for good. */
   | "lost";
@@ -55,11 +58,11 @@ export class SimulatedOperator {
   readonly #cluster: SimulatedCluster;
   readonly #chance: Chance;
   readonly #standings = new Map<SimulatedMachine, Standing>();
-  /** Since when the ring knows a node no more that has not heard so. */
+  /** Since when a node that does not know it is no longer in the ring. */
   readonly #goneSinceMs = new Map<SimulatedMachine, number>();
-  /** The ring in which a node that leaves was told to. */
+  /** The ring in which a leaving node was told to leave. */
   readonly #toldToLeave = new Map<SimulatedMachine, Ring>();
-  /** What was staged without a commit, and not been committed or cleared since. */
+  /** Changes staged without a commit, and not committed or cleared since. */
   #staged: Staged[] = [];
   #looks = false;
   #over = false;
@@ -77,17 +80,20 @@ export class SimulatedOperator {
     );
   }
 
-  /** Whether anything was done. */
+  /** Whether it changed anything. */
   get hasChanged(): boolean {
     return this.#hasChanged;
   }
 
-  /** Whether a machine died for good. */
+  /** Whether a machine was lost for good. */
   get hasLost(): boolean {
     return this.#hasLost;
   }
 
-  /** Makes `changes`, each not before its time, counted from now; resolves once the cluster is healed and all that was begun is done. */
+  /**
+   * Makes `changes`, each not before its time, relative to now; resolves once
+   * the cluster is healed and everything begun is done.
+   */
   async run(changes: readonly PlannedChange[]): Promise<void> {
     const { time } = this.#cluster;
     const begunAtMs = time.now();
@@ -103,21 +109,24 @@ export class SimulatedOperator {
     await this.finish();
   }
 
-  /** Commits what is staged and waits for those that leave. */
+  /** Commits what is staged and waits for leaving nodes. */
   async finish(): Promise<void> {
     if (this.#staged.length > 0) await this.#commitAll();
     await this.departed();
     this.#over = true;
   }
 
-  /** Resolves when every node that leaves has gone. */
+  /** Resolves when every leaving node has gone. */
   departed(): Promise<void> {
     return this.#until(() =>
       ![...this.#standings.values()].includes("leaving")
     );
   }
 
-  /** Makes one change; resolves once it is done, though a leave may still be under way, or left out. */
+  /**
+   * Makes one change; resolves once it is done or skipped, though a leave may
+   * still be in progress.
+   */
   async carryOut(change: PlannedChange): Promise<void> {
     this.#lookAfterLeavers();
     this.#tell(change, "begins");
@@ -185,19 +194,19 @@ export class SimulatedOperator {
     }
   }
 
-  // What is staged.
+  // Staging.
 
-  /** Starts a node and has it join. */
+  /** Starts a node and joins it. */
   async #bringIn(index: number): Promise<void> {
     const machine = this.#machine(index);
-    // Its last process may not have come to its end.
+    // Its previous process may not have ended yet.
     await this.#until(() => machine.inService || machine.process === undefined);
     machine.putIntoService();
     this.#standings.set(machine, "joining");
     await this.#introduce(index);
   }
 
-  /** Has a node that runs join, until the ring knows it. */
+  /** Joins a running node, until it is in the ring. */
   async #introduce(index: number): Promise<void> {
     const machine = this.#machine(index);
     await this.#again(async () => {
@@ -206,7 +215,8 @@ export class SimulatedOperator {
         this.#cluster.serves(machine) && status !== undefined &&
         status !== "invalid"
       ) return true;
-      // One that died before it stored that it had left does so now, and stops.
+      // A node that died before it stored that it had left does so now, and
+      // stops.
       if (!machine.inService && machine.process === undefined) {
         machine.putIntoService();
       }
@@ -221,7 +231,7 @@ export class SimulatedOperator {
     });
   }
 
-  /** Stages `change`, and commits all that is staged if that is wanted. */
+  /** Stages `change`, and commits everything staged if `commit`. */
   async #stagedAnd(change: Staged, commit: boolean): Promise<boolean> {
     this.#staged.push(change);
     if (commit) return await this.#commitAll();
@@ -229,7 +239,7 @@ export class SimulatedOperator {
     return true;
   }
 
-  /** Stages one change; whether that is done, or refused for good. */
+  /** Stages one change; true if it was done, or refused for good. */
   async #stage(change: Staged): Promise<boolean> {
     try {
       await this.ask(async (node) => {
@@ -255,7 +265,8 @@ export class SimulatedOperator {
         error.code === "invalid_replacement" && "by" in change &&
         this.#statusOf(change.by) === "valid"
       ) {
-        // It was declared down meanwhile, came back, and needs no commit any more.
+        // It was declared down meanwhile, came back, and needs no commit any
+        // more.
         this.#settle(change.by, "member");
         const { node } = change;
         const instead: Staged = change.type === "replace"
@@ -271,14 +282,17 @@ export class SimulatedOperator {
     }
   }
 
-  /** Puts `others` in the place of what was staged. */
+  /** Replaces a staged change with `others`. */
   #exchange(change: Staged, ...others: readonly Staged[]): void {
     this.#staged = this.#staged.flatMap((each) =>
       each === change ? others : [each]
     );
   }
 
-  /** Commits everything that is staged, staging again what got lost, until the ring says that it was done. */
+  /**
+   * Commits everything staged, staging again what got lost, until the ring
+   * shows that it was done.
+   */
   async #commitAll(): Promise<boolean> {
     await this.#again(async () => {
       for (const change of [...this.#staged]) {
@@ -345,14 +359,17 @@ export class SimulatedOperator {
     return true;
   }
 
-  /** Lets a node go that was to join, once it knows that it does not. */
+  /** Drops a node that was to join, once it knows that it will not. */
   #sendAway(index: number): void {
     this.#settle(index, "leaving");
   }
 
-  // Machines that die.
+  // Lost machines.
 
-  /** Lets a machine die once its loss loses nothing, and has its node removed or replaced. */
+  /**
+   * Loses a machine once that loses no data, and has its node removed or
+   * replaced.
+   */
   async #lose(
     change: Extract<
       PlannedChange,
@@ -379,7 +396,10 @@ export class SimulatedOperator {
     return await this.#stagedAnd(change, true);
   }
 
-  /** Whether every member runs, everything is at home, and no three partitions in a row share a node. */
+  /**
+   * Whether every member runs, all data is at home, and no three consecutive
+   * partitions share a node.
+   */
   async #isWell(): Promise<boolean> {
     const { members } = this.#cluster;
     const ring = this.#ring();
@@ -395,7 +415,7 @@ export class SimulatedOperator {
     for (const machine of members) {
       const { node } = machine;
       if (!machine.running || node === undefined) return false;
-      // Each part may be about to be started again.
+      // Each part may be about to restart.
       const { cluster, handoff } = node.parts;
       if (cluster?.ringReady().ready !== true || handoff === undefined) {
         return false;
@@ -415,9 +435,9 @@ export class SimulatedOperator {
     return true;
   }
 
-  // Nodes that leave.
+  // Leaving nodes.
 
-  /** Takes nodes that have left out of service, from now on all the time. */
+  /** From now on, takes nodes that have left out of service. */
   #lookAfterLeavers(): void {
     if (this.#looks) return;
     this.#looks = true;
@@ -444,7 +464,7 @@ export class SimulatedOperator {
       status === "valid" && this.#hasHeardOfLeave(machine) ||
       this.#cluster.serves(machine) && isBack(machine, status)
     ) {
-      // It was declared down, and is back to stay.
+      // It was declared down, and is back for good.
       this.#standings.set(machine, "member");
     } else if (status === "invalid" || status === undefined) {
       if (machine.running && !this.#cluster.serves(machine)) {
@@ -452,7 +472,7 @@ export class SimulatedOperator {
         this.#standings.set(machine, "out");
         return;
       }
-      // If all that it knows have left as well it never hears of that.
+      // If every node it knows has left as well, it never learns that.
       const { time } = this.#cluster;
       const sinceMs = this.#goneSinceMs.getOrInsert(machine, time.now());
       if (
@@ -464,7 +484,10 @@ export class SimulatedOperator {
     }
   }
 
-  /** Whether the ring that members go by knows that this one was to leave. Who knows it may be away. */
+  /**
+   * Whether the ring that members use knows that this one was to leave. The
+   * nodes that know it may be away.
+   */
   #hasHeardOfLeave(machine: SimulatedMachine): boolean {
     const told = this.#toldToLeave.get(machine);
     const ring = this.#ring();
@@ -518,7 +541,7 @@ export class SimulatedOperator {
     return `${host}@${host}`;
   }
 
-  /** The newest ring that any member goes by. */
+  /** The newest ring of any member. */
   #ring(): Ring | undefined {
     const { machines } = this.#cluster;
     return newestRing(machines.filter((each) => this.#cluster.serves(each)));
@@ -529,7 +552,10 @@ export class SimulatedOperator {
     return ring && memberStatus(ring, this.#nameOf(index));
   }
 
-  /** Some member that runs and that others may join by: one that is sent away may be alone by then, and end. */
+  /**
+   * A running member that others may join through: one whose join was cancelled
+   * may be alone by then, and end.
+   */
   #anyHost(): SimulatedMachine | undefined {
     const ring = this.#ring();
     const able = this.#cluster.machines.filter((machine) => {
@@ -540,7 +566,7 @@ export class SimulatedOperator {
     return able.length === 0 ? undefined : this.#chance.pick(able);
   }
 
-  /** Some full member that runs. */
+  /** A running full member. */
   #anyMember(): SimulatedMachine | undefined {
     const able = this.#cluster.machines.filter((machine) => {
       const standing = this.#standings.get(machine);
@@ -550,7 +576,11 @@ export class SimulatedOperator {
     return able.length === 0 ? undefined : this.#chance.pick(able);
   }
 
-  /** What `act` gives on `machine`, or on some member. @throws {WhorlError} What it refuses with, or `timeout`. */
+  /**
+   * The result of `act` on `machine`, or on some member.
+   *
+   * @throws {WhorlError} Its refusal, or `timeout`.
+   */
   ask<T>(
     act: (node: WhorlNode) => Promise<T>,
     machine: SimulatedMachine | undefined = this.#anyMember(),
@@ -577,7 +607,7 @@ export class SimulatedOperator {
     return promise.finally(forget);
   }
 
-  /** Tries `attempt` until it says that it has worked. */
+  /** Retries `attempt` until it reports success. */
   #again(attempt: () => Promise<boolean>): Promise<void> {
     return this.#until(async () => {
       try {

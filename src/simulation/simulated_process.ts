@@ -1,13 +1,13 @@
 /**
- * One life of an operating system's process in a simulation. What runs in it
- * gets its time here, and only here is it called back: by timers, by bytes that
- * arrive, by a disk that has written. So
+ * One incarnation of an operating system process in a simulation. It is the
+ * clock of the code in it, and the only way that code is called back: by
+ * timers, by arriving bytes, by a disk that has written. So
  *
- * - a process that is _killed_ is never called again. Nothing in it is told,
- *   nothing is closed politely; its objects just lie there, as memory does that
- *   the system takes back.
- * - a process that is _paused_ (SIGSTOP) is called later: what fell due
- *   meanwhile comes in its order when it goes on.
+ * - a process that is _killed_ is never called again. Nothing in it is notified
+ *   and nothing is closed; its objects just lie there, like memory that the
+ *   system reclaims.
+ * - a process that is _paused_ (SIGSTOP) is called later: whatever fell due
+ *   meanwhile comes in order when it resumes.
  *
  * @module
  */
@@ -19,13 +19,17 @@ import type {
   VirtualTime,
 } from "./virtual_time.ts";
 
-/** Whether a process runs, stands still, or is no more. */
+/** The state of a process. */
 export type ProcessState = "running" | "paused" | "dead";
 
-/** What a dead process gets, whose last chain of promises may still come to its end. */
+/**
+ * For a dead process, whose pending promise chains may still run to their end.
+ */
 const NO_TIMER: TimerHandle = Object.freeze({});
 
-/** What `process` gives to what runs in it and nothing else of it, to be made part of an environment. */
+/**
+ * Only the {@linkcode Runtime} of `process`, to be spread into an environment.
+ */
 export function runtimeOf(process: SimulatedProcess): Runtime {
   return {
     now: () => process.now(),
@@ -36,16 +40,16 @@ export function runtimeOf(process: SimulatedProcess): Runtime {
   };
 }
 
-/** One life of a process; the {@linkcode Runtime} of what runs in it. */
+/** One incarnation of a process; the {@linkcode Runtime} of the code in it. */
 export class SimulatedProcess implements Runtime, EventOwner {
-  /** What it is called in traces. */
+  /** Its name in traces. */
   readonly name: string;
   readonly #time: VirtualTime;
   readonly #chance: Chance;
   #state: ProcessState = "running";
   /** What fell due while it was paused, in order. */
   #held: ScheduledEvent[] = [];
-  /** Timers that may still fire. */
+  /** Number of timers that may still fire. */
   #timers = 0;
   #resumedAtMs = -Infinity;
   #pausedAtMs = 0;
@@ -57,23 +61,26 @@ export class SimulatedProcess implements Runtime, EventOwner {
     this.#chance = chance;
   }
 
-  /** Whether it runs, stands still, or is no more. */
+  /** Whether it is running, paused or dead. */
   get state(): ProcessState {
     return this.#state;
   }
 
-  /** When it last went on after standing still, in milliseconds since the simulation began; `-Infinity` if it never did. */
+  /**
+   * When it last resumed after a pause, in milliseconds since the simulation
+   * began; `-Infinity` if it never did.
+   */
   get resumedAtMs(): number {
     return this.#resumedAtMs;
   }
 
-  /** How long it has stood still in all, in milliseconds. */
+  /** How long it has been paused in total, in milliseconds. */
   get stoodStillMs(): number {
     return this.#stoodStillMs +
       (this.#state === "paused" ? this.#time.now() - this.#pausedAtMs : 0);
   }
 
-  /** Timers it has set that have neither fired nor been forgotten. */
+  /** Timers that have neither fired nor been cleared. */
   get pendingTimers(): number {
     return this.#timers;
   }
@@ -93,23 +100,26 @@ export class SimulatedProcess implements Runtime, EventOwner {
     queueMicrotask(callback);
   }
 
-  /** Calls `callback` in this process, `afterMs` from now, unless it is dead by then. */
+  /**
+   * Calls `callback` in this process, `afterMs` from now, unless it is dead by
+   * then.
+   */
   setTimer(afterMs: number, callback: () => void): TimerHandle {
     if (this.#state === "dead") return NO_TIMER;
     this.#timers++;
     return this.#time.schedule(afterMs, callback, this);
   }
 
-  /** Forgets a timer. */
+  /** Clears a timer. */
   clearTimer(handle: TimerHandle): void {
-    // As with the runtime's own timers, forgetting none is no mistake.
+    // As with real timers, clearing nothing is not an error.
     const timer = handle as ScheduledEvent | undefined;
     if (timer?.callback === undefined) return;
     this.#time.cancel(timer);
     if (this.#state !== "dead") this.#timers--;
   }
 
-  /** Calls a timer that is due, as far as the process can be called. */
+  /** Fires a due timer, if the process can be called. */
   due(timer: ScheduledEvent): void {
     switch (this.#state) {
       case "dead":
@@ -131,14 +141,17 @@ export class SimulatedProcess implements Runtime, EventOwner {
     callback();
   }
 
-  /** Stops it where it is; what falls due waits. Does nothing unless it runs. */
+  /** Pauses it; what falls due waits. Does nothing unless it is running. */
   pause(): void {
     if (this.#state !== "running") return;
     this.#state = "paused";
     this.#pausedAtMs = this.#time.now();
   }
 
-  /** Lets it go on; what fell due meanwhile comes now, one event each. Does nothing unless it is paused. */
+  /**
+   * Resumes it; what fell due meanwhile happens now, as one event each. Does
+   * nothing unless it is paused.
+   */
   resume(): void {
     if (this.#state !== "paused") return;
     this.#stoodStillMs = this.stoodStillMs;
@@ -146,7 +159,8 @@ export class SimulatedProcess implements Runtime, EventOwner {
     this.#resumedAtMs = this.#time.now();
     const held = this.#held;
     this.#held = [];
-    // Events of their own, so that one that is forgotten meanwhile stays so.
+    // As separate events, so that a timer cleared by an earlier one does not
+    // fire.
     for (const timer of held) {
       this.#time.schedule(0, () => this.due(timer));
     }

@@ -1,5 +1,5 @@
 /**
- * What a simulation came to.
+ * The result of a simulation.
  *
  * @module
  */
@@ -8,13 +8,16 @@ import type { Violation } from "./checkers/violation.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 import type { Trace } from "./trace/trace.ts";
 
-/** What a simulation came to. */
+/** The result of a simulation. */
 export interface SimulationResult {
-  /** What was run; its `seed` alone gives the same again. */
+  /** The schedule that was run; its `seed` alone gives the same run again. */
   readonly schedule: Schedule;
-  /** What did not hold; empty if all did. */
+  /** What was violated; empty if the run passed. */
   readonly violations: readonly Violation[];
-  /** What could not be decided within its bounds. It stands among the violations as well, so that no run with any passes. */
+  /**
+   * What could not be decided within its limits. Also among the violations, so
+   * that a run with any does not pass.
+   */
   readonly undecided: readonly string[];
   /** What the clients saw. */
   readonly history: readonly OperationRecord<unknown, unknown>[];
@@ -28,6 +31,6 @@ export interface SimulationResult {
   readonly virtualMs: number;
   /** Events that happened. */
   readonly events: number;
-  /** Event by event, if it was asked for. */
+  /** The trace, if it was requested. */
   readonly trace: Trace;
 }

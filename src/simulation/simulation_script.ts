@@ -1,7 +1,8 @@
 /**
- * A story that is played on a simulated cluster while clients work on it:
- * first this, then that, where a schedule says at what time. What happens
- * between its steps is drawn as ever, so a story is played with many seeds.
+ * A script that plays on a simulated cluster while clients work on it. Its
+ * steps happen in order, where those of a schedule happen at set times.
+ * Everything between them is drawn as usual, so a script can be played with
+ * many seeds.
  *
  * @module
  */
@@ -14,75 +15,105 @@ import type {
   PlannedFault,
 } from "./schedule/schedule.ts";
 
-/** Something planned, without its time: it is done when the story comes to it. */
+/**
+ * Something planned, without its time: it happens when the script reaches it.
+ */
 export type Untimed<Planned> = Planned extends unknown ? Omit<Planned, "atMs">
   : never;
 
-/** A machine as a story sees it. */
+/** A machine, as seen by a script. */
 export interface ScriptMachine {
-  /** Whether its node runs. */
+  /** Whether its node is running. */
   readonly running: boolean;
-  /** The node, while it runs. */
+  /** The node, while it is running. */
   readonly node: WhorlNode | undefined;
   /** Its process, or `undefined` while there is none. */
   readonly process: unknown;
-  /** Why its node did not start, each time it did not. */
+  /** The error of each failed start of its node. */
   readonly startFailures: readonly string[];
-  /** Gives its node these options besides those it has, from its next start on: another version of an application, say. */
+  /**
+   * Adds options of its node, from its next start on: for example, another
+   * version of an application.
+   */
   configure(options: Partial<NodeOptions>): void;
-  /** Ends its process, or takes its power away. */
+  /** Kills its process, or cuts its power. */
   kill(how: "process" | "power"): void;
-  /** Starts its node, and from then on again whenever that gives up. */
+  /** Starts its node, and from then on restarts it whenever it gives up. */
   start(): void;
-  /** Has a machine that waits outside of the cluster run its node. */
+  /** Makes a spare machine run its node. */
   putIntoService(): void;
 }
 
-/** What a story can do. Nodes are numbered as in schedules, from 0. */
+/** What a script can do. Nodes are numbered from 0, as in schedules. */
 export interface ScriptContext {
-  /** Chance of this story. */
+  /** The random draws of this script. */
   readonly chance: Chance;
   /** Virtual milliseconds. */
   now(): number;
-  /** Waits so many virtual milliseconds. */
+  /** Waits for so many virtual milliseconds. */
   sleep(ms: number): Promise<void>;
-  /** Waits until `holds`. @throws {Error} If it does not within `limitMs` virtual milliseconds. */
+  /**
+   * Waits until `holds`.
+   *
+   * @throws {Error} If it does not within `limitMs` virtual milliseconds.
+   */
   until(
     what: string | (() => string),
     holds: () => boolean | Promise<boolean>,
     limitMs?: number,
   ): Promise<void>;
-  /** Waits until the members of the cluster agree, and all data lies with its owners. */
+  /**
+   * Waits until the members of the cluster agree, and all data is with its
+   * owners.
+   */
   settled(): Promise<void>;
-  /** Has the operator make a change, as one of a schedule; resolves when it is done. A leave may be under way still. */
+  /**
+   * Makes the operator perform a change, as in a schedule; resolves when it is
+   * done. A leave may still be in progress.
+   */
   carryOut(change: Untimed<PlannedChange>): Promise<void>;
-  /** Resolves when every node that leaves has gone. */
+  /** Resolves when every leaving node has gone. */
   departed(): Promise<void>;
-  /** Begins a fault, which ends by itself. */
+  /** Begins a fault, which ends on its own. */
   strike(fault: Untimed<PlannedFault>): void;
   /** The machine of a node. */
   machine(index: number): ScriptMachine;
-  /** Has others reach a node at another address than where it listens, and there alone; answers which. */
+  /**
+   * Makes a node reachable at another address only, different from where it
+   * listens; returns that address.
+   */
   hide(index: number): string;
-  /** What `act` gives on a node. @throws What it refuses with, or that the node died over it. */
+  /**
+   * The result of `act` on a node.
+   *
+   * @throws Its error, or that the node died meanwhile.
+   */
   ask<T>(index: number, act: (node: WhorlNode) => Promise<T>): Promise<T>;
-  /** Takes a partition of a node's disk away, behind its back. */
+  /** Deletes a partition from a node's disk, without the node knowing. */
   wipe(index: number, partition: number): Promise<void>;
-  /** Damages a bit of what a node keeps of its Raft groups, and answers of which file; `undefined` if there is none. */
+  /**
+   * Flips a bit in a node's Raft files, and returns the path of the file;
+   * `undefined` if there is none.
+   */
   rot(index: number, part: LogPart): string | undefined;
-  /** Takes every file of a node's disk away for good whose path `isLost` names, and answers how many. */
+  /**
+   * Permanently deletes every file of a node's disk whose path `isLost`
+   * accepts, and returns how many.
+   */
   lose(index: number, isLost: (path: string) => boolean): number;
-  /** What a node stores of a partition of `kv`: objects by their keys in hex. */
+  /**
+   * What a node stores of a partition of `kv`: objects by their keys in hex.
+   */
   stored(
     index: number,
     partition: number,
   ): Promise<ReadonlyMap<string, Uint8Array>>;
-  /** Whether `holds`, or the story has failed. */
+  /** Fails the script with `message` unless `holds`. */
   expect(holds: boolean, message: string): void;
 }
 
-/** Plays a story. What it throws is a violation. */
+/** Plays a script. What it throws is a violation. */
 export type SimulationScript = (context: ScriptContext) => Promise<void>;
 
-/** Virtual time a story may take, in milliseconds. */
+/** Longest virtual time of a script, in milliseconds. */
 export const SCRIPT_MS_MAX = 600_000;

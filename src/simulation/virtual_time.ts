@@ -1,14 +1,14 @@
 /**
- * Time of a simulation: a queue of what will happen, and a clock that stands
- * still until the next of it is due. Nothing takes time but what says so, so a
+ * Virtual time of a simulation: a queue of events, and a clock that stands
+ * still until the next one is due. Nothing takes time unless it says so; so a
  * cluster lives through hours in seconds, and the same events come in the same
  * order each time.
  *
- * One event is called, then everything that follows from it without time (every
- * promise that became ready, however long the chain) is done, and only then is
- * the next one called. JavaScript has no call that empties the microtask queue,
- * but a callback of `process.nextTick` that was asked for by a microtask comes
- * when it is empty, for a fifth of what a turn of the real event loop costs.
+ * One event is called, then everything that follows from it without waiting
+ * (every promise that became ready, however long the chain), and only then the
+ * next one. JavaScript has no call that empties the microtask queue, but a
+ * callback of `process.nextTick` scheduled from a microtask runs when it is
+ * empty, at a fifth of the cost of a turn of the real event loop.
  *
  * @module
  */
@@ -16,41 +16,50 @@ import process from "node:process";
 import { setImmediate } from "node:timers";
 import { invariant } from "../base/invariant.ts";
 
-/** After so many events the real event loop has a turn, so that a long run can be interrupted. */
+/**
+ * Number of events after which the real event loop gets a turn, so that a long
+ * run can be interrupted.
+ */
 const EVENTS_A_TURN = 1_024;
 /** Fewest cancelled events for which the heap is rebuilt without them. */
 const CALLED_OFF_MIN = 16;
 
-/** Something that will happen; opaque to whoever scheduled it. */
+/** A scheduled event; opaque to its scheduler. */
 export interface ScheduledEvent {
   /** When it happens, in milliseconds of virtual time. */
   readonly atMs: number;
-  /** Of two events at one moment the one scheduled first happens first. */
+  /** Of two events at the same time, the one scheduled first happens first. */
   readonly order: number;
-  /** What happens; undefined once it has happened or was called off. */
+  /** What happens; undefined once it has happened or was cancelled. */
   callback: (() => void) | undefined;
-  /** In whom it happens, undefined if in nobody. */
+  /** The process it happens in, undefined if in none. */
   readonly owner: EventOwner | undefined;
 }
 
-/** Somebody in whom events happen, and who may have reasons to put them off. */
+/** Something that events happen in, and that may defer them. */
 export interface EventOwner {
-  /** The event is due: its callback is taken out and called, now or later or never. */
+  /**
+   * The event is due: the owner takes its callback out and calls it, now, later
+   * or never.
+   */
   due(event: ScheduledEvent): void;
 }
 
 /** Why {@linkcode VirtualTime.run} returned. */
 export type RunEnd =
-  /** What it was to wait for has come. */
+  /** The condition it waited for holds. */
   | "done"
-  /** The time it was given is over. */
+  /** The given time has passed. */
   | "time_over"
-  /** Nothing is left that could happen. */
+  /** No events are left. */
   | "nothing_left"
   /** So many events that there must be a loop. */
   | "too_many_events";
 
-/** Told when simulated code runs, so that the real world can be closed to it. */
+/**
+ * Notified when simulated code runs, so that the real world can be closed to
+ * it.
+ */
 export interface TurnWatch {
   /** Whether simulated code is running now. */
   inside: boolean;
@@ -62,14 +71,19 @@ export class VirtualTime {
   #nowMs = 0;
   #order = 0;
   #events = 0;
-  /** A binary heap: the next event is at 0. */
+  /** A binary heap: the next event is at index 0. */
   #heap: ScheduledEvent[] = [];
   /** Upper bound on the cancelled events in the heap. */
   #calledOff = 0;
   #running = false;
   readonly #observers = new Set<() => void>();
 
-  /** A clock at 0. @param watch Told when simulated code runs. @default {nobody} */
+  /**
+   * A clock at 0.
+   *
+   * @param watch Notified when simulated code runs.
+   * @default {nobody}
+   */
   constructor(watch: TurnWatch = { inside: false }) {
     this.#watch = watch;
   }
@@ -84,7 +98,9 @@ export class VirtualTime {
     return this.#events;
   }
 
-  /** Events that have been scheduled and neither happened nor were called off. */
+  /**
+   * Events that have been scheduled and neither happened nor were cancelled.
+   */
   pending(): number {
     let pending = 0;
     for (const { callback } of this.#heap) {
@@ -93,16 +109,21 @@ export class VirtualTime {
     return pending;
   }
 
-  /** Calls `observer` after each event and all that followed from it without time, until the function it returns is called. */
+  /**
+   * Calls `observer` after each event and everything that followed from it
+   * without waiting, until the returned function is called.
+   */
   observe(observer: () => void): () => void {
     this.#observers.add(observer);
     return () => void this.#observers.delete(observer);
   }
 
   /**
-   * Calls `callback` once, `afterMs` milliseconds from now; never at once.
+   * Calls `callback` once, `afterMs` milliseconds from now; never
+   * synchronously.
    *
-   * @param owner Told that it is due, and calls it. @default {it is just called}
+   * @param owner Told that it is due, and calls it.
+   * @default {it is just called}
    */
   schedule(
     afterMs: number,
@@ -119,7 +140,7 @@ export class VirtualTime {
     return event;
   }
 
-  /** Calls `event` off; one that has happened stays as it is. */
+  /** Cancels `event`, unless it has happened. */
   cancel(event: ScheduledEvent): void {
     if (event.callback === undefined) return;
     // It stays in the heap for a while, which is cheaper than removing it.
@@ -131,7 +152,10 @@ export class VirtualTime {
     ) this.#clean();
   }
 
-  /** Removes cancelled events: most deadlines are cancelled long before their time and would double the heap. */
+  /**
+   * Removes cancelled events: most deadlines are cancelled long before they are
+   * due and would double the heap.
+   */
   #clean(): void {
     const left = this.#heap.filter(({ callback }) => callback !== undefined);
     this.#heap = [];
@@ -140,10 +164,11 @@ export class VirtualTime {
   }
 
   /**
-   * Lets things happen until `done` says so, which is asked after each event,
-   * or until `untilMs`, where the clock then stands.
+   * Runs events until `done` returns true, which is asked after each event, or
+   * until `untilMs`, where the clock then stands.
    *
-   * @param eventsMax Most events that may happen meanwhile. @default {10 million}
+   * @param eventsMax Most events that may happen.
+   * @default {10 million}
    */
   async run(
     untilMs: number,
@@ -154,7 +179,7 @@ export class VirtualTime {
     this.#running = true;
     const last = this.#events + eventsMax;
     try {
-      // What was begun outside goes on inside.
+      // Work begun outside continues inside.
       this.#watch.inside = true;
       return await whenever(() => {
         for (const observer of this.#observers) observer();
@@ -175,7 +200,7 @@ export class VirtualTime {
     }
   }
 
-  /** Lets `event`, which is at the head of the heap, happen. */
+  /** Runs `event`, the head of the heap. */
   #call(event: ScheduledEvent): void {
     this.#pop();
     this.#nowMs = event.atMs;
@@ -187,7 +212,7 @@ export class VirtualTime {
     callback();
   }
 
-  /** The next event that happens by `untilMs`. It stays in the heap, at its head. */
+  /** The next event due by `untilMs`. It stays in the heap, at its head. */
   #next(untilMs: number): ScheduledEvent | undefined {
     for (;;) {
       const first = this.#heap[0];
@@ -195,7 +220,7 @@ export class VirtualTime {
       if (first.callback !== undefined) {
         return first.atMs > untilMs ? undefined : first;
       }
-      // It was called off.
+      // It was cancelled.
       this.#pop();
       if (this.#calledOff > 0) this.#calledOff--;
     }
@@ -249,13 +274,13 @@ export class VirtualTime {
 }
 
 /**
- * Calls `act` again and again, each time when no promise is left that could go
- * on by itself, until it returns something or throws.
+ * Calls `act` repeatedly, each time when no promise is left that could continue
+ * by itself, until it returns something or throws.
  */
 function whenever<T>(act: () => T | undefined, watch: TurnWatch): Promise<T> {
   return new Promise((resolve, reject) => {
     let left = EVENTS_A_TURN;
-    // The only one whom a simulation lets wait for the real event loop.
+    // The only wait for the real event loop in a simulation.
     const giveTurn = (): void => {
       watch.inside = false;
       setImmediate(turn);
@@ -268,7 +293,7 @@ function whenever<T>(act: () => T | undefined, watch: TurnWatch): Promise<T> {
       } catch (error) {
         return reject(error);
       }
-      // Ticks come before what promises have ready, unless those ask for them.
+      // Ticks run before ready promises, unless a microtask schedules them.
       if (--left > 0) return queueMicrotask(next);
       left = EVENTS_A_TURN;
       giveTurn();

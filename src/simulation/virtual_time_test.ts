@@ -3,7 +3,7 @@ import { seededChance } from "../base/chance.ts";
 import { SimulatedProcess } from "./simulated_process.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
-Deno.test("VirtualTime.run() calls events by time, and those of one moment in the order they were scheduled", async () => {
+Deno.test("VirtualTime.run() calls events by time, and simultaneous ones in the order they were scheduled", async () => {
   const time = new VirtualTime();
   const chance = seededChance("order");
   const expected: { atMs: number; order: number }[] = [];
@@ -31,7 +31,7 @@ Deno.test("VirtualTime.run() finishes a chain of promises before the next event 
   assertEquals(seen, ["chain", "event"]);
 });
 
-Deno.test("VirtualTime.run() stops where it was told and goes on from there", async () => {
+Deno.test("VirtualTime.run() stops at the given time and continues from there", async () => {
   const time = new VirtualTime();
   const seen: number[] = [];
   for (const atMs of [10, 20, 30]) {
@@ -52,7 +52,7 @@ Deno.test("VirtualTime.run() ends a loop that takes no time", async () => {
   assertEquals(await time.run(1, undefined, 100), "too_many_events");
 });
 
-Deno.test("VirtualTime.run() loses no event when it ends at the limit", async () => {
+Deno.test("VirtualTime.run() loses no event when it ends at its limit", async () => {
   const time = new VirtualTime();
   const seen: number[] = [];
   for (const atMs of [1, 2, 3]) time.schedule(atMs, () => seen.push(atMs));
@@ -74,7 +74,7 @@ Deno.test("VirtualTime.run() finishes every chain of promises, however short the
       seen.push(`${event} ends`);
     });
   }
-  // Many short runs leave turns to each other that were asked for and not used.
+  // Many short runs leave each other turns that were requested and not used.
   while (time.pending() > 0) await time.run(1, undefined, 7);
   assertEquals(seen, expected);
 });
@@ -84,7 +84,7 @@ function started(): { time: VirtualTime; process: SimulatedProcess } {
   return { time, process: new SimulatedProcess("n1", time, seededChance(1)) };
 }
 
-Deno.test("SimulatedProcess.clearTimer() calls a timer off, which then is no event", async () => {
+Deno.test("SimulatedProcess.clearTimer() cancels a timer, which then causes no event", async () => {
   const { time, process } = started();
   const seen: string[] = [];
   const timer = process.setTimer(1, () => seen.push("forgotten"));
@@ -112,7 +112,7 @@ Deno.test("SimulatedProcess.pause() holds what falls due, in order, until resume
   assertEquals(process.pendingTimers, 0);
 });
 
-Deno.test("SimulatedProcess.kill() lets nothing of the process happen any more", async () => {
+Deno.test("SimulatedProcess.kill() ends everything in the process", async () => {
   const { time, process } = started();
   const seen: string[] = [];
   process.setTimer(10, () => seen.push("timer"));

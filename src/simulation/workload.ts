@@ -1,7 +1,7 @@
 /**
  * What clients ask of a simulated cluster. A workload is a function that
- * carries out one operation; the simulation calls it for every number of the
- * schedule, spread over time and over clients, and records what the client saw.
+ * performs one operation; the simulation calls it for every operation number of
+ * the schedule, spread over time and clients, and records what the client saw.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { ModuleClient, ModuleInterface } from "../node/module_client.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
 import type { VnodeCommands } from "../vnode/vnode.ts";
 
-/** A way into the cluster: a node's own, or a client connection's. */
+/** Access to the cluster, through a node or a client connection. */
 export interface ClusterAccess {
   /** `put`, `get` and `delete`. */
   readonly kv: KvClient;
@@ -28,26 +28,27 @@ export interface ClusterAccess {
 export interface WorkloadOperation {
   /** Its number in the schedule. */
   readonly number: number;
-  /** Who carries it out; a client has one operation at a time. */
+  /** The client that performs it; a client has one operation at a time. */
   readonly client: string;
-  /** Chance of this operation alone: what it draws does not depend on other operations. */
+  /** Random draws of this operation alone: independent of other operations. */
   readonly chance: Chance;
-  /** What this client remembers from one of its operations to the next. */
+  /** What this client remembers between its operations. */
   readonly session: Map<string, unknown>;
   /** Virtual milliseconds. */
   now(): number;
-  /** Waits so many virtual milliseconds. */
+  /** Waits for so many virtual milliseconds. */
   sleep(ms: number): Promise<void>;
   /**
-   * Carries out `act` through some node that runs and records what came of it:
-   * `ok` with what it gave, `failed` if it certainly did not happen, `unknown`
-   * if nobody can say, which includes that the node died over it. An answer
-   * that has not come by the operation's deadline is a violation.
+   * Performs `act` through some running node and records the outcome: `ok` with
+   * its result, `failed` if it certainly did not happen, `unknown` if nobody
+   * can say, which includes that the node died meanwhile. An answer that misses
+   * the deadline of the operation is a violation.
    *
-   * @param key What it is about; checkers look at each key by itself.
-   * @param input What was asked, as plain data.
-   * @param timeoutMs The deadline it was given, in milliseconds. @default {5000}
-   * @returns What `act` gave, or undefined if it failed.
+   * @param key Its key; checkers look at each key by itself.
+   * @param input The operation, as plain data.
+   * @param timeoutMs Its deadline, in milliseconds.
+   * @default {5000}
+   * @returns The result of `act`, or undefined if it failed.
    */
   record<Output>(
     key: string,
@@ -57,5 +58,8 @@ export interface WorkloadOperation {
   ): Promise<Output | undefined>;
 }
 
-/** Carries out one operation. It may record several steps, such as a read and a write that depends on it. */
+/**
+ * Performs one operation. It may record several steps, such as a read and a
+ * write that depends on it.
+ */
 export type Workload = (operation: WorkloadOperation) => Promise<void>;

@@ -38,7 +38,7 @@ interface Making {
   readonly removed: readonly number[];
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export class RowTable implements KnownRows {
   readonly #rowsAtOnce: number;
   #numbers = new Map<string, number>();

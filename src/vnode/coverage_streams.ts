@@ -74,7 +74,7 @@ interface Stream {
   askerDeadline: number;
 }
 
-/** The streams of one vnode; see the module's text. */
+/** The streams of one vnode; see the module comment. */
 export class CoverageStreams {
   readonly #host: CoverageStreamsHost;
   readonly #streams = new Map<number, Stream>();

@@ -11,7 +11,7 @@
 import type { VnodeProcess } from "./vnode_process.ts";
 
 /** A vnode whose data has been handed to another node and is still here. */
-interface Released {
+export interface ReleasedVnode {
   /** The name that callers are told. */
   readonly owner: string;
   /** The vnode, and how many commands and items it had handled: if there are more now, some of its data was not handed over. */
@@ -22,7 +22,7 @@ interface Released {
 
 /** The vnodes of one master that went to other nodes, by number. */
 export class DepartedVnodes {
-  readonly #released = new Map<number, Released>();
+  readonly #released = new Map<number, ReleasedVnode>();
   /** Owners of vnodes whose data is being removed, or was and has not come back. */
   readonly #gone = new Map<number, string>();
 
@@ -37,19 +37,27 @@ export class DepartedVnodes {
     return this.#released.get(number)?.owner ?? this.#gone.get(number);
   }
 
+  /** What was released under this number and is still here. */
+  released(number: number): ReleasedVnode | undefined {
+    return this.#released.get(number);
+  }
+
   /**
    * Takes out what was released, to be removed.
    *
+   * @param asked What was to be removed when that was asked for: the vnode may have
+   * come back since, and have gone again.
    * @param process The vnode that runs under this number now.
    * @returns The owner; undefined if what is here must be handed off after all, as
    * it was not released, or the vnode has done something since.
    */
   takeUnchanged(
     number: number,
+    asked: ReleasedVnode | undefined,
     process: VnodeProcess | undefined,
   ): string | undefined {
     const released = this.#released.get(number);
-    if (released === undefined) return undefined;
+    if (released === undefined || released !== asked) return undefined;
     this.#released.delete(number);
     const { owner, handled, begun } = released;
     if (
@@ -65,13 +73,8 @@ export class DepartedVnodes {
     this.#gone.set(number, owner);
   }
 
-  /** All of a vnode's data comes back from its owner. */
-  dataReturns(number: number): void {
-    this.#gone.delete(number);
-  }
-
-  /** This node owns the vnode again. */
-  owned(number: number): void {
+  /** This node owns the vnode again, or all of its data is back from its owner, which tells callers so. */
+  returned(number: number): void {
     this.#released.delete(number);
     this.#gone.delete(number);
   }

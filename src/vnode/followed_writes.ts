@@ -23,7 +23,7 @@ interface FollowedWrite {
   readonly passed?: () => void;
 }
 
-/** The writes of one vnode; see the module's text. */
+/** The writes of one vnode; see the module comment. */
 export class FollowedWrites {
   #holds = false;
   /** In the order of their calls, in which they are told. */

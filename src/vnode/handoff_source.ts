@@ -114,7 +114,7 @@ interface Asker {
   readonly fail: (error: WhorlError) => void;
 }
 
-/** A transfer at its source; see the module's text. */
+/** A transfer at its source; see the module comment. */
 export class HandoffSource {
   readonly transfer: number;
   readonly target: HandoffOpening["target"];

@@ -89,7 +89,7 @@ class Arrivals {
   }
 }
 
-/** What a vnode has been handed; see the module's text. */
+/** What a vnode has been handed; see the module comment. */
 export class HandoffTarget {
   readonly #host: HandoffTargetHost;
   /** In the order in which they were heard of last. */

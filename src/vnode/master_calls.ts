@@ -1,14 +1,15 @@
 /**
  * The calls that a node makes to a vnode master itself: to start vnodes, to
  * remove their data, to list and count. A call waits neither for busy vnodes
- * nor for other calls, but removals go one after the other.
+ * nor for other calls, but removals go one after the other, unless somebody
+ * waits for one.
  *
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
 import type { Store } from "../environment/storage.ts";
 import type { BackgroundPace } from "./background_pace.ts";
-import type { DepartedVnodes } from "./departed_vnodes.ts";
+import type { DepartedVnodes, ReleasedVnode } from "./departed_vnodes.ts";
 import type { MasterVnodes } from "./master_vnodes.ts";
 
 /**
@@ -56,12 +57,19 @@ export class MasterCalls {
     switch (method) {
       case "start_vnodes":
         for (const number of args as number[]) {
-          this.#departed.owned(number);
+          this.#departed.returned(number);
           this.#vnodes.own(number);
         }
         return null;
-      case "drop":
-        return await this.#inTurn(() => this.#drop(args as number));
+      case "drop": {
+        const number = args as number;
+        const asked = this.#departed.released(number);
+        return await this.#inTurn(() => this.#drop(number, asked));
+      }
+      case "drop_at_once": {
+        const number = args as number;
+        return await this.#drop(number, this.#departed.released(number));
+      }
       case "discard":
         await this.#inTurn(() => this.#discard(args as number));
         return null;
@@ -108,9 +116,12 @@ export class MasterCalls {
    * False if it must be handed off after all, because this master does not know
    * that it departed, or it was used as a fallback meanwhile.
    */
-  async #drop(number: number): Promise<boolean> {
+  async #drop(
+    number: number,
+    asked: ReleasedVnode | undefined,
+  ): Promise<boolean> {
     const process = this.#vnodes.get(number);
-    const owner = this.#departed.takeUnchanged(number, process);
+    const owner = this.#departed.takeUnchanged(number, asked, process);
     if (process === undefined || owner === undefined) return false;
     // What comes meanwhile waits, and would be told that there is nothing.
     this.#departed.removed(number, owner);

@@ -26,7 +26,7 @@ export interface PendingCallsHost {
   callsChanged(): void;
 }
 
-/** The calls of one vnode; see the module's text. */
+/** The calls of one vnode; see the module comment. */
 export class PendingCalls implements PendingCallHost {
   readonly #host: PendingCallsHost;
   readonly #promised = new Set<PendingCall>();

@@ -88,7 +88,7 @@ export interface VnodeHandoffHost {
   removed(stays: boolean): void;
 }
 
-/** The handoffs of one vnode; see the module's text. */
+/** The handoffs of one vnode; see the module comment. */
 export class VnodeHandoff {
   readonly #host: VnodeHandoffHost;
   readonly #vnode: Vnode;

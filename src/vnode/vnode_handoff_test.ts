@@ -646,6 +646,64 @@ Deno.test("VnodeMaster serves what has come back before its node has heard that 
   assertEquals(await bench.putText("d"), "d");
 });
 
+Deno.test("VnodeMaster serves what has come back though its node has not had the rest removed", async () => {
+  await using bench = await new Bench().start();
+  await bench.putText("a");
+  await bench.open(P, 1);
+  await bench.exhaust(1);
+  await bench.finish(P, 1, released);
+  await bench.offer(9);
+  await bench.batch(9, 1, "b");
+  assertEquals(await bench.putText("c"), "wrong_owner");
+  await bench.handoff(P, (into) => writeHandoffFinal(into, 9, 1, 0))
+    .catch(() => {});
+  assertEquals(await bench.putText("d"), "d");
+  assertEquals(await bench.drop(), false);
+});
+
+Deno.test("VnodeMaster removes at once what somebody waits to have removed", async () => {
+  await using bench = await new Bench().start();
+  await bench.putText("a");
+  await bench.open(P, 1);
+  await bench.exhaust(1);
+  await bench.finish(P, 1, released);
+  // Another removal takes its time.
+  const gate = Promise.withResolvers<void>();
+  bench.extra.delete = () => gate.promise;
+  await bench.put(P + 1, { key: "a", text: "a", version: 1 });
+  const other = bench.link.call("discard", P + 1, 600_000);
+  await bench.runtime.settle();
+  assertEquals(await bench.link.call("drop_at_once", P, 600_000), true);
+  assertEquals(await bench.texts(P), {});
+  gate.resolve();
+  await other;
+});
+
+Deno.test("VnodeMaster.drop() removes nothing of a partition that came back and went again while it waited", async () => {
+  await using bench = await new Bench().start();
+  const give = async (transfer: number): Promise<void> => {
+    await bench.open(P, transfer);
+    await bench.exhaust(transfer);
+    await bench.finish(P, transfer, released);
+  };
+  await bench.putText("a");
+  await give(1);
+  const gate = Promise.withResolvers<void>();
+  bench.extra.delete = () => gate.promise;
+  await bench.put(P + 1, { key: "a", text: "a", version: 1 });
+  const before = bench.link.call("discard", P + 1, 600_000);
+  const dropped = bench.drop();
+  await bench.link.call("start_vnodes", [P]);
+  await bench.putText("b");
+  // The ring has yet to name its new owner.
+  await give(2);
+  gate.resolve();
+  await before;
+  await bench.runtime.advance(1_000);
+  assertEquals(await dropped, false);
+  assertEquals(await bench.texts(P), { a: "1:a", b: "1:b" });
+});
+
 Deno.test("VnodeMaster.drop() removes nothing if the vnode has handled anything since, or is at it", async () => {
   const since: Record<string, (bench: Bench) => Promise<unknown>> = {
     "a fallback command": (bench) => bench.putText("b", RequestFlag.asFallback),

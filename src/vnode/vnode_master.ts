@@ -413,7 +413,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
       : undefined;
     // All of its data comes back: the sender names this node as the owner from
     // now on.
-    if (action === HandoffAction.final) this.#departed.dataReturns(number);
+    if (action === HandoffAction.final) this.#departed.returned(number);
     // A former owner is as good a fallback as any other node.
     const owner = header.flags & (RequestFlag.asFallback | RequestFlag.handoff)
       ? undefined

@@ -39,7 +39,7 @@ export interface TurnTaker {
   takeTurn(commandsMax: number): void;
 }
 
-/** The turns of one master; see the module's text. */
+/** The turns of one master; see the module comment. */
 export class VnodeTurns {
   /** The load of its vnodes. */
   readonly load: ThreadLoad = new ThreadLoad();

@@ -10,7 +10,7 @@ const README = await Deno.readTextFile(
   new URL("../../examples/accounts/README.md", import.meta.url),
 );
 
-Deno.test("accounts does what its README tells", async () => {
+Deno.test("accounts does what its README shows", async () => {
   await using nodes = await ExampleNodes.make("accounts");
   await playTranscript(README, nodes);
 });

@@ -84,7 +84,7 @@ async function assertServes(cluster: TestCluster, value: string) {
   assertEquals((await cluster.node(1).kv.get("good", "key")).values, [value]);
 }
 
-Deno.test("a node survives what strangers send", async (t) => {
+Deno.test("a node survives input from strangers", async (t) => {
   await withCluster({ kind: "processes", nodes: 2 }, async (cluster) => {
     await cluster.joinAll();
     const { address } = cluster.node(0);
@@ -142,7 +142,7 @@ Deno.test("a node survives what strangers send", async (t) => {
     await hangsUp("a frame of 4 GiB", new Uint8Array(20).fill(0xff));
     await hangsUp("a frame shorter than its header", new Uint8Array(20));
     // The node gives both the same time to go on.
-    await t.step("a record cut short, and a frame that begins", async () => {
+    await t.step("a truncated record, and a partial frame", async () => {
       const begun = new Uint8Array([0, 0, 1, 0, FrameType.operation, 0]);
       await Promise.all([
         hungUpOn(recordsOf(noise).slice(0, 999), false),
@@ -229,7 +229,7 @@ Deno.test("a node survives what strangers send", async (t) => {
       );
     }
 
-    await t.step("operations cut short, at every byte", async () => {
+    await t.step("operations truncated at every byte", async () => {
       await using peer = await RawPeer.connect(address);
       const whole = operation({ kind: OperationKind.put });
       for (let length = 0; length < whole.length; length++) {
@@ -288,7 +288,7 @@ Deno.test("a node survives what strangers send", async (t) => {
         ["invalid_quorum"],
       );
     }
-    await t.step("keys and bodies made by hand", async () => {
+    await t.step("hand-made keys and bodies", async () => {
       await using peer = await RawPeer.connect(address);
       const bodies: [string, number[]][] = [
         ["no key", [0, 0]],
@@ -381,7 +381,7 @@ Deno.test("a node survives what strangers send", async (t) => {
       );
     }
     await t.step(
-      "answers to questions nobody asked are passed over",
+      "answers to requests that nobody sent are ignored",
       async () => {
         await using peer = await RawPeer.connect(address, "peer");
         for (

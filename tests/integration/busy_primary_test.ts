@@ -83,7 +83,7 @@ async function statOf(node: WhorlNode, name: string): Promise<number> {
   return (await node.stats()).values[`kv-0.${name}`] ?? NaN;
 }
 
-Deno.test("a primary that is busy leaves a write to another one, and coordinates again when it is not", async () => {
+Deno.test("a busy primary leaves a write to another one, and coordinates again when it is not busy", async () => {
   const network = new MemoryNetwork(systemRuntime);
   const disk = new SlowDisk();
   const nodes: WhorlNode[] = [];

@@ -378,7 +378,7 @@ const ELSEWHERE = [
   "run-node",
 ];
 
-Deno.test("every command that talks to a node answers for one that runs and for one that does not, to people and as JSON", async () => {
+Deno.test("every command for a node answers for one that runs and for one that does not, as text and as JSON", async () => {
   const commands = COMMANDS.map(({ name }) => name);
   assertEquals(
     [...Object.keys(CASES), ...ELSEWHERE].sort(),
@@ -450,7 +450,7 @@ function notRunning(data: string): string {
   return `Node is not running!\nCannot talk to a node on ${data} as none runs there\n`;
 }
 
-Deno.test("the program itself ends with the exit codes and writes where scripts look", async () => {
+Deno.test("the program ends with the documented exit codes and writes where scripts look", async () => {
   await using nodes = await operated(1);
   const data = `--data=${nodes.data(1)}`;
   assertEquals(await program("ping", data), {
@@ -474,7 +474,7 @@ Deno.test("the program itself ends with the exit codes and writes where scripts 
   assertEquals([again.code, again.err], [1, notRunning(nodes.data(1))]);
 });
 
-Deno.test("an operator joins, replaces, lets leave and removes nodes by the command line, and their processes end", async () => {
+Deno.test("an operator joins, replaces, removes nodes and has them leave by the command line, and their processes end", async () => {
   await using nodes = await operated(4);
   const place = await nodes.place(1);
   const early = await nodes.ask(1, "cluster", "commit");

@@ -113,7 +113,7 @@ Deno.test("start --detach returns when the node answers; stop returns when it is
     ]);
   }));
 
-Deno.test("a node that has left ends with its parent, says so, and is alone when it is started again", () =>
+Deno.test("a node that has left ends with its parent, says so, and is alone when started again", () =>
   inDirectory(async (directory) => {
     const [one, two] = [`${directory}/t1`, `${directory}/t2`];
     assertEquals((await started(one)).code, 0);
@@ -183,7 +183,7 @@ Deno.test("a node that has left ends with its parent, says so, and is alone when
     assertEquals(await members(two), ["t2@127.0.0.1"]);
   }));
 
-Deno.test("a node that is killed is started again by its parent, with its data", () =>
+Deno.test("a killed node is restarted by its parent, with its data", () =>
   inDirectory(async (directory) => {
     const data = `${directory}/t1`;
     assertEquals((await started(data)).code, 0);
@@ -202,7 +202,7 @@ Deno.test("a node that is killed is started again by its parent, with its data",
     );
   }));
 
-Deno.test("stop --force ends a node that does not answer", () =>
+Deno.test("stop --force ends an unresponsive node", () =>
   inDirectory(async (directory) => {
     const data = `${directory}/t1`;
     assertEquals((await started(data)).code, 0);
@@ -243,7 +243,7 @@ Deno.test("a node ends when its parent is killed", () =>
     assertEquals((await started(data)).code, 0);
   }));
 
-Deno.test("start says why it cannot: a port in use, a strange directory, a bad name or size", () =>
+Deno.test("start tells why it fails: a port in use, a foreign directory, a bad name or size", () =>
   inDirectory(async (directory) => {
     const data = `${directory}/t1`;
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -275,7 +275,7 @@ Deno.test("start says why it cannot: a port in use, a strange directory, a bad n
   }));
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  Deno.test(`start ends in order at ${signal}: who asks is answered, and what was acknowledged is there again`, () =>
+  Deno.test(`start ends in order at ${signal}: callers are answered, and acknowledged writes are there again`, () =>
     inDirectory(async (directory) => {
       const data = `${directory}/t1`;
       const start = () =>
@@ -334,7 +334,7 @@ async function addressOf(child: Deno.ChildProcess): Promise<string> {
   return JSON.parse(said).address;
 }
 
-Deno.test("start goes on with the node that is in the directory, without its name and its sizes", () =>
+Deno.test("start continues the node in the directory, without its name and its sizes", () =>
   inDirectory(async (directory) => {
     const data = `${directory}/t1`;
     assertEquals(

@@ -76,7 +76,7 @@ function restartsOf(node: WhorlNode): number {
 }
 
 for (const placement of PLACEMENTS) {
-  Deno.test(`coordinators placed as ${placement} serve, and say what went wrong`, async (t) => {
+  Deno.test(`coordinators placed as ${placement} serve, and report what went wrong`, async (t) => {
     await using cluster = await PlacedCluster.start(placement);
     const { first, nodes } = cluster;
 
@@ -94,7 +94,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("a write goes to a node that has the key", async () => {
+    await t.step("a write goes to a node with the key", async () => {
       const one = { n: 1, w: 1, r: 1 };
       for (let i = 0; i < 16; i++) await first.kv.put("one", `${i}`, i, one);
       for (let i = 0; i < 16; i++) {
@@ -104,7 +104,7 @@ for (const placement of PLACEMENTS) {
       assert(forwarded > 0 && forwarded < 16, `${forwarded}`);
     });
 
-    await t.step("a client far away gets the same answers", async () => {
+    await t.step("a remote client gets the same answers", async () => {
       await using client = await connect({
         nodes: [first.address],
         cookie: PLACED_COOKIE,
@@ -142,7 +142,7 @@ for (const placement of PLACEMENTS) {
       },
     );
 
-    await t.step("a quorum that makes no sense is refused", async () => {
+    await t.step("an invalid quorum is refused", async () => {
       const error = await assertRejects(
         () => first.kv.get("b", "k", { n: 8, r: 8, nodeConfirms: 4 }),
         WhorlError,
@@ -152,7 +152,7 @@ for (const placement of PLACEMENTS) {
     });
 
     await t.step(
-      "a silent vnode is waited for until the deadline",
+      "a request waits for a silent vnode until the deadline",
       async () => {
         const startedAt = performance.now();
         const error = await unanswered(first, 200);
@@ -224,7 +224,7 @@ for (const placement of PLACEMENTS) {
     await assertServes(first, "again");
   });
 
-  Deno.test(`coordinators placed as ${placement} write by way of others when the node that is to coordinate cannot be sent more`, async () => {
+  Deno.test(`coordinators placed as ${placement} write through others when the link to the coordinating node is full`, async () => {
     await using cluster = await PlacedCluster.start(placement);
     const { first, nodes } = cluster;
     const two = { n: 2, w: 1 };
@@ -261,7 +261,7 @@ for (const placement of PLACEMENTS) {
     assert(got.values.includes("written"));
   });
 
-  Deno.test(`coordinators placed as ${placement} answer what is under way when their node stops`, async () => {
+  Deno.test(`coordinators placed as ${placement} answer all requests in progress when their node stops`, async () => {
     const cluster = await PlacedCluster.start(placement, {}, 1);
     const requests = await underWay([cluster.first], 5);
     await cluster[Symbol.asyncDispose]();
@@ -269,7 +269,7 @@ for (const placement of PLACEMENTS) {
   });
 }
 
-Deno.test("a coordinator that is killed alone answers its caller, and the others go on", async () => {
+Deno.test("a coordinator that is killed alone answers its caller, and the others continue", async () => {
   await using cluster = await PlacedCluster.start("task");
   const { first } = cluster;
   const [killed] = await underWay([first], 1) as [Promise<WhorlError>];
@@ -285,7 +285,7 @@ Deno.test("a coordinator that is killed alone answers its caller, and the others
   await assertFail(others, "coordinator_lost");
 });
 
-Deno.test("a worker of coordinators that is ended from outside is answered for and replaced", async () => {
+Deno.test("a worker of coordinators that is ended from outside has its requests answered and is replaced", async () => {
   await using cluster = await PlacedCluster.start("worker", {}, 1);
   const requests = await underWay([cluster.first], 3);
   const host = hostOf(cluster.first);
@@ -299,7 +299,7 @@ Deno.test("a worker of coordinators that is ended from outside is answered for a
   assertEquals(restartsOf(cluster.first), 1);
 });
 
-Deno.test("a subprocess of coordinators that gets SIGKILL is answered for and replaced", async () => {
+Deno.test("requests of a killed subprocess of coordinators are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const requests = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -309,7 +309,7 @@ Deno.test("a subprocess of coordinators that gets SIGKILL is answered for and re
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a subprocess of coordinators that hangs is found, answered for and replaced", async () => {
+Deno.test("a hanging subprocess of coordinators is detected, its requests are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const requests = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -322,7 +322,7 @@ Deno.test("a subprocess of coordinators that hangs is found, answered for and re
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a deadline holds although the subprocess of coordinators hangs", async () => {
+Deno.test("a deadline is kept even if the subprocess of coordinators hangs", async () => {
   await using cluster = await PlacedCluster.start("subprocess", {}, 1);
   const { pid } = hostOf(cluster.first) as ProgramChild;
   Deno.kill(pid as number, "SIGSTOP");
@@ -363,7 +363,7 @@ async function openNoFiles(): Promise<() => Promise<void>> {
 
 Deno.test({
   name:
-    "a node whose host of coordinators cannot be started waits longer and longer, and says so to callers at once",
+    "a node whose host of coordinators cannot be started waits longer and longer, and refuses callers at once",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await using cluster = await PlacedCluster.start("subprocess", {}, 1);
@@ -400,7 +400,7 @@ Deno.test({
   },
 });
 
-Deno.test("a node outlives coordinators that fall too often", async () => {
+Deno.test("a node survives coordinators that crash too often", async () => {
   await using cluster = await PlacedCluster.start("worker", {}, 1);
   const { first } = cluster;
   const supervisor = first.root.child("op_fsm_sup");

@@ -175,7 +175,7 @@ async function untilTaken(cluster: TestCluster): Promise<void> {
 }
 
 for (const coordinatorPlacement of PLACEMENTS) {
-  Deno.test(`nodes with coordinators placed as ${coordinatorPlacement} survive what is done with coverage queries`, async (t) => {
+  Deno.test(`nodes with coordinators placed as ${coordinatorPlacement} survive abuse of coverage queries`, async (t) => {
     const options = {
       kind: "processes",
       nodes: 2,
@@ -188,7 +188,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
       const first = cluster.node(0);
       await first.kv.put("good", "key", 1);
 
-      await t.step("operations cut short, at every byte", async () => {
+      await t.step("operations truncated at every byte", async () => {
         for (
           const whole of [
             begin(),
@@ -210,7 +210,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
         await assertServes(cluster);
       });
 
-      await t.step("queries that make no sense", async () => {
+      await t.step("invalid queries", async () => {
         const cases: [Begin, ErrorCode][] = [
           [{ n: 0 }, "invalid_argument"],
           [{ n: 17 }, "invalid_argument"],
@@ -271,7 +271,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
         await assertServes(cluster);
       });
 
-      await t.step("follow-ups to nothing, and twice at once", async () => {
+      await t.step("unknown and concurrent follow-ups", async () => {
         await using peer = await RawPeer.connect(first.address);
         await peer.send(operation, 1, followUp(OperationKind.coverageMore, 7));
         assertEquals((await peer.refusal()).code, "coordinator_lost");
@@ -301,7 +301,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
       });
 
       await t.step(
-        "as many queries as there may be, and a client that is gone",
+        "as many queries as allowed, and a client that is gone",
         async () => {
           {
             await using peer = await RawPeer.connect(first.address);
@@ -323,7 +323,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
         },
       );
 
-      await t.step("a peer that speaks to vnodes itself", async () => {
+      await t.step("a peer that sends requests to vnodes itself", async () => {
         const cases: [string, Uint8Array, ErrorCode][] = [
           ["nothing", streamRequest(0, SILENCE, () => {}), "protocol_error"],
           [
@@ -390,7 +390,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
       });
 
       await t.step(
-        "a peer that opens all streams of a vnode and is gone",
+        "a peer that opens all streams of a vnode and disconnects",
         async () => {
           for (let round = 0; round < 3; round++) {
             await using peer = await RawPeer.connect(first.address, "peer");
@@ -407,7 +407,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
         },
       );
 
-      await t.step("chunks as large as they may be, and larger", async () => {
+      await t.step("chunks as large as allowed, and larger", async () => {
         await using client = await cluster.client();
         // MessagePack adds five bytes.
         const largest = COVERAGE_CHUNK_BYTES_MAX - 5;
@@ -434,7 +434,7 @@ for (const coordinatorPlacement of PLACEMENTS) {
       });
 
       await t.step(
-        "a client that takes nothing of 100 endless queries",
+        "a client that consumes nothing of 100 endless queries",
         async () => {
           {
             await using peer = await RawPeer.connect(first.address);

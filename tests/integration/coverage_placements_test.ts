@@ -79,7 +79,7 @@ const hostOf = (node: WhorlNode): Child =>
   coordinatorHostOf(node, ["coverage_fsm_sup", COVERAGE_FSM_HOST]);
 
 for (const placement of PLACEMENTS) {
-  Deno.test(`coverage queries coordinated in a ${placement} are answered, and say what went wrong`, async (t) => {
+  Deno.test(`coverage queries coordinated in a ${placement} are answered, and report what went wrong`, async (t) => {
     await using cluster = await PlacedCluster.start(placement);
     const { first, nodes } = cluster;
     await using client = await connect({
@@ -88,7 +88,7 @@ for (const placement of PLACEMENTS) {
       environment: cluster.environment("elsewhere"),
     });
 
-    await t.step("through every node, and for a client far away", async () => {
+    await t.step("through every node, and for a remote client", async () => {
       for (const asker of [...nodes, client]) {
         const { asked, answered, missing } = await assertServes(asker);
         assertEquals(asked.length, ASKED);
@@ -108,7 +108,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("others answer for vnodes that fail", async () => {
+    await t.step("other vnodes answer for those that fail", async () => {
       const broken = [0, 3, 6, 9, 12, 15];
       const query = client.module(muteModule).coverage("broken", broken, {
         n: 4,
@@ -129,7 +129,7 @@ for (const placement of PLACEMENTS) {
       }
     });
 
-    await t.step("what nobody can answer for is said", async () => {
+    await t.step("key spaces that nobody can report are named", async () => {
       const all = [...Array(RING_SIZE).keys()];
       const broken = (mode: "all" | "allup") =>
         first.module(muteModule).coverage("broken", all, { mode });
@@ -142,7 +142,7 @@ for (const placement of PLACEMENTS) {
     });
 
     await t.step(
-      "a silent vnode is waited for until the deadline",
+      "a request waits for a silent vnode until the deadline",
       async () => {
         const startedAt = performance.now();
         const query = silence(first, { timeoutMs: 200 });
@@ -155,17 +155,20 @@ for (const placement of PLACEMENTS) {
       },
     );
 
-    await t.step("or until it has been silent for too long", async () => {
-      const query = silence(client, { idleMs: 50 });
-      const error = await failureOf(query);
-      assertEquals(error.code, "insufficient_vnodes");
-      const failed = query.report?.asked.filter(({ state }) =>
-        state === "failed"
-      );
-      assertEquals(failed?.[0]?.error?.code, "timeout");
-    });
+    await t.step(
+      "a request gives up on a vnode that has been silent for too long",
+      async () => {
+        const query = silence(client, { idleMs: 50 });
+        const error = await failureOf(query);
+        assertEquals(error.code, "insufficient_vnodes");
+        const failed = query.report?.asked.filter(({ state }) =>
+          state === "failed"
+        );
+        assertEquals(failed?.[0]?.error?.code, "timeout");
+      },
+    );
 
-    await t.step("vnodes go no further ahead than their windows", async () => {
+    await t.step("vnodes send no more than their windows allow", async () => {
       const before = coverageSeen.yielded;
       const chunkBytes = COVERAGE_WINDOW_BYTES / 4;
       const query = client.module(muteModule).coverage("endless", chunkBytes);
@@ -179,25 +182,28 @@ for (const placement of PLACEMENTS) {
       assert(ahead <= ASKED * 10 + 2 * 24, `${ahead} chunks ahead`);
     });
 
-    await t.step("a caller that stops, stops every vnode", async () => {
-      for (const asker of [first, client]) {
-        const left = coverageSeen.stopped + ASKED;
-        for await (
-          const _ of asker.module(muteModule).coverage("endless", 1_000)
-        ) break;
-        await untilSeen(() => coverageSeen.stopped >= left);
-        const begun = coverageSeen.begun + ASKED;
-        const abort = new AbortController();
-        const aborted = failureOf(silence(asker, { signal: abort.signal }));
-        await untilSeen(() => coverageSeen.begun >= begun);
-        const stopped = coverageSeen.stopped + ASKED;
-        abort.abort();
-        assertEquals((await aborted).code, "cancelled");
-        await untilSeen(() => coverageSeen.stopped >= stopped);
-      }
-    });
+    await t.step(
+      "a caller that stops iterating stops every vnode",
+      async () => {
+        for (const asker of [first, client]) {
+          const left = coverageSeen.stopped + ASKED;
+          for await (
+            const _ of asker.module(muteModule).coverage("endless", 1_000)
+          ) break;
+          await untilSeen(() => coverageSeen.stopped >= left);
+          const begun = coverageSeen.begun + ASKED;
+          const abort = new AbortController();
+          const aborted = failureOf(silence(asker, { signal: abort.signal }));
+          await untilSeen(() => coverageSeen.begun >= begun);
+          const stopped = coverageSeen.stopped + ASKED;
+          abort.abort();
+          assertEquals((await aborted).code, "cancelled");
+          await untilSeen(() => coverageSeen.stopped >= stopped);
+        }
+      },
+    );
 
-    await t.step("what cannot be asked is refused", async () => {
+    await t.step("invalid queries are refused", async () => {
       const strange = {
         ...muteModule,
         coverage: { ...muteModule.coverage, unknown: muteModule.commands.hear },
@@ -283,7 +289,7 @@ for (const placement of PLACEMENTS) {
   });
 }
 
-Deno.test("a subprocess of coverage queries that gets SIGKILL is answered for and replaced", async () => {
+Deno.test("queries of a killed subprocess are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const queries = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -293,7 +299,7 @@ Deno.test("a subprocess of coverage queries that gets SIGKILL is answered for an
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a subprocess of coverage queries that hangs is found, answered for and replaced", async () => {
+Deno.test("a hanging subprocess of coverage queries is detected, its queries are answered, and it is replaced", async () => {
   await using cluster = await PlacedCluster.start("subprocess");
   const queries = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
@@ -304,7 +310,7 @@ Deno.test("a subprocess of coverage queries that hangs is found, answered for an
   assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
 });
 
-Deno.test("a coordinator of a coverage query that is killed alone tells its caller and every vnode", async () => {
+Deno.test("a single killed coordinator of a coverage query notifies its caller and every vnode", async () => {
   await using cluster = await PlacedCluster.start("task");
   const { first } = cluster;
   const stoppedBefore = coverageSeen.stopped;

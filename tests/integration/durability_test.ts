@@ -53,7 +53,7 @@ class Pace {
   }
 }
 
-Deno.test("acknowledged writes survive nodes that are killed in the middle of them", () =>
+Deno.test("acknowledged writes survive nodes killed during writes", () =>
   withCluster({ kind: "processes", storage: "deno_kv" }, async (cluster) => {
     await cluster.joinAll();
     const chance = seededChance(SEED);

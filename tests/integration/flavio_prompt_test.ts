@@ -20,7 +20,7 @@ function flavioNodes(): Promise<ExampleNodes> {
   return ExampleNodes.make("flavio", ["--http", "0"]);
 }
 
-Deno.test("flavio does what its README tells", async (t) => {
+Deno.test("flavio does what its README shows", async (t) => {
   await using nodes = await flavioNodes();
   let asked = 0;
   for (const section of README.split(/^(?=##+ )/m).slice(1)) {
@@ -101,7 +101,7 @@ function httpOf(nodes: ExampleNodes, name: string): string {
   return `http://${at}`;
 }
 
-Deno.test("flavio says how it is started, and what failed at its prompt", async () => {
+Deno.test("flavio prints usage, and errors at its prompt", async () => {
   const program = new URL("../../examples/flavio/main.ts", import.meta.url);
   const permissions = ["--allow-read", "--allow-write", "--allow-net"];
   await Promise.all(

@@ -44,7 +44,7 @@ async function ask(client: WhorlClient, key: string): Promise<Outcome> {
   }
 }
 
-Deno.test("a client is told of overload by a vnode, refuses what shares that fate, and asks again soon", async () => {
+Deno.test("a client learns of overload from a vnode, refuses operations that share its fate, and asks again soon", async () => {
   await using node = await startNode({
     name: "one@127.0.0.1",
     cookie: "secret",

@@ -11,7 +11,7 @@ const WRITES = 200;
 const REQUESTS_MAX = 3;
 
 for (const masterPlacement of ["task", "worker"] satisfies ProcessPlacement[]) {
-  Deno.test(`kv refuses what is beyond the bounds of NodeOptions.kvMailbox, masters as ${masterPlacement}`, async () => {
+  Deno.test(`kv refuses commands beyond the bounds of NodeOptions.kvMailbox, masters as ${masterPlacement}`, async () => {
     const dataDirectory = await Deno.makeTempDir({ prefix: "whorl-" });
     await using stack = new AsyncDisposableStack();
     stack.defer(() => Deno.remove(dataDirectory, { recursive: true }));

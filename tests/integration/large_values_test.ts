@@ -50,7 +50,7 @@ const NODE = {
   ringSize: 8,
 } as const;
 
-Deno.test("worker: many large reads at once are all answered", () =>
+Deno.test("worker: many concurrent large reads are all answered", () =>
   withCluster(NODE, async (cluster) => {
     const node = cluster.node(0);
     const keys = Array.from({ length: 20 }, (_, i) => i);
@@ -65,7 +65,7 @@ Deno.test("worker: many large reads at once are all answered", () =>
     await assertUnharmed(node);
   }));
 
-Deno.test("worker: of many large writes at once each is done or refused", () =>
+Deno.test("worker: each of many concurrent large writes is done or refused", () =>
   withCluster(NODE, async (cluster) => {
     const node = cluster.node(0);
     const acknowledged: number[] = [];

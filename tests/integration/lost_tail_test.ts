@@ -90,7 +90,7 @@ for (const placement of ["task", "worker", "subprocess"] as const) {
     }));
 }
 
-Deno.test("a node whose write-ahead log was cut off names no version as one that was lost is named", () =>
+Deno.test("a node whose write-ahead log was cut off gives no new version the name of a lost one", () =>
   withCluster({ kind: "processes", storage: "deno_kv" }, async (cluster) => {
     await cluster.joinAll();
     const third = cluster.node(2);

@@ -329,7 +329,7 @@ Deno.test("subprocess: a master whose vnode spins is found by its silence, kille
     assertEquals(replies, [{ life: 1, remembered: 0 }]);
   }));
 
-Deno.test("worker: a master whose vnode spins makes the node give itself up, so that its process is replaced", () =>
+Deno.test("worker: a master whose vnode spins makes the node end, so that its process is replaced", () =>
   withCluster({
     kind: "processes",
     nodes: 1,

@@ -12,7 +12,7 @@ import { until } from "../harness/until.ts";
 const CLUSTER = "orders";
 const WAIT_MS_MAX = 20_000;
 
-Deno.test("a node that is stopped in order hands its leads over first, so that no write to them fails", () =>
+Deno.test("a node that is stopped in order transfers its leaderships first, so that no write to them fails", () =>
   withCluster(
     { kind: "in_process", nodes: 3, directories: true, ringSize: 8 },
     async (cluster) => {
@@ -52,7 +52,7 @@ Deno.test("a node that is stopped in order hands its leads over first, so that n
     },
   ));
 
-Deno.test("a node whose disk refuses its Raft logs passes operations on, and has its member again once the disk is back", () =>
+Deno.test("a node whose disk fails for its Raft logs passes operations on, and runs its member again once the disk is back", () =>
   withCluster(
     { kind: "in_process", nodes: 3, directories: true, ringSize: 8 },
     async (cluster) => {

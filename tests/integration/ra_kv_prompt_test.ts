@@ -12,7 +12,7 @@ const DOCUMENT = await Deno.readTextFile(
   new URL("../../docs/ra_kv.md", import.meta.url),
 );
 
-Deno.test("ra_kv does at prompts what its document tells", async () => {
+Deno.test("ra_kv does at prompts what its document shows", async () => {
   await using nodes = await ExampleNodes.make("rc_example");
   const section = DOCUMENT.split(/^(?=## )/m).find((part) =>
     part.startsWith("## At a prompt\n")

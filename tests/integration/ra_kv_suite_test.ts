@@ -113,7 +113,7 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-Deno.test("ten thousand values of one key leave one entry, which outlives snapshot, compaction, a restart and a change of members", () =>
+Deno.test("ten thousand values of one key leave one entry, which survives snapshot, compaction, a restart and a change of members", () =>
   onNodes(2, async (cluster) => {
     const [a, b] = cluster.nodes as [TestNode, TestNode];
     await raKvOf(a).startCluster(CLUSTER, [a.name]);
@@ -195,7 +195,7 @@ Deno.test("a deleted key stays deleted through a snapshot and a restart, and lea
     assertEquals((await overviewOf(a)).log.liveEntries, 0);
   }));
 
-Deno.test("a member that comes, goes and comes back among five thousand keys gets what it has missed from snapshots", () =>
+Deno.test("a member that is added, removed and added again among five thousand keys catches up by snapshots", () =>
   onNodes(3, async (cluster) => {
     const [a, b, c] = cluster.nodes as [TestNode, TestNode, TestNode];
     const values = new Map<string, string>();
@@ -253,7 +253,7 @@ async function fillForSnapshot(
   return values;
 }
 
-Deno.test("a snapshot whose live entries take several messages arrives whole", () =>
+Deno.test("a snapshot whose live entries take several messages arrives completely", () =>
   onNodes(2, async (cluster) => {
     const [a, b] = cluster.nodes as [TestNode, TestNode];
     const values = await fillForSnapshot(a, 50);
@@ -271,7 +271,7 @@ Deno.test("a snapshot whose live entries take several messages arrives whole", (
     );
   }));
 
-Deno.test("a member that is killed while it receives a snapshot gets one when it is back", () =>
+Deno.test("a member killed while it receives a snapshot gets one when it is back", () =>
   onNodes(2, async (cluster) => {
     const [a, b] = cluster.nodes as [TestNode, TestNode];
     const values = await fillForSnapshot(a, 400);

@@ -14,7 +14,7 @@ const README = await Deno.readTextFile(
   new URL("../../examples/rc_example/README.md", import.meta.url),
 );
 
-Deno.test("rc_example does what its README tells", async (t) => {
+Deno.test("rc_example does what its README shows", async (t) => {
   await using nodes = await ExampleNodes.make("rc_example");
   for (const section of README.split(/^(?=##+ )/m).slice(1)) {
     const name = section.split("\n", 1)[0]!;
@@ -142,7 +142,7 @@ dev2@127.0.0.1> await rc_example.replicatedCommand("k1", "ping")
 \`\`\``,
   ],
   [
-    "what cannot be done is said by its code",
+    "failures have their codes",
     `\
 \`\`\`console
 dev1@127.0.0.1> await rc_example.put("k1", "x".repeat(2 ** 20)).catch((error) => [error.code, error.details.answers[0].code])
@@ -152,7 +152,7 @@ invalid_argument: …
 \`\`\``,
   ],
   [
-    "while an owner is away what is listed is partial, and clear() says that it cannot clear",
+    "while an owner is away lists are partial, and clear() refuses",
     `\
 \`\`\`console
 $ pkill -KILL -f "rc_example/main.ts dev3"
@@ -173,7 +173,7 @@ Deno.test("rc_example passes the tutorial's suite on three nodes", async (t) => 
   }
 });
 
-Deno.test("rc_example keeps deleted what was deleted while its owner was away", async () => {
+Deno.test("rc_example keeps keys deleted that were deleted while their owner was away", async () => {
   await using nodes = await ExampleNodes.make("rc_example");
   await playTranscript(
     `\
@@ -206,7 +206,7 @@ dev1@127.0.0.1> await rc_example.keys()
   );
 });
 
-Deno.test("rc_example tells how it is used, and ends with its input", async () => {
+Deno.test("rc_example shows its usage, and ends with its input", async () => {
   const program = new URL("../../examples/rc_example/main.ts", import.meta.url);
   await using lost = new PromptProcess(["-A", program.href]);
   assertEquals(await lost.code(), 2);

@@ -71,7 +71,7 @@ async function fill(folder: string): Promise<() => Promise<void>> {
 
 Deno.test({
   name:
-    "Deno KV store says store_full on a full disk and loses nothing acknowledged",
+    "Deno KV store reports store_full on a full disk and loses nothing acknowledged",
   ignore: !canMount,
   fn: () =>
     withSmallDisk("3m", async (folder) => {
@@ -147,7 +147,7 @@ function told(node: TestNode, mark: number, type: string): Promise<unknown> {
 for (const masterPlacement of ["task", "worker", "subprocess"] as const) {
   Deno.test({
     name:
-      `a node with a full disk lives on, answers at once and recovers by itself, masters placed as ${masterPlacement}`,
+      `a node with a full disk survives, answers at once and recovers on its own, masters placed as ${masterPlacement}`,
     ignore: !canMount,
     fn: () =>
       withSmallDisk("32m", (folder) =>
@@ -234,7 +234,7 @@ for (const masterPlacement of ["task", "worker", "subprocess"] as const) {
 
 Deno.test({
   name:
-    "a node that is alone with its full disk says so at once, and lives on even if what starts its masters falls too",
+    "a node alone with a full disk reports that at once, and survives even if the part that starts its masters crashes too",
   ignore: !canMount,
   fn: () =>
     withSmallDisk("8m", (folder) =>

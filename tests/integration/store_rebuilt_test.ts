@@ -34,7 +34,7 @@ for (
     }],
   ] as const
 ) {
-  Deno.test(`a node ${how} has its partitions back before it vouches for them`, () =>
+  Deno.test(`a node ${how} recovers its partitions before it vouches for them`, () =>
     withCluster({
       kind: "in_process",
       storage: "deno_kv",
@@ -90,7 +90,7 @@ for (
     }));
 }
 
-Deno.test("a node that is alone does not begin anew with an empty store", () =>
+Deno.test("a single node does not start over with an empty store", () =>
   withCluster({
     kind: "in_process",
     nodes: 1,
@@ -110,7 +110,7 @@ Deno.test("a node that is alone does not begin anew with an empty store", () =>
     assertEquals((await node.kv.get("b", "k")).value, 1);
   }));
 
-Deno.test("a store whose module does not say what belongs to a key space is served again with what it has", () =>
+Deno.test("a store whose module does not tell which key space items belong to is served again with what it has", () =>
   withCluster({
     kind: "in_process",
     nodes: 2,

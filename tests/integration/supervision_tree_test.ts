@@ -28,7 +28,7 @@ const PARTS = [
 /** What starts last: when it runs, all do. */
 const LAST = "raft_sup";
 
-Deno.test("WhorlNode.tree() shows every part in the order in which they start", () =>
+Deno.test("WhorlNode.tree() shows every part in start order", () =>
   withCluster({ kind: "in_process", nodes: 1 }, async (cluster) => {
     const tree = await cluster.node(0).control.tree();
     assertEquals(tree.id, "node");
@@ -51,7 +51,7 @@ Deno.test("WhorlNode.tree() shows every part in the order in which they start", 
   }));
 
 for (const [place, part] of PARTS.entries()) {
-  Deno.test(`a killed ${part} is restarted with what stands on it, and the node serves`, () =>
+  Deno.test(`a killed ${part} is restarted with what depends on it, and the node serves`, () =>
     withCluster({ kind: "in_process" }, async (cluster) => {
       await cluster.joinAll();
       await cluster.node(0).kv.put("b", "before", part, { w: "all" });
@@ -115,7 +115,7 @@ for (
     }));
 }
 
-Deno.test("a node whose masters fall too often restarts their supervisor, and what stands on it", () =>
+Deno.test("a node whose masters crash too often restarts their supervisor, and what depends on it", () =>
   withCluster({ kind: "in_process", nodes: 1 }, async (cluster) => {
     const node = cluster.node(0).inside as WhorlNode;
     const restarted = whenRestarted(cluster.node(0), LAST);
@@ -139,7 +139,7 @@ Deno.test("a node whose masters fall too often restarts their supervisor, and wh
     await node.kv.put("b", "k", 1);
   }));
 
-Deno.test("a node whose parts fall too often gives itself up and says so", () =>
+Deno.test("a node whose parts crash too often ends and says so", () =>
   withCluster({ kind: "in_process", nodes: 1 }, async (cluster) => {
     const node = cluster.node(0).inside as WhorlNode;
     const failed = when(cluster.node(0), "failed");
@@ -158,7 +158,7 @@ Deno.test("a node whose parts fall too often gives itself up and says so", () =>
     assertEquals(refused.code, "closed");
   }));
 
-Deno.test("requests under way when their coordinators are killed are answered with coordinator_lost", () =>
+Deno.test("requests in progress when their coordinators are killed are answered with coordinator_lost", () =>
   withCluster({ kind: "in_process" }, async (cluster) => {
     await cluster.joinAll();
     const node = cluster.node(1).inside as WhorlNode;
@@ -176,7 +176,7 @@ Deno.test("requests under way when their coordinators are killed are answered wi
   }));
 
 for (const placement of ["task", "worker", "subprocess"] as const) {
-  Deno.test(`a listing goes on at other vnodes when a master placed as ${placement} is killed in the middle of it`, () =>
+  Deno.test(`a listing continues at other vnodes when a master placed as ${placement} is killed in the middle of it`, () =>
     withCluster({ kind: "in_process", placement }, async (cluster) => {
       await cluster.joinAll();
       const keys = Array.from(

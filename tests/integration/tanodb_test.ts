@@ -102,7 +102,7 @@ function preflistOf(key: string, ringSize = 64): number[] {
   );
 }
 
-Deno.test("tanodb does what its README tells", async (t) => {
+Deno.test("tanodb does what its README shows", async (t) => {
   const readme = await Deno.readTextFile(
     new URL("../../examples/tanodb/README.md", import.meta.url),
   );
@@ -116,7 +116,7 @@ Deno.test("tanodb does what its README tells", async (t) => {
   assertEquals(await nodes.running.get("dev1")?.end(), 0);
 });
 
-Deno.test("tanodb has each key of a bucket on three partitions of the ring, those of riak_core", async () => {
+Deno.test("tanodb stores each key of a bucket on the same three partitions as riak_core", async () => {
   await using nodes = await startNodes();
   await nodes.start("dev1");
   const dev1 = nodes.node("dev1");
@@ -141,7 +141,7 @@ Deno.test("tanodb has each key of a bucket on three partitions of the ring, thos
   assertEquals(rows.flatMap(({ keys }) => keys).length, 30);
 });
 
-Deno.test("tanodb's rows go where they belong when the ring is resized", async () => {
+Deno.test("tanodb's rows move to where they belong when the ring is resized", async () => {
   await using nodes = await startNodes();
   await nodes.start("dev1");
   const dev1 = nodes.node("dev1");
@@ -174,7 +174,7 @@ Deno.test("tanodb's rows go where they belong when the ring is resized", async (
   assertEquals(value, "meanwhile");
 });
 
-Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both", async () => {
+Deno.test("tanodb answers the same over HTTP and at its prompt, and counts both", async () => {
   await using nodes = await startNodes();
   await nodes.start("dev1");
   const dev1 = nodes.node("dev1");
@@ -235,7 +235,7 @@ Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both
   assertEquals(await dev1.end(), 0);
 });
 
-Deno.test("tanodb goes on without one of three nodes, which gets what it missed when it is back", async () => {
+Deno.test("tanodb continues without one of three nodes, which catches up when it is back", async () => {
   await using nodes = await startNodes();
   await Promise.all([
     nodes.start("dev1"),
@@ -349,7 +349,7 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
   for (const node of [back, dev3, dev1]) assertEquals(await node.end(), 0);
 });
 
-Deno.test("tanodb tells how it is used, and what keeps it from starting", async () => {
+Deno.test("tanodb shows its usage, and what keeps it from starting", async () => {
   const program = new URL("../../examples/tanodb/main.ts", import.meta.url);
   await using lost = new PromptProcess(["-A", program.href]);
   assertEquals(await lost.code(), 2);

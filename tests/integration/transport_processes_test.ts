@@ -90,7 +90,7 @@ async function askOnce(
   }
 }
 
-Deno.test("a node that has no file descriptor left lives on and serves after", async () => {
+Deno.test("a node without file descriptors survives and serves afterwards", async () => {
   await using node = await EchoNode.start("few", "ulimit -n 64;");
   assertEquals(await askOnce(node, "before"), "before");
   const { host, port } = parseAddress(node.address);
@@ -162,7 +162,7 @@ Deno.test("a stopped peer is suspected in under 3 s, a killed one noticed in und
   assert(downMs < 1_000, `noticed after ${downMs} ms`);
 });
 
-Deno.test("a refusal over TCP reaches the one who is refused, every time", async () => {
+Deno.test("a refusal over TCP reaches the refused peer, every time", async () => {
   await using node = await EchoNode.start("strict");
   for (let i = 0; i < 50; i++) {
     const error = await assertRejects(

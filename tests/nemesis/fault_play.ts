@@ -9,7 +9,7 @@ import type { PlannedFault } from "./fault_schedule.ts";
 import type { NemesisCluster } from "./nemesis_cluster.ts";
 import { pause } from "./pause.ts";
 
-/** See the module's text. */
+/** See the module comment. */
 export class FaultPlay {
   readonly #cluster: NemesisCluster;
   readonly #faults: readonly Fault[];

@@ -10,7 +10,7 @@ import { PARTITION_FAULTS } from "./faults/partition_faults.ts";
 import { PROCESS_FAULTS } from "./faults/process_faults.ts";
 import { STORE_FAULTS } from "./faults/store_faults.ts";
 
-/** See the module's text. */
+/** See the module comment. */
 export const FAULTS: readonly Fault[] = [
   ...PROCESS_FAULTS,
   ...PARTITION_FAULTS,

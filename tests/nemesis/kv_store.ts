@@ -32,7 +32,7 @@ const CLIENTS_PER_NODE = 2;
  */
 const ROUNDS_KEPT = 15;
 
-/** See the module's text. */
+/** See the module comment. */
 export const KV_STORE: AttackedStoreKind = {
   name: "kv",
   faults: FAULTS,

@@ -29,7 +29,7 @@ export interface LinkProxyOptions {
   readonly backward: Lane;
 }
 
-/** One proxy; see the module's text. Disposing ends its connections. */
+/** One proxy; see the module comment. Disposing ends its connections. */
 export class LinkProxy implements AsyncDisposable {
   readonly #options: LinkProxyOptions;
   readonly #listener: Deno.TcpListener;

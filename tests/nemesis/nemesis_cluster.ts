@@ -36,7 +36,7 @@ export interface NemesisClusterOptions {
   readonly onFall: (node: string, how: string, excused: boolean) => void;
 }
 
-/** See the module's text. Disposing ends its processes. */
+/** See the module comment. Disposing ends its processes. */
 export class NemesisCluster implements AsyncDisposable {
   readonly nodes: readonly NemesisNode[];
   readonly network: ProxiedNetwork;

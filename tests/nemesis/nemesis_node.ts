@@ -33,7 +33,7 @@ export interface NemesisNodeOptions {
 /** Time that a node takes to end once it has given up, in milliseconds. */
 const GIVING_UP_MS = 3_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export class NemesisNode {
   readonly name: string;
   readonly dataDirectory: string;

@@ -27,7 +27,7 @@ interface Stall {
   readonly toMs: number;
 }
 
-/** The stalls of this process while they are watched; see the module's text. */
+/** The stalls of this process while they are watched; see the module comment. */
 export class OwnStalls implements Disposable {
   readonly #now: () => number;
   readonly #timers: Timers;

@@ -25,7 +25,7 @@ interface Made {
 const LIST = "run.json";
 const LOCK = "run.lock";
 
-/** See the module's text. Disposing forgets the list; what it lists must be gone. */
+/** See the module comment. Disposing forgets the list; what it lists must be gone. */
 export class RunDirectory implements Disposable {
   /** Its absolute path. */
   readonly path: string;

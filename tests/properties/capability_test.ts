@@ -92,7 +92,7 @@ Deno.test("negotiate() gives all members the same mode for the same ring, and on
   );
 });
 
-Deno.test("negotiate() is no better with a member more, and no worse with one less", () => {
+Deno.test("negotiate() is no better with one more member, and no worse with one fewer", () => {
   const rank = (ring: Ring, own: readonly string[]) =>
     MODES.indexOf(negotiate(ring, capability(own)).mode);
   fc.assert(
@@ -128,7 +128,7 @@ Deno.test("negotiate() does not depend on the order in which rings met", () => {
   }));
 });
 
-Deno.test("decodeClaim() takes any text, and gives names and modes within bounds", () => {
+Deno.test("decodeClaim() accepts any text, and returns names and modes within bounds", () => {
   fc.assert(fc.property(
     fc.oneof(
       fc.string(),

@@ -226,7 +226,7 @@ function mayRepeat(world: World, part: number): boolean {
   return world.query.parts[part]?.repeats !== undefined;
 }
 
-Deno.test("a coverage query ends, and a whole answer is whole", () => {
+Deno.test("a coverage query ends, and a complete answer has everything", () => {
   fc.assert(
     fc.property(cases, (options) => {
       const world = play(options);
@@ -250,7 +250,7 @@ Deno.test("a coverage query ends, and a whole answer is whole", () => {
   );
 });
 
-Deno.test("a coverage query says nothing twice, but for what a stand-in repeats", () => {
+Deno.test("a coverage query reports nothing twice, except what a replacement repeats", () => {
   fc.assert(
     fc.property(cases, (options) => {
       const world = play({ ...options, coverage: 1 });

@@ -63,7 +63,7 @@ function holders({ ringSize, n, available }: Case, keySpace: number): number {
   return count;
 }
 
-Deno.test("a plan asks for each key space once for each vnode that must answer for it, or for all that can", () => {
+Deno.test("a plan asks as many vnodes for each key space as must report it, or all that can", () => {
   fc.assert(
     fc.property(cases, (query) => {
       const plan = planCoverage(query);
@@ -101,7 +101,7 @@ Deno.test("a plan asks each vnode once, only those that can be asked, and for no
   );
 });
 
-Deno.test("with all vnodes up a plan asks as few of them as can be", () => {
+Deno.test("with all vnodes up a plan asks as few of them as possible", () => {
   fc.assert(
     fc.property(cases, (query) => {
       const { ringSize, n, primaryVnodeCoverage } = query;
@@ -117,7 +117,7 @@ Deno.test("with all vnodes up a plan asks as few of them as can be", () => {
   );
 });
 
-Deno.test("over all starts every vnode is asked equally often", () => {
+Deno.test("over all starting points every vnode is asked equally often", () => {
   fc.assert(
     fc.property(
       cases.filter(({ ringSize }) => ringSize <= 64),

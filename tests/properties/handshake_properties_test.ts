@@ -72,14 +72,14 @@ function refusesCleanly(bytes: Uint8Array): void {
   }
 }
 
-Deno.test("handshake decoders meet any bytes with a value or a protocol error", () => {
+Deno.test("handshake decoders answer any bytes with a value or a protocol error", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), refusesCleanly),
     { numRuns: 2_000 },
   );
 });
 
-Deno.test("handshake decoders meet every mutation of real messages cleanly", () => {
+Deno.test("handshake decoders handle every mutation of real messages cleanly", () => {
   fc.assert(
     fc.property(
       identities,

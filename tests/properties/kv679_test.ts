@@ -74,7 +74,7 @@ function writesIn(object: Uint8Array): number[] {
   );
 }
 
-Deno.test("kv loses no write that nobody has overwritten, whatever its vnodes lose", async () => {
+Deno.test("kv loses no write that was not overwritten, whatever its vnodes lose", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { maxLength: 40 }),

@@ -239,7 +239,7 @@ Deno.test("mergeObjects() returns the object that holds all of the other", () =>
   }));
 });
 
-Deno.test("checkObject() takes only what would come out the same again", () => {
+Deno.test("checkObject() accepts only what would be encoded the same again", () => {
   const mutation = fc.record({
     at: fc.nat(),
     byte: fc.nat({ max: 255 }),
@@ -290,7 +290,7 @@ Deno.test("checkObject() and checkContext() refuse arbitrary bytes with a WhorlE
   );
 });
 
-Deno.test("contextFromText() gives back what contextToText() was given, and refuses a change", () => {
+Deno.test("contextFromText() undoes contextToText(), and refuses a changed text", () => {
   fc.assert(
     fc.property(
       history,

@@ -138,7 +138,7 @@ function unanswered(
   );
 }
 
-Deno.test("stepGet() answers when the model says so, with the union of what was found, and repairs the rest", () => {
+Deno.test("stepGet() answers when the model does, with the union of what was found, and repairs the rest", () => {
   fc.assert(
     fc.property(preflist, rule("read"), fates, (replicas, rule, fates) => {
       const get = createGet(replicas, rule, bitSets);
@@ -212,7 +212,7 @@ Deno.test("stepGet() answers when the model says so, with the union of what was 
   );
 });
 
-Deno.test("stepPut() answers when the model says so and gives every replica the object", () => {
+Deno.test("stepPut() answers when the model does and gives every replica the object", () => {
   const made = new Uint8Array([1]);
   fc.assert(
     fc.property(preflist, rule("write"), fates, (replicas, rule, fates) => {
@@ -304,7 +304,7 @@ Deno.test("stepPut() answers when the model says so and gives every replica the 
   );
 });
 
-Deno.test("stepOp() answers when the model says so, and is finished when nothing is open", () => {
+Deno.test("stepOp() answers when the model does, and is finished when nothing is open", () => {
   const bytes = new Uint8Array([1]);
   fc.assert(
     fc.property(preflist, rule("write"), fates, (replicas, rule, fates) => {

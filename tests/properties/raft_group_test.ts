@@ -19,7 +19,7 @@ import {
 
 const SEEDS = 80;
 
-Deno.test("Raft groups keep all rules from any seed, and recover", () => {
+Deno.test("Raft groups keep all rules with any seed, and recover", () => {
   const results: GroupResult[] = [];
   for (let seed = 0; seed < SEEDS; seed++) {
     try {

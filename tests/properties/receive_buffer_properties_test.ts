@@ -124,7 +124,7 @@ Deno.test("ReceiveBuffer gives the same frames in any chunking", () => {
   );
 });
 
-Deno.test("ReceiveBuffer hands on what stands before a changed bit, and nothing else", () => {
+Deno.test("ReceiveBuffer passes on what comes before a changed bit, and nothing else", () => {
   fc.assert(
     fc.property(
       frames.filter((frames) => frames.length > 0),
@@ -169,7 +169,7 @@ Deno.test("ReceiveBuffer hands on what stands before a changed bit, and nothing 
   );
 });
 
-Deno.test("ReceiveBuffer meets garbage with a refusal and never grows beyond what came", () => {
+Deno.test("ReceiveBuffer refuses garbage and never grows beyond what arrived", () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 1, maxLength: 400 }),
@@ -194,7 +194,7 @@ Deno.test("ReceiveBuffer meets garbage with a refusal and never grows beyond wha
   );
 });
 
-Deno.test("ReceiveBuffer believes an announced length only as far as bytes come", () => {
+Deno.test("ReceiveBuffer trusts an announced length only as far as bytes arrive", () => {
   const buffer = new ReceiveBuffer();
   const header = new Uint8Array(14);
   new DataView(header.buffer).setUint32(0, 2 ** 24);

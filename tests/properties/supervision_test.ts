@@ -43,7 +43,7 @@ Deno.test("addRestart() agrees with counting all restarts of the last period", (
 
 const strategies: Strategy[] = ["one_for_one", "one_for_all", "rest_for_one"];
 
-Deno.test("restartGroup() holds the child that failed and is what the strategy's name says", () => {
+Deno.test("restartGroup() includes the child that failed and follows the strategy's name", () => {
   fc.assert(fc.property(
     fc.constantFrom(...strategies),
     fc.integer({ min: 1, max: 20 }),
@@ -281,7 +281,7 @@ const policies = fc.record({
   shutdown: fc.constantFrom("brutal" as const, "infinity" as const, 100),
 }).map(({ backoff, ...rest }) => backoff ? { ...rest, backoff } : rest);
 
-Deno.test("stepSupervisor() keeps its promises whatever happens in whichever order", () => {
+Deno.test("stepSupervisor() keeps its promises whatever happens in any order", () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...strategies),

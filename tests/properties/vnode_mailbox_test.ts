@@ -256,7 +256,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-Deno.test("a vnode answers each command once, refuses at once and for a reason, keeps the order, and has room again when it goes on", async () => {
+Deno.test("a vnode answers each command once, refuses at once with a reason, keeps the order, and has room again when it continues", async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (steps) => {
       const load = new Load();

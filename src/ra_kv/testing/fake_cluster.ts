@@ -1,6 +1,6 @@
 /**
- * A cluster of `ra_kv` whose log is a list: members that agree at once or, when
- * told so, never. What is tested on it is what stands on Raft, not Raft.
+ * A cluster of `ra_kv` whose log is a list: members agree at once or, if told
+ * so, never. It tests what is built on Raft, not Raft.
  *
  * @module
  */
@@ -42,12 +42,12 @@ import {
 
 const machine = raKvMachine();
 
-/** Members of one group, and all that is agreed. */
+/** The members of one group, and everything that is committed. */
 export class FakeGroup {
   readonly name: string;
   readonly groupId: number;
   readonly entries: RaftEntry[] = [];
-  /** Indexes that are in no log any more. */
+  /** Indexes that are no longer in any log. */
   readonly gone = new Set<number>();
   readonly members = new Map<string, FakeMember>();
   membership: Membership;
@@ -56,11 +56,11 @@ export class FakeGroup {
   leaderlessSinceMs: number;
   term = 1;
   timeMs = 1_000;
-  /** While there is no majority nothing is agreed. */
+  /** Without a majority nothing is committed. */
   frozen = false;
-  /** Up to which index a majority has agreed, if that is not all. */
+  /** The index up to which a majority has agreed, if that is not everything. */
   agreed: number | undefined;
-  /** Reads of entries come from the disk, as a promise. */
+  /** Makes reads of entries come from the disk, as a promise. */
   onDisk = false;
   /** Called before each of those, to change something between look-up and read. */
   beforeRead: () => void = () => {};
@@ -83,7 +83,7 @@ export class FakeGroup {
     this.membership = { index: 0, members: initial };
   }
 
-  /** `node` leads from now on, or nobody; what was under way is lost. */
+  /** `node` leads from now on, or nobody; operations in progress are lost. */
   lead(node: string | undefined): void {
     const before = this.leader;
     this.leader = node;
@@ -112,7 +112,7 @@ export class FakeGroup {
     return entry;
   }
 
-  /** Lets go of what no key points to any more, as snapshots and compaction do. */
+  /** Drops entries that no key points to, as snapshots and compaction do. */
   compact(): void {
     const state = this.members.get(this.leader as string)!.state;
     const live = new Set(machine.liveIndexes!(state));
@@ -131,15 +131,15 @@ export class FakeMember implements RaftMember<RaKvState> {
   readonly log: GroupLog;
   state: RaKvState = machine.init();
   appliedIndex = 0;
-  /** Does not hear of new entries. */
+  /** Receives no new entries. */
   paused = false;
-  /** Takes another one for the leader. */
+  /** Takes another node for the leader. */
   mistaken: string | undefined;
-  /** When nobody told it any more who leads, if it is a member no more. */
+  /** When it was last told of a leader, if it is no longer a member. */
   lonelySinceMs: number | undefined;
-  /** Was made, and has heard nothing from its group yet. */
+  /** Was created, and has not heard from its group yet. */
   isNew = false;
-  /** Called when the cluster has ended. */
+  /** Called when the cluster has been deleted. */
   over: () => void = () => {};
   closed = false;
   snapshots = 0;
@@ -203,7 +203,7 @@ export class FakeMember implements RaftMember<RaKvState> {
     });
   }
 
-  /** Applies what it has not seen; the reply is that of the last one. */
+  /** Applies new entries and returns the reply of the last one. */
   catchUp(upTo = this.shared.entries.length): AppliedCommand | undefined {
     if (this.paused) return undefined;
     let last: AppliedCommand | undefined;
@@ -231,7 +231,7 @@ export class FakeMember implements RaftMember<RaKvState> {
     return last;
   }
 
-  /** Takes the place of its state by a snapshot of another member's. */
+  /** Replaces its state by a snapshot of another member's. */
   install(from: FakeMember): void {
     this.state = machine.decode([...machine.encode(from.state)]);
     this.appliedIndex = from.appliedIndex;
@@ -247,6 +247,11 @@ export class FakeMember implements RaftMember<RaKvState> {
       return void this.shared.held.push(target as never);
     }
     queueMicrotask(() => this.whenApplied(this.shared.entries.length, target));
+  }
+
+  /** Number of targets that wait for an entry to be applied. */
+  get waiterCount(): number {
+    return this.#waiters.length;
   }
 
   whenApplied(index: number, target: RaftTarget<void>): void {
@@ -322,7 +327,7 @@ export class FakeMember implements RaftMember<RaKvState> {
     return Promise.resolve();
   }
 
-  /** It is stopped: whoever waits is told. */
+  /** Stops the member and tells all that wait. */
   close(): void {
     this.closed = true;
     for (const { target } of this.#waiters.splice(0)) {
@@ -377,15 +382,15 @@ export class FakeNode implements RaftSystem {
   readonly raKv: RaKvClient;
   readonly #cluster: FakeCluster;
   readonly groups = new Map<string, FakeMember>();
-  /** Names of those whose member does not run just now. */
+  /** Groups whose members do not run now. */
   readonly down = new Set<string>();
-  /** Refuses to make members. */
+  /** Refuses to create members. */
   createRefusal: WhorlError | undefined;
-  /** Numbers of clusters that it knows to be deleted. */
+  /** Ids of groups that it knows to be deleted. */
   readonly deleted = new Set<number>();
-  /** Uids of members that are not to be made. */
+  /** Uids of members that must not be created. */
   readonly #unwanted = new Set<number>();
-  /** Members that do not start, by group. */
+  /** Reasons of members that do not start, by group. */
   readonly resting = new Map<string, MemberAtRest>();
   starting = false;
 
@@ -589,28 +594,28 @@ export class FakeNode implements RaftSystem {
   }
 }
 
-/** `value` as it comes out at the other end of a link. */
+/** `value` as it arrives at the other end of a link. */
 function travelled(value: unknown): unknown {
   return decodeMsgpack(encodeMsgpack(value));
 }
 
 /** Nodes with their groups. */
 export class FakeCluster {
-  /** Where keys of a group are that has moved. */
+  /** Where the keys of a group that has moved are. */
   successor: GroupSuccessor = () => undefined;
   readonly runtime = new ManualRuntime();
   readonly nodes: FakeNode[];
   readonly groups = new Map<string, FakeGroup>();
   /** Nodes that cannot be reached. */
   readonly cut = new Set<string>();
-  /** Nodes that take operations and never answer. */
+  /** Nodes that accept operations and never answer. */
   readonly silent = new Set<string>();
   /** Operations that were sent on, as `a > b`. */
   readonly sent: string[] = [];
   finds = 0;
   /** Calls, as `node: method`. */
   readonly calls: string[] = [];
-  /** Called before each of them. */
+  /** Called before each call. */
   onCall: (node: string, method: string) => void | Promise<void> = () => {};
   nextNumber = 100;
   /** Whether new groups find a leader. */
@@ -630,7 +635,7 @@ export class FakeCluster {
     initial: readonly Member[],
   ): FakeGroup {
     const there = this.groups.get(name);
-    // One that was deleted may be left on a node that was away.
+    // A node that was away may still have a deleted one.
     if (there?.groupId === groupId) return there;
     const made = new FakeGroup(
       name,
@@ -642,12 +647,12 @@ export class FakeCluster {
     return made;
   }
 
-  /** Nobody has a member of it any more. */
+  /** Forgets a group of which nobody has a member any more. */
   forget(group: FakeGroup): void {
     if (this.groups.get(group.name) === group) this.groups.delete(group.name);
   }
 
-  /** A group with members on `nodes`, led by the first one. */
+  /** Creates a group with members on `nodes`, led by the first one. */
   async form(name: string, nodes: readonly string[]): Promise<FakeGroup> {
     const initial = nodes.map((node, at): Member => ({
       node,
@@ -669,7 +674,7 @@ export class FakeCluster {
     return group;
   }
 
-  /** Ends what waits; nothing may be left in the runtime. */
+  /** Ends all waits; no timer may be left. */
   close(): void {
     for (const { router } of this.nodes) router.close();
   }

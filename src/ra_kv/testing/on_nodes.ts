@@ -1,5 +1,5 @@
 /**
- * Tests on a cluster of nodes a to d whose Raft is not what is tested.
+ * Runs tests on a cluster of nodes a to d whose Raft is faked.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export function onNodes(
   });
 }
 
-/** What `promise` comes to while time goes on. */
+/** The result of `promise`, while time advances. */
 export async function inTime<Result>(
   cluster: FakeCluster,
   promise: Promise<Result>,
@@ -39,7 +39,7 @@ export async function inTime<Result>(
   return await promise;
 }
 
-/** What `promise` fails with. */
+/** The error of `promise`. */
 export async function failureOf(
   cluster: FakeCluster,
   promise: Promise<unknown>,
@@ -52,7 +52,7 @@ export async function failureOf(
   return outcome;
 }
 
-/** Nodes that have a member of a cluster. */
+/** The nodes that have a member of a cluster. */
 export function membersOn(cluster: FakeCluster, name: string): string[] {
   return cluster.nodes.filter(({ groups }) => groups.has(name))
     .map(({ node }) => node);

@@ -1,6 +1,6 @@
 /**
- * Operations of `ra_kv` as clients make them, handed to the routers of a fake
- * cluster.
+ * Operations of `ra_kv` as clients encode them, submitted to the routers of a
+ * fake cluster.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import { FakeCluster, type FakeGroup } from "./fake_cluster.ts";
 /** Where the body of an operation on `store` begins. */
 export const BODY_START = 23;
 
-/** An operation, as a client makes it. */
+/** An operation, as a client encodes it. */
 export function operation(
   code: number,
   write: (into: ByteWriter) => void,
@@ -78,7 +78,7 @@ export const watch = (
       key: new TextEncoder().encode(key),
     }));
 
-/** Hands an operation to the router of a node. */
+/** Submits an operation to the router of a node. */
 export function submit(
   cluster: FakeCluster,
   node: string,
@@ -91,7 +91,7 @@ export function submit(
     operationDone: ({ object }) => resolve(object),
     operationFailed: reject,
   });
-  // Tests look at failures when they are ready to.
+  // Tests await failures later.
   promise.catch(() => {});
   return promise;
 }
@@ -117,7 +117,7 @@ export async function watched(
   return readWatchAnswer(new ByteReader((await submit(...args))!));
 }
 
-/** What `promise` is rejected with. */
+/** The error with which `promise` is rejected. */
 export async function failureOf(
   promise: Promise<unknown>,
 ): Promise<WhorlError> {
@@ -129,7 +129,7 @@ export async function failureOf(
   return outcome;
 }
 
-/** Runs `test` on three nodes a, b and c, of which a leads `store`, and one d that has no member. */
+/** Runs `test` on three nodes a, b and c, of which a leads `store`, and one d without a member. */
 export function onCluster(
   name: string,
   test: (cluster: FakeCluster, group: FakeGroup) => Promise<void>,

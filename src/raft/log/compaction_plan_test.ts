@@ -3,7 +3,7 @@ import { planCompaction, type SegmentLife } from "./compaction_plan.ts";
 
 const limits = { entriesMax: 100, bytesMax: 10_000 };
 
-/** A full segment, of which that part is live. */
+/** A full segment, of which this part is live. */
 function part(live: number, full = 1): SegmentLife {
   const count = 100 * full;
   return {
@@ -15,7 +15,7 @@ function part(live: number, full = 1): SegmentLife {
   };
 }
 
-Deno.test("planCompaction() joins neighbours of which less than half is live, up to a full segment", () => {
+Deno.test("planCompaction() merges neighbours of which less than half is live, up to a full segment", () => {
   const plan = planCompaction([
     part(0.3),
     part(0.3),
@@ -28,7 +28,7 @@ Deno.test("planCompaction() joins neighbours of which less than half is live, up
   assertEquals(plan, [[0, 2], [3, 3], [5, 5]]);
 });
 
-Deno.test("planCompaction() joins small segments, but writes none anew for itself", () => {
+Deno.test("planCompaction() merges small segments, but rewrites none on its own", () => {
   assertEquals(planCompaction([part(1, 0.1)], limits), []);
   assertEquals(
     planCompaction([part(1, 0.1), part(1, 0.2), part(1), part(1, 0.1)], limits),
@@ -36,7 +36,7 @@ Deno.test("planCompaction() joins small segments, but writes none anew for itsel
   );
 });
 
-Deno.test("planCompaction() looks at bytes as well as at entries", () => {
+Deno.test("planCompaction() considers bytes as well as entries", () => {
   const large = { ...part(0.9), liveBytes: 1_000 };
   assertEquals(planCompaction([large], limits), [[0, 0]]);
   const heavy = { ...part(0.4), bodyBytes: 9_000, liveBytes: 6_000 };

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { IndexRanges } from "./index_ranges.ts";
 
-Deno.test("IndexRanges.of() makes ranges of indexes in any order, each once or more", () => {
+Deno.test("IndexRanges.of() builds ranges from indexes in any order, with repetitions", () => {
   const ranges = IndexRanges.of([9, 3, 1, 2, 3, 11, 10]);
   assertEquals([...ranges.ranges()], [[1, 3], [9, 11]]);
   assertEquals([...ranges], [1, 2, 3, 9, 10, 11]);
@@ -10,7 +10,7 @@ Deno.test("IndexRanges.of() makes ranges of indexes in any order, each once or m
   assertEquals(IndexRanges.none.has(1), false);
 });
 
-Deno.test("IndexRanges counts and finds what a set would", () => {
+Deno.test("IndexRanges counts and finds the same as a set", () => {
   const members = [2, 3, 4, 7, 20, 21];
   const ranges = IndexRanges.of(members);
   for (let first = 0; first < 25; first++) {

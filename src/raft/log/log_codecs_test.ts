@@ -87,7 +87,7 @@ Deno.test("decodeManifest() reads what encodeManifest() wrote, and refuses any o
   }
 });
 
-Deno.test("readBatch() reads what was sealed, under the salt of its file only", () => {
+Deno.test("readBatch() reads what was sealed, only with the salt of its file", () => {
   const bytes = new Uint8Array(5 + BATCH_HEADER_BYTES + 2 * LINE_BYTES + 10);
   const batch = bytes.subarray(5);
   const view = new DataView(bytes.buffer, 5);
@@ -115,7 +115,7 @@ Deno.test("readBatch() reads what was sealed, under the salt of its file only", 
   assertEquals(findBatch(bytes, 0, bytes.length, undefined), found);
   assertEquals(readBatch(bytes, 5, 78), undefined);
   assertEquals(findBatch(bytes, 6, bytes.length, 77), undefined);
-  // Where it begins is bounded, and not where it ends.
+  // Where it begins is bounded, but not where it ends.
   assertEquals(findBatch(bytes, 0, 6, 77), found);
   assertEquals(findBatch(bytes, 0, 5, 77), undefined);
   for (let length = 0; length < bytes.length; length++) {
@@ -140,7 +140,7 @@ Deno.test("readBatch() reads what was sealed, under the salt of its file only", 
   });
 });
 
-Deno.test("headers of files are read as written, and not when damaged", () => {
+Deno.test("file headers are read as written, and refused when damaged", () => {
   const wal = encodeFileHeader({
     storeId: "0123456789abcdef",
     salt: 0xffff_fffe,
@@ -171,7 +171,7 @@ Deno.test("headers of files are read as written, and not when damaged", () => {
   }
 });
 
-Deno.test("SegmentIndex finds lines, whether or not entries were left out", () => {
+Deno.test("SegmentIndex finds records, whether or not entries were left out", () => {
   for (const indexes of [[5, 6, 7, 8], [2, 3, 9, 40, 41, 900]]) {
     const writer = new SegmentIndexWriter();
     indexes.forEach((index, i) => writer.add(index, 64 + 10 * i, 10, i));
@@ -189,7 +189,7 @@ Deno.test("SegmentIndex finds lines, whether or not entries were left out", () =
   assertEquals(new SegmentIndex(new Uint8Array(0)).lineFrom(3), 0);
 });
 
-/** What `bytes` say, and how often others had a chance meanwhile. */
+/** The indexes in `bytes`, and how often others had a turn in between. */
 function decoded(bytes: Uint8Array<ArrayBuffer>) {
   const work = decodeLive(bytes);
   for (let chances = 0;; chances++) {
@@ -220,7 +220,7 @@ Deno.test("decodeLive() reads what encodeLive() wrote, and refuses any other byt
   }
 });
 
-Deno.test("encodeLive() makes pieces of what is much", () => {
+Deno.test("encodeLive() splits large sets into pieces", () => {
   const indexes = Array.from({ length: 100_000 }, (_, at) => 3 * at + 1);
   const pieces: Uint8Array[] = [];
   for (const piece of encodeLive(meta, IndexRanges.of(indexes))) {
@@ -232,7 +232,7 @@ Deno.test("encodeLive() makes pieces of what is much", () => {
   assertEquals(found?.chances, 3, "it is read with pauses likewise");
 });
 
-Deno.test("a state's end is that of its pieces only", () => {
+Deno.test("the end of a state matches only its own pieces", () => {
   assertEquals(decodeStateHeader(encodeStateHeader()), 1);
   assertEquals(decodeStateHeader(new Uint8Array(10)), undefined);
   assert(isStateEnd(encodeStateEnd(3, 100), 3, 100));

@@ -13,7 +13,7 @@ function indexesIn(table: Memtable, last = 30): number[] {
     .filter((index) => table.has(index));
 }
 
-Deno.test("Memtable tells entries by their index, also those that it has no object of", () => {
+Deno.test("Memtable finds entries by index, including those it holds no object of", () => {
   const table = new Memtable();
   const body = slab.subarray(5, 8);
   const entry = { index: 7, term: 2, body };
@@ -52,7 +52,7 @@ Deno.test("Memtable keeps the objects of the newest entries only", () => {
   assertEquals(table.entry(1), entries[0]);
 });
 
-Deno.test("Memtable.letGoOfObjects() keeps what entries are", () => {
+Deno.test("Memtable.letGoOfObjects() keeps the entries", () => {
   const table = new Memtable();
   const entries = Array.from(
     { length: 10 },
@@ -99,7 +99,7 @@ const change = fc.oneof(
   fc.record({ type: fc.constant("keep"), to: fc.nat({ max: 20 }) }),
 );
 
-Deno.test("Memtable holds what a map would", () =>
+Deno.test("Memtable behaves like a map", () =>
   fc.assert(
     fc.property(fc.array(change, { maxLength: 200 }), (changes) => {
       const table = new Memtable();

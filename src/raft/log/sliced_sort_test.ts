@@ -9,7 +9,7 @@ function run(given: Iterable<number>): { sorted: number[]; slices: number } {
   }
 }
 
-Deno.test("sortedInSlices() sorts any count of numbers, those that come twice as well", () => {
+Deno.test("sortedInSlices() sorts any count of numbers, including duplicates", () => {
   let chance = 7;
   for (const count of [0, 1, 2, 16_384, 16_385, 50_000, 131_072]) {
     const given = Array.from({ length: count }, () => {
@@ -20,7 +20,7 @@ Deno.test("sortedInSlices() sorts any count of numbers, those that come twice as
   }
 });
 
-Deno.test("sortedInSlices() takes many slices for many numbers, and few if they are sorted", () => {
+Deno.test("sortedInSlices() needs many slices for many numbers, and few if they are sorted", () => {
   const numbers = Array.from({ length: 200_000 }, (_, at) => at);
   assert(run(numbers).slices < 30);
   assert(run(numbers.toReversed()).slices > 50);

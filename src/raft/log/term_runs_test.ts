@@ -25,7 +25,7 @@ Deno.test("TermRuns keeps one run for each term", () => {
   ]);
 });
 
-Deno.test("TermRuns.cutFrom() forgets runs that begin there or later", () => {
+Deno.test("TermRuns.cutFrom() drops runs that begin there or later", () => {
   const runs = runsOf([1, 1, 2, 2, 5]);
   runs.cutFrom(4);
   assertEquals(runs.runs, [{ first: 1, term: 1 }, { first: 3, term: 2 }]);
@@ -35,7 +35,7 @@ Deno.test("TermRuns.cutFrom() forgets runs that begin there or later", () => {
   assertEquals(runs.runs, []);
 });
 
-Deno.test("TermRuns.dropBelow() lets the first run begin there", () => {
+Deno.test("TermRuns.dropBelow() makes the first run begin there", () => {
   const runs = runsOf([1, 1, 2, 2, 5]);
   runs.dropBelow(4);
   assertEquals(runs.runs, [{ first: 4, term: 2 }, { first: 5, term: 5 }]);

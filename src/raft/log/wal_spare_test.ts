@@ -3,7 +3,7 @@ import { roomWanted } from "./wal_spare.ts";
 
 const MIB = 1024 * 1024;
 
-Deno.test("roomWanted() asks for little room at first, for all of it in time, and for none early", () => {
+Deno.test("roomWanted() asks for little space at first, for all of it in time, and for none too early", () => {
   const wanted = (roomBytes: number, usedBytes: number) =>
     roomWanted(roomBytes, usedBytes, 64 * MIB);
   assertEquals(wanted(0, 64 * 1024 - 1), 0);

@@ -12,7 +12,7 @@ function makePace() {
   return { runtime, pace, done, pause };
 }
 
-Deno.test("WorkPace is that of all who work together", async () => {
+Deno.test("WorkPace is shared by all that work together", async () => {
   const { runtime, done, pause } = makePace();
   pause("a", 100);
   pause("b", 100);
@@ -20,7 +20,7 @@ Deno.test("WorkPace is that of all who work together", async () => {
   assertEquals(done, ["a"]);
   await runtime.advance(100);
   assertEquals(done, ["a", "b"]);
-  // What was not done meanwhile is not made up for.
+  // Time that was not used is not made up for.
   await runtime.advance(1_000);
   pause("c", 100);
   await runtime.advance(99);
@@ -29,7 +29,7 @@ Deno.test("WorkPace is that of all who work together", async () => {
   assertEquals(done.length, 3);
 });
 
-Deno.test("WorkPace.hurry() leaves pauses out until all who hurry are done", async () => {
+Deno.test("WorkPace.hurry() skips pauses until all that hurry are done", async () => {
   const { runtime, pace, done, pause } = makePace();
   const calm = pace.hurry();
   const other = pace.hurry();
@@ -46,7 +46,7 @@ Deno.test("WorkPace.hurry() leaves pauses out until all who hurry are done", asy
   assertEquals(done, ["a", "b"]);
 });
 
-Deno.test("WorkPace.run() lets others have their turn between slices, and ends with the pace", async () => {
+Deno.test("WorkPace.run() yields between slices, and ends with the pace", async () => {
   const { runtime, pace } = makePace();
   const order: string[] = [];
   const work = pace.run((function* () {

@@ -1,12 +1,13 @@
 /**
- * What was acknowledged lies with as many owners as acknowledged it, once hints
- * have gone home and before anybody reads: a write with W=2 may have been taken
- * by nodes that stood in for owners, and these must have handed it over since.
- * The owners that missed the write altogether learn of it by reads, so that it
+ * Every acknowledged write is held by as many owners as acknowledged it, once
+ * hinted handoff is done and before any read: a write with W=2 may have been
+ * accepted by fallbacks, which must have handed it over since. Owners that
+ * missed the write altogether learn of it by read repair, so not every owner
+ * has it.
  * need not be equal everywhere.
  *
- * An owner has a write if it knows one of the dots that the write can have: then
- * it holds its value, or that of a write which has replaced it.
+ * An owner has a write if it knows one of the dots that the write can have: it
+ * then holds the value, or that of a write that replaced it.
  *
  * @module
  */
@@ -18,11 +19,11 @@ import {
 } from "./kv_history.ts";
 import type { Violation } from "./violation.ts";
 
-/** What each owner of a replica of a key holds, by a name that tells where. */
+/** What each owner of a replica of a key holds, by a name that says where. */
 export type OwnedReplicas = ReadonlyMap<string, KvRead>;
 
 /**
- * Names each acknowledged write that too few owners know.
+ * Reports each acknowledged write that too few owners know.
  *
  * @param records Every operation on the keys, by invocation.
  * @param replicas By key.
@@ -38,7 +39,7 @@ export function checkAcknowledgedCopies(
     const owned = replicas.get(key) ?? new Map<string, KvRead>();
     const knowing = new Map<number, string[]>();
     const lacking = new Map<number, string[]>();
-    // What is wrong with contexts is told by the check of the whole history.
+    // Broken contexts are reported by the check of the whole history.
     const { writes, knownTo } = readKeyWrites(key, ofKey);
     for (const [place, read] of owned) {
       const known = knownTo(read);
@@ -55,7 +56,7 @@ export function checkAcknowledgedCopies(
       const min = copiesMin(record);
       if (known.length >= min) continue;
       const places = lacking.get(id) ?? [];
-      // A write without a dot of its own is another check's.
+      // A write without a dot of its own is reported by another check.
       if (owned.size > 0 && known.length + places.length === 0) continue;
       violations.push({
         check: "acknowledged_copies",

@@ -23,7 +23,10 @@ const holds = (object: Uint8Array, ...values: string[]): KvRead => ({
   context: contextText(object),
 });
 
-/** Two puts, the second of which knows the first; only the first is surely acknowledged. */
+/**
+ * Two puts, the second of which knows the first; only the first is certainly
+ * acknowledged.
+ */
 function history(secondIsKnown: boolean) {
   let nowMs = 0;
   const history = new HistoryRecorder<KvInput, KvOutput>(() => nowMs++);
@@ -53,21 +56,21 @@ const check = (
     () => 2,
   ).map(({ message }) => message);
 
-Deno.test("checkAcknowledgedCopies() is content with as many owners as acknowledged, whatever the third has", () => {
+Deno.test("checkAcknowledgedCopies() passes if as many owners as acknowledged have a write, whatever the third has", () => {
   assertEquals(
     check(history(false), holds(first, "a"), nothing, holds(first, "a")),
     [],
   );
 });
 
-Deno.test("checkAcknowledgedCopies() takes a version that knows the write for it", () => {
+Deno.test("checkAcknowledgedCopies() counts a version that knows the write", () => {
   assertEquals(
     check(history(false), holds(first, "a"), nothing, holds(second, "b")),
     [],
   );
 });
 
-Deno.test("checkAcknowledgedCopies() names a write that one owner alone has", () => {
+Deno.test("checkAcknowledgedCopies() reports a write that only one owner has", () => {
   assertEquals(
     check(history(true), holds(second, "b"), holds(first, "a"), nothing),
     [
@@ -76,7 +79,7 @@ Deno.test("checkAcknowledgedCopies() names a write that one owner alone has", ()
   );
 });
 
-Deno.test("checkAcknowledgedCopies() names a write of which nobody has anything", () => {
+Deno.test("checkAcknowledgedCopies() reports a write that nobody has", () => {
   const messages = checkAcknowledgedCopies(history(false), new Map(), () => 2)
     .map(({ message }) => message);
   assertEquals(messages, [

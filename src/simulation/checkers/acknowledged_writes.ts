@@ -1,39 +1,41 @@
 /**
- * Holds a history of `kv` to what versioned objects promise: no acknowledged
- * write is lost, nothing appears that was not written, and what was replaced
- * stays replaced.
+ * Checks a history of `kv` against what versioned objects promise: no
+ * acknowledged write is lost, nothing appears that was not written, and what
+ * was replaced stays replaced.
  *
- * **What can be known.** A version has a dot, and an object is determined by the
- * dots it knows: alive are those that no known write replaced. For the context
- * with which a write was made covers whole objects, so whoever knows the write
- * knows, and counts as replaced, all that its context covers; merging and writing
- * keep that so. From this follows for two sights of a key, reads or answers to
- * writes, with contexts c and d:
+ * **What can be known.** A version has a dot, and the set of dots that an
+ * object knows determines its content: a version is alive unless a known write
+ * replaced it. The context that a write was made with covers whole objects, so
+ * an object that knows the write also knows everything in its context, and
+ * counts it as replaced; merges and writes preserve that. Let a sight be what
+ * somebody saw of a key, in a read or in the answer to a write. For two sights
+ * with the contexts c and d:
  *
  * 1. If a sight knows an acknowledged write and does not show its value, then it
- *    shows the value of a write whose context covered it, or there is a delete,
- *    of which sights show nothing, whose context covered it. For of the known
- *    writes that cover it, directly or through others, one is alive, and its
- *    context covers all that those before it covered.
- * 2. If a sight knows a write, then nothing lives in it that the write's context covered.
- * 3. If c covers d, then what lives under c and was known under d lives under d.
+ *    shows the value of a write whose context covered it, or a delete, which
+ *    sights do not show, covered it. For among the known writes that cover it,
+ *    directly or through others, one is alive, and its context covers everything
+ *    that those before it covered.
+ * 2. If a sight knows a write, no version that its context covered is alive in it.
+ * 3. If c covers d, what is alive under c and was known under d is alive under d.
  *
  * So the final read, of all replicas, must know every acknowledged write, and
- * by (1) show it or why it is gone. A write is *certainly known* to a sight if
- * the sight's context covers every dot that it can have (`kv_history.ts`) or if its
- * value is there and nobody else wrote that. Writes with an unknown outcome
- * excuse: they may replace (1), but are not required to have replaced (2).
+ * by (1) show it or what replaced it. A sight *certainly knows* a write if its
+ * context covers every dot that the write can have (`kv_history.ts`), or if it
+ * shows the value and nobody else wrote that value. A write with an unknown
+ * outcome only excuses: it may have replaced something (1), but need not have
+ * (2).
  *
- * **Copies.** A write whose first coordinator fell silent may be made again by
- * the next one, and then has two dots, of which the client knows one. The other
- * may show up at any time, even after the first was replaced, and is a sibling
- * in its own right. So a value that should be gone is an error only when no dot
- * is left that could be such a copy. Where coordinators do not fail, `copiesMax: 1`
- * makes the check sharper.
+ * **Copies.** A write whose first coordinator fell silent may be retried at the
+ * next one, and then has two dots, of which the client knows one. The other may
+ * appear at any time, even after the first was replaced, and is a sibling in
+ * its own right. So a value that should be gone is an error only if it has no
+ * dot that could be such a copy. Where coordinators do not fail, `copiesMax: 1`
+ * makes the check stricter.
  *
- * **What it takes.** The history must hold every write to its keys, values should
- * differ from write to write (equal ones excuse each other), and contexts must
- * be used for the key they came from. A read may show what is not durable yet.
+ * **Requirements.** The history must contain every write to its keys, values
+ * should be unique (equal ones excuse each other), and contexts must be used
+ * only for the key they came from. A read may show what is not durable yet.
  *
  * ```ts
  * import { checkAcknowledgedWrites } from "./acknowledged_writes.ts";
@@ -71,16 +73,22 @@ import {
 import { checkReadGuarantees, type ReadGuarantees } from "./read_guarantees.ts";
 import type { Violation } from "./violation.ts";
 
-/** What to hold a history to, beside what always holds. */
+/** What to check in addition to what always holds. */
 export interface AcknowledgedWritesOptions extends ReadGuarantees {
   /**
-   * Which acknowledged writes the final reads must know. Until handoff, one that
-   * was taken by fallbacks alone is not where the final read looks.
+   * Which acknowledged writes the final reads must know. The final read does
+   * not look at fallbacks, so a write that only they accepted is missing until
+   * handoff.
    *
    * @default {all}
    */
   readonly counts?: ((record: KvRecord) => boolean) | undefined;
-  /** Most dots that one write can get: its replicas, as each may be asked to coordinate. @default {3} */
+  /**
+   * Most dots that one write can get: the number of replicas, since each may be
+   * asked to coordinate.
+   *
+   * @default {3}
+   */
   readonly copiesMax?: number | undefined;
 }
 
@@ -107,7 +115,7 @@ export function checkAcknowledgedWrites(
   for (const [key, ofKey] of byKey) {
     const found: Violation[] = [];
     const history = readKeyHistory(key, ofKey, finalReads.get(key), found);
-    // What follows from contexts that are wrong would only distract.
+    // Broken contexts would cause violations that only distract.
     if (found.length === 0) new KeyCheck(history, options, found).run();
     violations.push(...found);
   }
@@ -120,7 +128,9 @@ class KeyCheck {
   readonly #violations: Violation[];
   readonly #copiesMax: number;
   readonly #byValue = new Map<string, KvWrite[]>();
-  /** Writes of which the one dot is known, so that it is no other's. */
+  /**
+   * Writes with one possible dot, which therefore belongs to no other write.
+   */
   readonly #attributed: { readonly dot: Dot; readonly write: KvWrite }[] = [];
 
   constructor(
@@ -173,14 +183,17 @@ class KeyCheck {
     for (const write of counted) this.#checkKept(write, finalSight);
   }
 
-  /** The writes that may have put `value` there by then. */
+  /** The writes that may have written `value` by then. */
   #writersOf(value: string, byMs: number): KvWrite[] {
     return (this.#byValue.get(value) ?? []).filter(({ invokedAtMs }) =>
       invokedAtMs <= byMs
     );
   }
 
-  /** Every value was written by somebody, before it was seen, and not more often than it could be. */
+  /**
+   * Every value was written before it was seen, and is not seen more often than
+   * it was written.
+   */
   #checkWritten(sight: KvSight): boolean {
     let good = true;
     for (const [value, copies] of sight.values) {
@@ -228,7 +241,7 @@ class KeyCheck {
     return good;
   }
 
-  /** Rules 2 and 3: what was replaced does not live. */
+  /** Rules 2 and 3: what was replaced is not alive. */
   #checkAlive(sight: KvSight, replacing: readonly KvWrite[]): void {
     if (sight.values.size === 0) return;
     const replaced: number[] = [];
@@ -276,7 +289,10 @@ class KeyCheck {
     }
   }
 
-  /** Whether the sight knows a dot that may be this write's and is not among the `dead`. */
+  /**
+   * Whether the sight knows a dot that may belong to this write and is not
+   * among the `dead`.
+   */
   #canLive(write: KvWrite, sight: KvSight, dead: Known): boolean {
     if (write.acknowledged && this.#copiesMax === 1) {
       return write.candidates.some((dot) =>
@@ -308,9 +324,9 @@ class KeyCheck {
       this.#byValue.get(value)?.length === 1;
   }
 
-  /** Rule 1, for what a sight certainly knows. */
+  /** Rule 1, for writes that a sight certainly knows. */
   #checkPresent(sight: KvSight, known: readonly KvWrite[]): void {
-    // The final read has a check of its own, which asks for more.
+    // The final read has its own, stricter check.
     if (sight === this.#history.finalSight) return;
     let excuses: Known | undefined;
     for (const write of known) {
@@ -329,7 +345,9 @@ class KeyCheck {
     }
   }
 
-  /** All that is covered by the contexts of those who may be alive in `sight`. */
+  /**
+   * Everything covered by the contexts of writes that may be alive in `sight`.
+   */
   #excuses(sight: KvSight): Known {
     const covered: number[] = [];
     for (const write of this.#history.writes) {
@@ -342,15 +360,18 @@ class KeyCheck {
     return covered;
   }
 
-  /** Whether the sight may know a dot of the write, be it not the one that was acknowledged. */
+  /**
+   * Whether the sight may know a dot of the write, even if not the acknowledged
+   * one.
+   */
   #mayShare(write: KvWrite, sight: KvSight): boolean {
     return write.acknowledged && this.#copiesMax === 1
       ? knowsAcknowledged(write, sight)
-      // No dot of it is among those that were there before.
+      // None of its dots existed before.
       : !coversAll(write.before, sight.known);
   }
 
-  /** The final read knows the write, and shows it or who has replaced it. */
+  /** The final read knows the write, and shows it or what replaced it. */
   #checkKept(write: KvWrite, sight: KvSight): void {
     const { id, value, client, returnedAtMs } = write;
     const name =
@@ -378,7 +399,7 @@ class KeyCheck {
     );
   }
 
-  /** A write stands beside no more values than can have been there. */
+  /** A write is reported with no more siblings than can have existed. */
   #checkSiblings(write: KvWrite): void {
     if (!write.acknowledged) return;
     const { siblings } = write.record.output as KvWritten;

@@ -13,7 +13,10 @@ import {
 import type { KvInput, KvOutput, KvRead, KvRecord } from "./kv_history.ts";
 import { HistoryRecorder } from "../history.ts";
 
-/** Objects made as `kv` makes them, and what clients are told of them, each operation at a moment of its own. */
+/**
+ * Objects made like those of `kv`, and what clients are told of them, each
+ * operation at its own time.
+ */
 class Story {
   #nowMs = 0;
   readonly #history = new HistoryRecorder<KvInput, KvOutput>(() =>
@@ -64,7 +67,7 @@ class Story {
     return this.tell(seen(object), client);
   }
 
-  /** A read that gives what no object need have been. */
+  /** A read with a result that no object need have had. */
   tell(read: KvRead, client = "reader"): string | undefined {
     const record = this.#history.invoke(client, "k", { type: "get" });
     this.#history.succeed(record, read);
@@ -98,7 +101,7 @@ function seen(object: Uint8Array | undefined): KvRead {
   return { values, context: contextToText(contextOf(object)) };
 }
 
-Deno.test("checkAcknowledgedWrites() passes writes that stand beside each other or replace what was read", () => {
+Deno.test("checkAcknowledgedWrites() passes siblings and writes that replace what was read", () => {
   const story = new Story();
   const one = story.write(1, 1);
   const two = story.write(2, 2);
@@ -109,7 +112,7 @@ Deno.test("checkAcknowledgedWrites() passes writes that stand beside each other 
   assertEquals(story.check(three), []);
 });
 
-Deno.test("checkAcknowledgedWrites() finds a write that the final read does not know", () => {
+Deno.test("checkAcknowledgedWrites() reports a write that the final read does not know", () => {
   const story = new Story();
   story.write(1, 1);
   const two = story.write(2, 2);
@@ -121,7 +124,7 @@ Deno.test("checkAcknowledgedWrites() finds a write that the final read does not 
   }]);
 });
 
-Deno.test("checkAcknowledgedWrites() finds a write that was overwritten by one that had not read it", () => {
+Deno.test("checkAcknowledgedWrites() reports a write that was overwritten by one that had not read it", () => {
   const story = new Story();
   const one = story.write(1, 1);
   const two = story.write(2, 1, one);
@@ -135,7 +138,7 @@ Deno.test("checkAcknowledgedWrites() finds a write that was overwritten by one t
   );
 });
 
-Deno.test("checkAcknowledgedWrites() takes an unknown write as an excuse if its context included what is gone", () => {
+Deno.test("checkAcknowledgedWrites() accepts an unknown write as an excuse if its context included what is gone", () => {
   const story = new Story();
   const one = story.write(1, 1);
   const context = story.read(one);
@@ -144,7 +147,7 @@ Deno.test("checkAcknowledgedWrites() takes an unknown write as an excuse if its 
   assertEquals(story.check(one), []);
 });
 
-Deno.test("checkAcknowledgedWrites() finds a delete that was forgotten", () => {
+Deno.test("checkAcknowledgedWrites() reports a forgotten delete", () => {
   const story = new Story();
   const one = story.write(1, 1);
   const context = story.read(one);
@@ -155,7 +158,7 @@ Deno.test("checkAcknowledgedWrites() finds a delete that was forgotten", () => {
   assertEquals(violation!.operations, [2]);
 });
 
-Deno.test("checkAcknowledgedWrites() finds a deleted value that comes back", () => {
+Deno.test("checkAcknowledgedWrites() reports a deleted value that comes back", () => {
   const story = new Story();
   const one = story.write(1, 1);
   const context = story.read(one);
@@ -171,9 +174,10 @@ Deno.test("checkAcknowledgedWrites() finds a deleted value that comes back", () 
   );
 });
 
-Deno.test("checkAcknowledgedWrites() lets a value come back whose write may have been made twice, unless told otherwise", () => {
+Deno.test("checkAcknowledgedWrites() lets a value come back if its write may have been made twice, unless told otherwise", () => {
   const story = new Story();
-  // The first coordinator falls silent, the second is asked; the client hears of the second.
+  // The first coordinator falls silent, the second is asked; the client is
+  // answered by the second.
   const lost = writeToObject(undefined, undefined, new Uint8Array(12).fill(9), {
     flags: SiblingFlag.json,
     lastModified: 0,
@@ -190,7 +194,7 @@ Deno.test("checkAcknowledgedWrites() lets a value come back whose write may have
   );
 });
 
-Deno.test("checkAcknowledgedWrites() finds values that nobody can have written", () => {
+Deno.test("checkAcknowledgedWrites() reports values that nobody can have written", () => {
   const story = new Story();
   story.write(1, 1, undefined, undefined, "failed");
   const context = contextToText(contextOf(
@@ -226,7 +230,7 @@ Deno.test("checkAcknowledgedWrites() counts siblings", () => {
   );
 });
 
-Deno.test("checkAcknowledgedWrites() finds two writes with one dot", () => {
+Deno.test("checkAcknowledgedWrites() reports two writes with one dot", () => {
   const story = new Story();
   story.write(1, 1);
   const again = story.write(2, 1);
@@ -248,7 +252,7 @@ Deno.test("checkAcknowledgedWrites() finds two writes with one dot", () => {
   ]);
 });
 
-Deno.test("checkAcknowledgedWrites() finds contexts that cannot be", () => {
+Deno.test("checkAcknowledgedWrites() reports impossible contexts", () => {
   const story = new Story();
   story.tell({ values: [], context: "nonsense" });
   assertEquals(story.check(undefined).map(({ check }) => check), [
@@ -256,7 +260,7 @@ Deno.test("checkAcknowledgedWrites() finds contexts that cannot be", () => {
   ]);
 });
 
-Deno.test("checkAcknowledgedWrites() holds reads to the guarantees that were offered", () => {
+Deno.test("checkAcknowledgedWrites() checks reads against the requested guarantees", () => {
   const story = new Story();
   const one = story.write(1, 1);
   story.read(one, "other");
@@ -275,7 +279,7 @@ Deno.test("checkAcknowledgedWrites() holds reads to the guarantees that were off
   assertEquals(checks({ monotonicReads: true }), ["monotonic_reads 1,2"]);
 });
 
-Deno.test("checkAcknowledgedWrites() wants a final read of every key with acknowledged writes that count", () => {
+Deno.test("checkAcknowledgedWrites() requires a final read of every key with acknowledged writes that count", () => {
   const story = new Story();
   story.write(1, 1);
   const none = new Map<string, KvRead>();
@@ -288,7 +292,7 @@ Deno.test("checkAcknowledgedWrites() wants a final read of every key with acknow
   assertEquals(story.check(undefined, { counts }), []);
 });
 
-Deno.test("checkAcknowledgedWrites() refuses an operation that is ok and has no output", () => {
+Deno.test("checkAcknowledgedWrites() refuses an ok operation without output", () => {
   const story = new Story();
   story.write(1, 1);
   const [record] = story.records as [KvRecord];

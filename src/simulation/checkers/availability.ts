@@ -1,10 +1,10 @@
 /**
- * Holds `kv` to stay available while nodes are dead: fallbacks stand in for
- * them, so once their death is known every operation with a sloppy quorum is
- * carried out, by a single node if no more are left.
+ * Checks that `kv` stays available while nodes are dead: fallbacks stand in for
+ * them, so once a death is known every operation with a sloppy quorum succeeds,
+ * even on a single remaining node.
  *
- * It asks that of the calm parts of a run only: on a network that loses nothing,
- * with nothing wrong but dead nodes, and not just after something was.
+ * This is required only in the calm parts of a run: no packet loss, no faults
+ * other than dead nodes, and not immediately after a fault.
  *
  * @module
  */
@@ -13,23 +13,35 @@ import type { PlannedFault, Schedule } from "../schedule/schedule.ts";
 import type { KvInput, KvOutput } from "./kv_history.ts";
 import type { Violation } from "./violation.ts";
 
-/** Time in which every node notices that a process has died, in milliseconds: its system resets its connections. */
+/**
+ * Time until every node has noticed that a process died, in milliseconds: the
+ * operating system resets its connections.
+ */
 export const DEATH_NOTICED_AFTER_MS = 500;
-/** Time in which every node notices that a machine has lost power, in milliseconds: 2.5 s of silence, and the way to who routes requests. */
+/**
+ * Time until every node has noticed that a machine lost power, in milliseconds:
+ * 2.5 s of silence, plus the way to the router of requests.
+ */
 export const SILENCE_NOTICED_AFTER_MS = 3_500;
-/** Time in which a cluster is back in order after a fault, in milliseconds. */
+/** Time until a cluster has recovered from a fault, in milliseconds. */
 export const ORDERED_AFTER_MS = 6_000;
 
 interface Trouble {
   readonly fromMs: number;
   readonly toMs: number;
-  /** The node that is dead and when that is known, or undefined if it is another trouble. */
+  /**
+   * The dead node and when its death is known; undefined for any other fault.
+   */
   readonly death:
     | { readonly node: number; readonly knownAtMs: number }
     | undefined;
 }
 
-/** Names the operations that had to be carried out and were not. @param loadBeganAtMs What the times of faults count from. */
+/**
+ * Reports operations that should have succeeded and did not.
+ *
+ * @param loadBeganAtMs Origin of the times of faults.
+ */
 export function checkAvailability(
   records: readonly OperationRecord<KvInput, KvOutput>[],
   { nodes, loadMs, network, faults }: Schedule,

@@ -5,10 +5,10 @@ import type { PlannedFault, Schedule } from "../schedule/schedule.ts";
 import { checkAvailability } from "./availability.ts";
 import type { KvInput, KvOutput } from "./kv_history.ts";
 
-/** The load begins here. */
+/** When the load begins. */
 const BEGAN_MS = 1_000;
 
-/** A calm cluster of three but for these faults, for 20 s. */
+/** A schedule of a calm cluster of three with these faults only, for 20 s. */
 function scheduleWith(...faults: readonly PlannedFault[]): Schedule {
   const drawn = drawSchedule(1, { nodes: 3, faults: [], loadMs: 20_000 });
   return {
@@ -48,13 +48,13 @@ const kill = (node: number): PlannedFault => ({
   forMs: 6_000,
 });
 
-Deno.test("checkAvailability() holds operations to succeed once dead nodes are known to be dead", () => {
+Deno.test("checkAvailability() requires operations to succeed once deaths are known", () => {
   assertEquals(isHeldTo(100), true);
   assertEquals(isHeldTo(2_600, kill(0)), true);
   assertEquals(isHeldTo(5_600, kill(0), kill(1)), true);
 });
 
-Deno.test("checkAvailability() excuses what falls together with a fault or follows it closely", () => {
+Deno.test("checkAvailability() excuses operations during a fault or shortly after it", () => {
   assertEquals(isHeldTo(2_400, kill(0)), false);
   const powerLoss: PlannedFault = { ...kill(0), type: "power_loss", node: 0 };
   assertEquals(isHeldTo(5_400, powerLoss), false);
@@ -67,7 +67,7 @@ Deno.test("checkAvailability() excuses what falls together with a fault or follo
   assertEquals(isHeldTo(5_600, kill(0), kill(1), kill(2)), false);
 });
 
-Deno.test("checkAvailability() asks nothing of strict quorums, nor on a network with losses", () => {
+Deno.test("checkAvailability() ignores strict quorums, and networks with loss", () => {
   const strict = failedAt(100, { type: "get", quorum: "strict" });
   assertEquals(checkAvailability([strict], scheduleWith(), BEGAN_MS), []);
   const calm = scheduleWith();

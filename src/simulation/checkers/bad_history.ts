@@ -1,11 +1,10 @@
 /**
- * Makes a history that is not linearizable short enough to be read. The
- * operations are taken in the order in which they returned until no order
- * explains them any more: the last of them cannot be placed. Then others are
- * forgotten, many at once and then one by one, that is, allowed to have happened
- * at any time after their invocation or never. What cannot be forgotten without
- * the contradiction going away is shown; so what is shown contradicts itself,
- * and that whatever else has happened.
+ * Shortens a history that is not linearizable until a person can read it.
+ * Operations are added in the order of their return until no order explains
+ * them: the last one added cannot be placed. Then others are forgotten, first
+ * many at once, then one by one; a forgotten operation may have happened at any
+ * time after its invocation, or never. What remains is a contradiction in
+ * itself, whatever else happened.
  *
  * @module
  */
@@ -14,12 +13,15 @@ import { Judge, withoutIrrelevant } from "./linearizability_judge.ts";
 import type { Call, Model } from "./model.ts";
 import type { Violation } from "./violation.ts";
 
-/** Operations that a message tells one by one. */
+/** Most operations that a message lists one by one. */
 const CERTAIN_TOLD_MAX = 16;
-/** How many of them may be ones that need not have happened. */
+/** Most of these that need not have happened. */
 const POSSIBLE_TOLD_MAX = 4;
 
-/** A bad history of `key`, of whose `calls` no order explains all. Takes about `stepsMax` steps at most. */
+/**
+ * Finds a bad history of `key`, whose `calls` no order explains, in about
+ * `stepsMax` steps at most.
+ */
 export function findBadHistory<State, Input, Output>(
   key: string,
   records: readonly OperationRecord<Input, Output>[],
@@ -35,7 +37,7 @@ export function findBadHistory<State, Input, Output>(
     if (stepsLeft <= 0) return false;
     const lastMs = kept.at(-1)?.returnedAtMs ?? -Infinity;
     const ids = new Set(kept.map(({ id }) => id));
-    // What was invoked later still can come after all of them.
+    // Operations invoked later can come after all of these.
     const before = calls.filter(({ invokedAtMs }) => invokedAtMs <= lastMs);
     const judge = new Judge(model, Math.ceil(stepsMax / 16));
     const verdict = judge.verdict(keepOnly(before, ids, model));
@@ -43,7 +45,7 @@ export function findBadHistory<State, Input, Output>(
     return verdict === "bad";
   };
 
-  // All of them are bad, and more of them are never better.
+  // All of them together fail, and adding operations never helps.
   let enough = byReturn.length;
   for (let tooFew = 0; enough - tooFew > 1;) {
     const middle = (tooFew + enough) >> 1;
@@ -90,7 +92,7 @@ export function findBadHistory<State, Input, Output>(
     operations: shown.map(({ id }) => id),
     details: {
       cannotBePlaced: culprit.id,
-      // All that may have happened and yet explain nothing.
+      // Operations that may have happened and still explain nothing.
       possible,
       operations: shown.map((record) => ({ ...record })),
       returnedBefore: enough - 1,
@@ -98,7 +100,7 @@ export function findBadHistory<State, Input, Output>(
   };
 }
 
-/** `call` as if nobody knew whether it happened. */
+/** `call` with an unknown outcome. */
 function forgotten<Input, Output>(
   call: Call<Input, Output>,
 ): Call<Input, Output> {
@@ -110,7 +112,7 @@ function forgotten<Input, Output>(
   };
 }
 
-/** `calls` with all forgotten but those whose ids are in `kept`. */
+/** `calls`, with all forgotten except those whose ids are in `kept`. */
 function keepOnly<State, Input, Output>(
   calls: readonly Call<Input, Output>[],
   kept: ReadonlySet<number>,
@@ -119,7 +121,7 @@ function keepOnly<State, Input, Output>(
   const result: Call<Input, Output>[] = [];
   for (const call of calls) {
     if (kept.has(call.id) || !call.known) result.push(call);
-    // One that changed nothing and may have given anything says nothing.
+    // A read with an unknown result carries no information.
     else if (model.readOnly?.(call.input, call.output) !== true) {
       result.push(forgotten(call));
     }

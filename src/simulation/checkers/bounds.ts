@@ -1,5 +1,5 @@
 /**
- * Queues stay within their bounds, whenever one looks.
+ * Queues stay within their bounds whenever they are sampled.
  *
  * ```ts
  * import { BoundWatch } from "./bounds.ts";
@@ -15,34 +15,42 @@ import type { Violation } from "./violation.ts";
 
 /** How full a queue was. */
 export interface QueueSample {
-  /** Which queue, and where. */
+  /** The queue, and where it is. */
   readonly queue: string;
-  /** When it was looked at. */
+  /** When it was sampled. */
   readonly atMs: number;
-  /** What it held: entries, or bytes. */
+  /** Its length: entries, or bytes. */
   readonly length: number;
-  /** What it may hold, in the same unit; may differ from one sample to the next. */
+  /** Its bound, in the same unit; may differ between samples. */
   readonly bound: number;
 }
 
-/** Whether a queue may hold so much. A length that is no number is not within any bound. */
+/**
+ * Whether a queue may hold that much. A length that is not a number is never
+ * within bounds.
+ */
 export function isWithinBound(length: number, bound: number): boolean {
   return length >= 0 && length <= bound;
 }
 
-/** How far from what is allowed; a length that cannot be is further than any. */
+/**
+ * By how much a length exceeds its bound; an impossible length exceeds it most.
+ */
 function excessOf({ length, bound }: QueueSample): number {
   return length >= 0 ? length - bound : Infinity;
 }
 
-/** Remembers each queue that was over its bound: when it first was, and when it was furthest. */
+/**
+ * Remembers, for each queue that exceeded its bound, the first sample that did
+ * and the worst.
+ */
 export class BoundWatch {
   readonly #over = new Map<
     string,
     { readonly first: QueueSample; worst: QueueSample }
   >();
 
-  /** Takes note of `sample` if it is not within its bound. */
+  /** Records `sample` if it is not within its bound. */
   see(sample: QueueSample): void {
     if (isWithinBound(sample.length, sample.bound)) return;
     const found = this.#over.get(sample.queue);
@@ -51,7 +59,7 @@ export class BoundWatch {
     } else if (excessOf(sample) > excessOf(found.worst)) found.worst = sample;
   }
 
-  /** One of each such queue. */
+  /** One for each such queue. */
   get violations(): readonly Violation[] {
     return [...this.#over].map(([queue, { first, worst }]) => ({
       check: "queue_bound",
@@ -64,7 +72,10 @@ export class BoundWatch {
   }
 }
 
-/** The worst sample in words; its bound is told if it is another than the first one's. */
+/**
+ * The worst sample in words, with its bound if that differs from the first
+ * one's.
+ */
 function textOf(
   { length, atMs, bound }: QueueSample,
   boundTold: number,

@@ -18,7 +18,7 @@ Deno.test("BoundWatch passes queues up to their bound", () => {
   assertEquals(messagesOf(sample(1, 0), sample(2, 10), sample(3, 3)), []);
 });
 
-Deno.test("BoundWatch names each queue over its bound, when first and when worst", () => {
+Deno.test("BoundWatch reports each queue over its bound, with its first and its worst sample", () => {
   const messages = messagesOf(
     sample(1, 10),
     sample(2, 11),
@@ -40,7 +40,7 @@ Deno.test("BoundWatch names each queue over its bound, when first and when worst
   ]);
 });
 
-Deno.test("BoundWatch measures a queue by the bound of its time", () => {
+Deno.test("BoundWatch compares each sample with its own bound", () => {
   const messages = messagesOf(
     sample(1, 50, "q", 100),
     sample(2, 30, "q", 10),

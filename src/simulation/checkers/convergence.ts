@@ -1,7 +1,7 @@
 /**
- * Replicas of a key hold the same in the end: once faults are over and repairs
- * are done, not one byte may differ, since equal histories of a key are equal
- * bytes.
+ * Replicas of a key are equal in the end: once faults are over and repairs are
+ * done, they must not differ by one byte, since equal histories of a key are
+ * equal bytes.
  *
  * ```ts
  * import { checkConvergence } from "./convergence.ts";
@@ -20,17 +20,21 @@
 import { equalBytes } from "../../base/byte_order.ts";
 import type { Violation } from "./violation.ts";
 
-/** What each replica of a key holds, by a name that tells where it is; `undefined` if it holds nothing. */
+/**
+ * What each replica of a key holds, by a name that says where it is;
+ * `undefined` if nothing.
+ */
 export type StoredReplicas = ReadonlyMap<string, Uint8Array | undefined>;
 
 /** Bytes of a content that a message shows. */
 const SHOWN_BYTES_MAX = 64;
 
 /**
- * Names the keys whose replicas differ, with every content and who holds it.
+ * Reports the keys whose replicas differ, with every content and who holds it.
  *
  * @param replicas By key.
- * @param describe A content in words, say `describeKvObject`. Default: in hex.
+ * @param describe Puts a content into words, for example `describeKvObject`.
+ * Default: hex.
  */
 export function checkConvergence(
   replicas: ReadonlyMap<string, StoredReplicas>,

@@ -11,7 +11,7 @@ const object = (actor: number, value: string) =>
     value: new TextEncoder().encode(value),
   });
 
-Deno.test("checkConvergence() passes replicas that hold the same, be it nothing", () => {
+Deno.test("checkConvergence() passes equal replicas, even empty ones", () => {
   const replicas = new Map([
     ["a", new Map([["p1", object(1, "1")], ["p2", object(1, "1")]])],
     ["b", new Map<string, Uint8Array | undefined>([["p1", undefined]])],
@@ -19,7 +19,7 @@ Deno.test("checkConvergence() passes replicas that hold the same, be it nothing"
   assertEquals(checkConvergence(replicas), []);
 });
 
-Deno.test("checkConvergence() names the key, each content and its holders", () => {
+Deno.test("checkConvergence() reports the key, each content and its holders", () => {
   const replicas = new Map([
     ["same", new Map([["p1", object(1, "1")], ["p2", object(1, "1")]])],
     [
@@ -42,7 +42,7 @@ Deno.test("checkConvergence() names the key, each content and its holders", () =
   assertEquals(inHex!.message.includes("01000001000101010101"), true);
 });
 
-Deno.test("checkConvergence() finds a single byte that differs in two objects of one history", () => {
+Deno.test("checkConvergence() reports a single byte that differs in two objects of one history", () => {
   const changed = object(1, "1");
   changed[changed.length - 1]! ^= 1;
   assertEquals(

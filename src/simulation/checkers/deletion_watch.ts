@@ -1,7 +1,8 @@
 /**
- * No node deletes what only it has. When a vnode removes a partition, each
- * object in it must be durable in the same partition of some other node, as it
- * is or within a newer one: the new owner has said that it has everything.
+ * No node deletes the only copy of an object. When a vnode deletes a partition,
+ * each object in it must be durable in the same partition on another node, as
+ * it is or contained in a newer one: the new owner has confirmed that it has
+ * everything.
  *
  * ```ts
  * import { checkDeletion } from "./deletion_watch.ts";
@@ -23,9 +24,9 @@ export type PartitionContent = ReadonlyMap<string, Uint8Array>;
 const NAMED_MAX = 3;
 
 /**
- * Names what is lost if `deleted` goes.
+ * Reports what is lost when `deleted` is deleted.
  *
- * @param place What is deleted.
+ * @param place Where it is deleted.
  * @param others The same partition on all other nodes.
  * @param covers Whether the first object contains all of the second.
  */

@@ -1,9 +1,9 @@
 /**
- * No dot names two versions. A dot that is issued twice, say by a vnode that
- * lost its last writes and goes on counting where it was, makes replicas take
- * different values for the same one, and one of them is lost without a trace
- * (riak_kv's issue 679). Replicas may never hold both at once, so every version
- * that was seen anywhere at any time is remembered.
+ * No dot names two versions. If a dot is issued twice, for example by a vnode
+ * that lost its last writes and continues counting from where it was, replicas
+ * take two different values for the same one, and one of them is silently lost
+ * (riak_kv issue 679). The replicas may never hold both at once, so every
+ * version seen anywhere at any time is remembered.
  *
  * ```ts
  * import { DotWatch } from "./dots.ts";
@@ -22,11 +22,11 @@ import type { Violation } from "./violation.ts";
 
 /** A version as it was seen somewhere. */
 export interface DotSighting {
-  /** The key it is a version of. */
+  /** The key of the version. */
   readonly key: string;
   /** Who issued the dot, as text. */
   readonly actor: string;
-  /** Which of its dots, from 1. */
+  /** The counter of the dot, from 1. */
   readonly counter: number;
   /** The version, or a digest of it; equal for equal versions. */
   readonly value: string;
@@ -34,18 +34,18 @@ export interface DotSighting {
   readonly place: string;
 }
 
-/** Remembers every version that it is shown. */
+/** Remembers every version it is shown. */
 export class DotWatch {
   readonly #seen = new Map<string, Map<string, DotSighting>>();
   readonly #doubled = new Set<DotSighting>();
   readonly #violations: Violation[] = [];
 
-  /** A violation for each dot that names two versions. */
+  /** One violation for each dot that names two versions. */
   get violations(): readonly Violation[] {
     return this.#violations;
   }
 
-  /** Takes a version to memory. */
+  /** Records a version. */
   see(sighting: DotSighting): void {
     const { key, actor, counter, value, place } = sighting;
     let ofKey = this.#seen.get(key);
@@ -72,9 +72,10 @@ export class DotWatch {
   }
 
   /**
-   * Takes the living versions of a stored `kv` object to memory.
+   * Records the live versions of a stored `kv` object.
    *
-   * @throws {WhorlError} `protocol_error` or `store_format` if `object` is none.
+   * @throws {WhorlError} `protocol_error` or `store_format` if `object` is not
+   * a `kv` object.
    */
   seeKvObject(key: string, object: Uint8Array, place: string): void {
     for (const { actor, counter, sibling } of dottedSiblings(object)) {

@@ -14,7 +14,7 @@ const sighting = {
   place: "n1",
 };
 
-/** What a watch says that has seen all of `sightings`. */
+/** Violations after `sightings`. */
 function violationsOf(sightings: readonly DotSighting[]): readonly Violation[] {
   const watch = new DotWatch();
   for (const sighting of sightings) watch.see(sighting);
@@ -34,7 +34,7 @@ Deno.test("DotWatch passes one version seen everywhere, and the same dot of othe
   );
 });
 
-Deno.test("DotWatch names a dot with two versions, once", () => {
+Deno.test("DotWatch reports a dot with two versions, once", () => {
   const violations = violationsOf([
     sighting,
     { ...sighting, value: "y", place: "n2" },
@@ -53,7 +53,7 @@ const version = (value: string, flags: number = SiblingFlag.json) => ({
   value: new TextEncoder().encode(value),
 });
 
-Deno.test("DotWatch tells the versions of stored objects apart by their dots", () => {
+Deno.test("DotWatch distinguishes the versions of stored objects by their dots", () => {
   const watch = new DotWatch();
   const one = writeToObject(undefined, undefined, actor(1), version("1"));
   const two = writeToObject(one, undefined, actor(1), version("2"));
@@ -69,7 +69,7 @@ Deno.test("DotWatch tells the versions of stored objects apart by their dots", (
     watch.seeKvObject("k", object, `at ${i}`);
   }
   assertEquals(watch.violations, []);
-  // A vnode that lost the write of 2 and counts on from 1.
+  // A vnode that lost the write of 2 and continues counting from 1.
   const again = writeToObject(one, undefined, actor(1), version("4"));
   watch.seeKvObject("k", again, "at the end");
   assertEquals(watch.violations.map(({ message }) => message), [
@@ -77,7 +77,7 @@ Deno.test("DotWatch tells the versions of stored objects apart by their dots", (
   ]);
 });
 
-Deno.test("DotWatch refuses what is no object", () => {
+Deno.test("DotWatch refuses malformed objects", () => {
   assertThrows(
     () => new DotWatch().seeKvObject("k", new Uint8Array(3), "n1"),
     WhorlError,

@@ -1,7 +1,7 @@
 /**
- * A value with an end is there until then: where all clocks agree, no read misses
- * it sooner. The time counts from when a leader took the write, which is not
- * before its client began it.
+ * A value with a TTL is there until it expires: where all clocks agree, no read
+ * misses it earlier. The TTL counts from when a leader accepted the write,
+ * which is never before its client sent it.
  *
  * ```ts
  * import { checkExpiry } from "./expiry.ts";
@@ -24,13 +24,15 @@ import type { OperationRecord } from "../history.ts";
 import type { RaKvInput, RaKvOutput } from "./ra_kv_model.ts";
 import type { Violation } from "./violation.ts";
 
-/** Clocks tell whole milliseconds. */
+/** Resolution of the clocks. */
 const CLOCK_MS = 1;
 
 /**
- * Finds reads that miss a value before its time.
+ * Finds reads that miss a value before it expires.
  *
- * @param ttlMsOf How long each value of a key stays, in milliseconds; undefined for keys whose values stay. No value of such a key may be deleted.
+ * @param ttlMsOf TTL of the values of a key, in milliseconds; undefined for
+ * keys whose values do not expire. Values of a key with a TTL must never be
+ * deleted.
  */
 export function checkExpiry(
   records: readonly OperationRecord<RaKvInput, RaKvOutput>[],
@@ -47,7 +49,7 @@ export function checkExpiry(
       input.type === "get" && outcome === "ok" && output === null
     );
     for (const miss of misses) {
-      // Whatever was put later stays at least as long.
+      // Anything put later stays at least as long.
       const missed = puts.find(({ invokedAtMs, returnedAtMs }) =>
         (returnedAtMs as number) < miss.invokedAtMs &&
         invokedAtMs - CLOCK_MS + ttlMs > (miss.returnedAtMs as number)

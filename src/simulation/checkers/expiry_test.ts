@@ -18,17 +18,17 @@ function checks(putMs: number, getMs: number, key = "lease"): string[] {
   ).map(({ check }) => check);
 }
 
-Deno.test("checkExpiry() finds a value that is gone before its time", () => {
+Deno.test("checkExpiry() reports a value that is gone before it expires", () => {
   assertEquals(checks(5, 90), ["expired_early"]);
   assertEquals(checks(5, 103.9), ["expired_early"]);
 });
 
-Deno.test("checkExpiry() lets a value go when its time has come, by a clock of whole milliseconds", () => {
+Deno.test("checkExpiry() allows a value to expire on time, with a resolution of milliseconds", () => {
   assertEquals(checks(5, 104), []);
   assertEquals(checks(5, 500), []);
 });
 
-Deno.test("checkExpiry() expects nothing of a put that was not done before the get began, nor of other keys", () => {
+Deno.test("checkExpiry() ignores puts that had not returned before the get, and other keys", () => {
   assertEquals(checks(5, 15), []);
   assertEquals(checks(5, 50, "k0"), []);
 });

@@ -1,22 +1,22 @@
 /**
- * What clients of a Raft group have written, as whoever watches the group or
- * reads an old state of it can be held to.
+ * What the clients of a Raft group have written, for checks of watches and of
+ * stale reads.
  *
  * @module
  */
 
-/** A key that was put or deleted, as far as its client knows. */
+/** A put or delete, as far as its client knows. */
 export interface GroupWrite {
   readonly key: string;
   /** Null if it was deleted. */
   readonly value: string | null;
-  /** Of its entry in the log; undefined if it is not known whether it was done. */
+  /** Of its entry in the log; undefined if the outcome is unknown. */
   readonly index: number | undefined;
-  /** It may have deleted what was not there, which is no change. */
+  /** It may have deleted a missing key, which is not a change. */
   readonly mayBeNothing: boolean;
 }
 
-/** Writes by key, to be looked up. */
+/** Writes, indexed by key. */
 export class GroupWrites {
   readonly #certain = new Map<string, GroupWrite>();
   readonly #ofKey = new Map<string, GroupWrite[]>();
@@ -34,17 +34,20 @@ export class GroupWrites {
     return this.#ofKey.get(key) ?? [];
   }
 
-  /** All that certainly were done. */
+  /** All writes that certainly happened. */
   certain(): Iterable<GroupWrite> {
     return this.#certain.values();
   }
 
-  /** The write of `key` by the entry at `index`, if it was told. */
+  /**
+   * The write of `key` by the entry at `index`, if the client learned its
+   * index.
+   */
   at(index: number, key: string): GroupWrite | undefined {
     return this.#certain.get(`${index} ${key}`);
   }
 
-  /** Whether `key` may have got `value` from the entry at `index`. */
+  /** Whether the entry at `index` may have set `key` to `value`. */
   explain(index: number, key: string, value: string | null): boolean {
     const write = this.at(index, key);
     if (write !== undefined) return write.value === value;

@@ -1,13 +1,13 @@
 /**
- * Histories of `kv` as checkers read them: what clients put and got, and the
- * causal contexts that came with it, decoded to what they are, version vectors.
+ * Histories of `kv` as checkers read them: what clients put and got, with the
+ * causal contexts decoded to version vectors.
  *
- * A version has a dot, the n-th of an actor. A context covers a dot if it counts
- * at least so far for that actor. The dot of a write is not told to its client,
- * but the context that it gets is that of the object its coordinator made, in
- * which the new dot is the newest of its actor. It is not covered by the context
- * that the write was given, nor by any that was handed out before the write was
- * invoked, and it is no other write's. As a rule that leaves one candidate.
+ * A version has a dot: an actor and a counter. A context covers a dot if its
+ * counter for that actor is at least as high. The client of a write is not told
+ * its dot, but gets the context of the object that its coordinator made, in
+ * which the new dot is the newest of its actor. That dot is not covered by the
+ * context passed to the write, nor by any context returned before the write was
+ * invoked, and it belongs to no other write. Usually that leaves one candidate.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { ACTOR_BYTES, readU48 } from "../../kv/kv_object_codec.ts";
 import type { OperationRecord } from "../history.ts";
 import type { Violation } from "./violation.ts";
 
-/** An operation of `kv` as it is recorded. */
+/** An operation of `kv` as recorded. */
 export type KvInput =
   & {
     /** Whether fallbacks count. @default {"sloppy"} */
@@ -33,42 +33,47 @@ export type KvInput =
     | {
       readonly type: "put";
       readonly value: KvValue;
-      /** The context that it was given, from an earlier operation on the same key. */
+      /**
+       * The context it was given, from an earlier operation on the same key.
+       */
       readonly context?: string | undefined;
     }
     | { readonly type: "delete"; readonly context?: string | undefined }
   );
 
-/** What a read found; a `KvGetResult` is one. */
+/** The result of a read; a `KvGetResult` is one. */
 export interface KvRead {
   /** None, one, or several if writes were concurrent. */
   readonly values: readonly KvValue[];
-  /** What was seen; `null` if the key was never written. */
+  /** The context of what was read; `null` if the key was never written. */
   readonly context: string | null;
 }
 
-/** What a write or a delete came to; a `KvPutResult` is one. */
+/** The result of a put or a delete; a `KvPutResult` is one. */
 export interface KvWritten {
-  /** Covers this write and what it stands beside. */
+  /** Covers this write and its siblings. */
   readonly context: string;
-  /** Values the key then had. */
+  /** Number of values the key had after it. */
   readonly siblings: number;
 }
 
-/** What an operation of `kv` gave. */
+/** The result of an operation of `kv`. */
 export type KvOutput = KvRead | KvWritten;
 
-/** An operation of `kv` and what came of it. */
+/** An operation of `kv` with its result. */
 export type KvRecord = OperationRecord<KvInput, KvOutput>;
 
-/** Dots known, by actor: all from the first to so many. Actors are numbered within a key. */
+/**
+ * Known dots, as the highest counter of each actor. Actors are numbered within
+ * a key.
+ */
 export type Known = readonly number[];
 
 /** One version of a key. */
 export interface Dot {
   /** Number of the actor within its key. */
   readonly actor: number;
-  /** Which of its versions, from 1. */
+  /** The counter, from 1. */
   readonly counter: number;
 }
 
@@ -76,13 +81,16 @@ export interface Dot {
 export interface KvWrite {
   /** Its id in the history. */
   readonly id: number;
-  /** Who made it. */
+  /** The client that made it. */
   readonly client: string;
   /** The operation. */
   readonly record: KvRecord;
-  /** What it wrote, as text that is equal for equal values; `undefined` for a delete. */
+  /**
+   * What it wrote, as text that is equal for equal values; `undefined` for a
+   * delete.
+   */
   readonly value: string | undefined;
-  /** Whether it certainly was done; else that is not known. */
+  /** Whether it certainly happened; otherwise that is unknown. */
   readonly acknowledged: boolean;
   /** When its client began it. */
   readonly invokedAtMs: number;
@@ -90,15 +98,20 @@ export interface KvWrite {
   readonly returnedAtMs: number;
   /** What its context covered. */
   readonly replaced: Known;
-  /** What its client was told that the key holds; `undefined` unless acknowledged. */
+  /**
+   * What its client was told the key knows; `undefined` unless acknowledged.
+   */
   readonly after: Known | undefined;
-  /** Covers nothing that this write made: what it replaced, and every context handed out before it. */
+  /**
+   * Dots that cannot be this write's: what it replaced, and every context
+   * returned before it.
+   */
   readonly before: Known;
-  /** What its acknowledged dot can be; none unless acknowledged. */
+  /** Candidates for its acknowledged dot; none unless acknowledged. */
   candidates: readonly Dot[];
 }
 
-/** What a key held as somebody saw it. */
+/** What somebody saw of a key. */
 export interface KvSight {
   /** The operation, or `undefined` for the final read. */
   readonly record: KvRecord | undefined;
@@ -106,19 +119,22 @@ export interface KvSight {
   readonly invokedAtMs: number;
   /** `Infinity` for the final read. */
   readonly returnedAtMs: number;
-  /** Values, with how often each was there. */
+  /** Values, each with how often it was there. */
   readonly values: ReadonlyMap<string, number>;
   /** What its context covers. */
   readonly known: Known;
 }
 
-/** All that is known of one key. */
+/** Everything known about one key. */
 export interface KvKeyHistory {
   /** As the history names it. */
   readonly key: string;
   /** By invocation. */
   readonly writes: readonly KvWrite[];
-  /** Reads, and writes whose answer tells all that the key holds, by return; the final read last. */
+  /**
+   * Reads, and writes whose answer shows everything the key holds, by return;
+   * the final read last.
+   */
   readonly sights: readonly KvSight[];
   /** The final read, if there is one. */
   readonly finalSight: KvSight | undefined;
@@ -131,7 +147,7 @@ export function covers(known: Known, dot: Dot): boolean {
   return (known[dot.actor] ?? 0) >= dot.counter;
 }
 
-/** Whether `known` covers all that `other` does. */
+/** Whether `known` covers everything in `other`. */
 export function coversAll(known: Known, other: Known): boolean {
   for (let actor = 0; actor < other.length; actor++) {
     if ((known[actor] ?? 0) < (other[actor] as number)) return false;
@@ -139,14 +155,14 @@ export function coversAll(known: Known, other: Known): boolean {
   return true;
 }
 
-/** Adds what `other` covers to `known`, in place. */
+/** Adds everything in `other` to `known`, in place. */
 export function learn(known: number[], other: Known): void {
   for (let actor = 0; actor < other.length; actor++) {
     known[actor] = Math.max(known[actor] ?? 0, other[actor] as number);
   }
 }
 
-/** Whether `sight` knows the dot that was acknowledged to the writer, as far as can be told. */
+/** Whether `sight` certainly knows the dot that the writer was acknowledged. */
 export function knowsAcknowledged(write: KvWrite, sight: KvSight): boolean {
   return write.candidates.some((dot) => covers(sight.known, dot));
 }
@@ -158,7 +174,7 @@ export function sightInWords({ record }: KvSight): string {
   return `operation ${id}, a ${input.type} of ${client} until ${returnedAtMs} ms,`;
 }
 
-/** The operations that a sight is of: one, or none for the final read. */
+/** The operation of a sight: one id, or none for the final read. */
 export function operationsOf({ record }: KvSight): number[] {
   return record === undefined ? [] : [record.id];
 }
@@ -171,8 +187,8 @@ export function kvValueText(value: KvValue): string {
 }
 
 /**
- * Reads the records of one key. Contexts that cannot be read, and answers whose
- * contexts cannot be right, are added to `violations`.
+ * Reads the records of one key. Unreadable contexts, and answers whose contexts
+ * cannot be right, are added to `violations`.
  *
  * @throws {TypeError} If an operation is `ok` and has no output.
  */
@@ -187,17 +203,17 @@ export function readKeyHistory(
   return reader.finish(finalRead);
 }
 
-/** The writes to a key, and what reads that are not in its history know of them. */
+/** The writes to a key, and what reads outside its history know of them. */
 export interface KeyWrites {
   /** By invocation. */
   readonly writes: readonly KvWrite[];
-  /** What `read` knows, which was made when all was over. */
+  /** What `read`, made after the whole history, knows. */
   knownTo(read: KvRead): Known;
 }
 
 /**
- * Reads the writes to one key. What is wrong with contexts is told by
- * {@linkcode readKeyHistory}.
+ * Reads the writes to one key. Broken contexts are reported by {@linkcode
+ * readKeyHistory}.
  *
  * @throws {TypeError} If an operation is `ok` and has no output.
  */
@@ -353,7 +369,10 @@ class KeyReader {
     return known;
   }
 
-  /** The newest dots that an acknowledged write was told of, without those that were there before. */
+  /**
+   * The newest dots that an acknowledged write was told of, minus those that
+   * existed before.
+   */
   #candidates({ id, after, replaced, before }: KvWrite): Dot[] {
     if (after === undefined) return [];
     if (!coversAll(after, replaced)) {
@@ -380,7 +399,7 @@ class KeyReader {
     return candidates;
   }
 
-  /** A dot that can only be one write's is no other's. */
+  /** A dot that one write must have belongs to no other. */
   #attribute(writes: readonly KvWrite[]): void {
     const owners = new Map<string, KvWrite>();
     const pending = writes.filter(({ candidates }) => candidates.length === 1);
@@ -439,7 +458,10 @@ function countValues(values: readonly KvValue[]): Map<string, number> {
   return counts;
 }
 
-/** What the answer to a write tells of the key, if that is all it holds: the value alone, or nothing. */
+/**
+ * What the answer to a write shows of the key if it is complete: the value
+ * alone, or nothing.
+ */
 function sightOfWrite(write: KvWrite): KvSight | undefined {
   const { record, value, after } = write;
   if (after === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Stored objects of `kv` in words and in pieces, for messages and for checkers
- * that look at single versions.
+ * Stored objects of `kv` as text, and their single versions, for messages and
+ * checkers.
  *
  * @module
  */
@@ -17,11 +17,11 @@ import {
   SiblingFlag,
 } from "../../kv/kv_object_codec.ts";
 
-/** A living version of an object with the dot that names it. */
+/** A live version of an object, with its dot. */
 export interface DottedSibling {
   /** The actor as hex. */
   readonly actor: string;
-  /** Which of its versions. */
+  /** The counter. */
   readonly counter: number;
   /** The version. */
   readonly sibling: Sibling;
@@ -29,13 +29,17 @@ export interface DottedSibling {
 
 /** Characters of a value that are shown. */
 const SHOWN_MAX = 40;
-/** Hex digits of an actor that are shown: enough to tell those of one run apart. */
+/**
+ * Hex digits of an actor that are shown: enough to distinguish those of one
+ * run.
+ */
 const ACTOR_SHOWN = 8;
 
 /**
- * The living versions of an object.
+ * The live versions of an object.
  *
- * @throws {WhorlError} `protocol_error` or `store_format` if `object` is none.
+ * @throws {WhorlError} `protocol_error` or `store_format` if `object` is not a
+ * `kv` object.
  */
 export function dottedSiblings(object: Uint8Array): DottedSibling[] {
   checkObject(object);
@@ -54,9 +58,11 @@ export function dottedSiblings(object: Uint8Array): DottedSibling[] {
 }
 
 /**
- * An object in words: its values with their dots, and how far it knows each actor.
+ * An object as text: its values with their dots, and its counter for each
+ * actor.
  *
- * @throws {WhorlError} `protocol_error` or `store_format` if `object` is none.
+ * @throws {WhorlError} `protocol_error` or `store_format` if `object` is not a
+ * `kv` object.
  */
 export function describeKvObject(object: Uint8Array): string {
   const values = dottedSiblings(object).map(({ actor, counter, sibling }) =>

@@ -1,6 +1,6 @@
 /**
- * Nothing is left after a shutdown: no timer, task, stream or whatever else is
- * counted by name.
+ * Nothing is left after a shutdown: no timer, task, stream or anything else
+ * that is counted by name.
  *
  * ```ts
  * import { checkLeftovers } from "./leftovers.ts";
@@ -14,10 +14,10 @@
 import type { Violation } from "./violation.ts";
 
 /**
- * Names what is still there.
+ * Reports what is left.
  *
  * @param place What was shut down.
- * @param counts How many there are of each kind.
+ * @param counts How many are left, by kind.
  */
 export function checkLeftovers(
   place: string,

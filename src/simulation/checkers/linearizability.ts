@@ -1,15 +1,15 @@
 /**
- * Whether what concurrent clients saw can be explained by an object that did one
- * operation after the other, each between its invocation and its return
- * (Herlihy & Wing, "Linearizability", 1990). The property is local, so each key
- * is judged alone, by `linearization_search.ts` or, where its model knows a
- * direct way, by that.
+ * Whether an object that performs one operation after the other, each between
+ * its invocation and its return, explains what concurrent clients saw (Herlihy
+ * & Wing, "Linearizability", 1990). The property is local, so each key is
+ * checked alone: by the direct method of its model if it has one, else by
+ * `linearization_search.ts`.
  *
- * A key that would take too many steps is undecided, which is not a pass. Steps
- * are counted, not time, so that the same history gets the same verdict anywhere.
+ * A key that takes too many steps is undecided, which is not a pass. The limit
+ * counts steps, not time, so that a history gets the same verdict everywhere.
  *
- * Of a key that fails a history is shown that is as short as it can be made and
- * contradicts itself (`bad_history.ts`).
+ * For a key that fails, a history is shown that was made as short as possible
+ * and is a contradiction in itself (`bad_history.ts`).
  *
  * ```ts
  * import { checkLinearizability } from "./linearizability.ts";
@@ -33,42 +33,44 @@ import { Judge } from "./linearizability_judge.ts";
 import type { Call, Model } from "./model.ts";
 import { UNDECIDED, type Violation } from "./violation.ts";
 
-/** Bounds of a check. */
+/** Limits of a check. */
 export interface LinearizabilityOptions {
   /**
-   * Most steps of the model for one key; one that needs more is undecided.
+   * Most model steps for one key; a key that needs more is undecided.
    *
    * @default {1_000_000}
    */
   readonly stepsMax?: number | undefined;
   /**
-   * Most steps for making the bad history of one key shorter; a sixteenth of it for each attempt.
+   * Most model steps for shortening the bad history of one key; each attempt
+   * may take a sixteenth.
    *
    * @default {400_000}
    */
   readonly shrinkStepsMax?: number | undefined;
 }
 
-/** What a check came to. */
+/** The result of a check. */
 export interface LinearizabilityResult {
-  /** A violation weighs more than what is undecided, and that more than what is good. */
+  /** A violation takes precedence over an undecided key. */
   readonly verdict: "linearizable" | "violation" | "undecided";
   /** One for each key that fails. */
   readonly violations: readonly Violation[];
   /** Keys that could not be decided in `stepsMax` steps. */
   readonly undecided: readonly string[];
-  /** Steps of the model that it took, without those for shorter histories. */
+  /** Model steps taken, without those for shortening. */
   readonly steps: number;
 }
 
 const STEPS_MAX = 1_000_000;
 const SHRINK_STEPS_MAX = 400_000;
 /**
- * Holds a history to `model`, key by key. Operations that failed are left out,
- * those with an unknown outcome may have taken effect at any time after they
- * were invoked, or never.
+ * Checks a history against `model`, key by key. Failed operations are left out;
+ * those with an unknown outcome may have taken effect at any time after their
+ * invocation, or never.
  *
- * @throws {TypeError} If an operation that only reads is `ok` and has no output: a check could not fail on it.
+ * @throws {TypeError} If a read-only operation is `ok` and has no output: no
+ * check could fail on it.
  */
 export function checkLinearizability<State, Input, Output>(
   records: readonly OperationRecord<Input, Output>[],
@@ -103,7 +105,8 @@ export function checkLinearizability<State, Input, Output>(
 }
 
 /**
- * The same as violations, what is undecided among them, for a {@linkcode RunCheck}.
+ * The result as violations, undecided keys included, for a {@linkcode
+ * RunCheck}.
  *
  * @throws {TypeError} As {@linkcode checkLinearizability}.
  */
@@ -127,7 +130,10 @@ export function linearizabilityViolations<State, Input, Output>(
   ];
 }
 
-/** The operations of each key by invocation, without those that certainly did not happen. */
+/**
+ * The operations of each key by invocation, without those that certainly did
+ * not happen.
+ */
 function callsByKey<State, Input, Output>(
   records: readonly OperationRecord<Input, Output>[],
   model: Model<State, Input, Output>,
@@ -141,7 +147,7 @@ function callsByKey<State, Input, Output>(
     if (
       output === undefined && model.readOnly?.(input, undefined) === true
     ) {
-      // A read of which nobody knows what it gave says nothing.
+      // A read with an unknown result carries no information.
       if (!known) continue;
       throw new TypeError(
         `Cannot check operation ${id} as a read that is ok must have an output: current value is undefined`,

@@ -1,13 +1,13 @@
 /**
- * Judges the operations of one key: leaves out what cannot matter, takes the
- * direct way that a model may know, and searches otherwise.
+ * Judges the operations of one key: drops what cannot matter, uses the direct
+ * method of the model if it has one, and searches otherwise.
  *
  * @module
  */
 import { searchLinearization } from "./linearization_search.ts";
 import type { Call, Model } from "./model.ts";
 
-/** Judges sets of operations and counts what that takes. */
+/** Judges sets of operations and counts the steps. */
 export class Judge<State, Input, Output> {
   readonly #model: Model<State, Input, Output>;
   readonly #stepsMax: number;
@@ -40,7 +40,7 @@ export class Judge<State, Input, Output> {
   }
 }
 
-/** `calls` without those that may have happened and would explain nothing. */
+/** `calls` without those of unknown outcome that would explain nothing. */
 export function withoutIrrelevant<State, Input, Output>(
   calls: readonly Call<Input, Output>[],
   model: Model<State, Input, Output>,

@@ -159,14 +159,14 @@ for (const [name, { rows, shown }] of Object.entries(bad)) {
   });
 }
 
-Deno.test("checkLinearizability() shows no more of a long history than contradicts itself", () => {
+Deno.test("checkLinearizability() shows only the contradictory part of a long history", () => {
   const rows: Row[] = [];
   for (let i = 1; i <= 60; i++) {
     const at = i * 10;
     rows.push(["a", at, at + 4, put(i)], ["b", at + 2, at + 3, put(1_000 + i)]);
     rows.push(["c", at + 5, at + 6, get, i], ["d", at + 2, "unknown", put(-i)]);
   }
-  // A value long gone comes back in the middle.
+  // A value long gone reappears in the middle.
   rows.splice(160, 0, ["e", 409, 410, get, 30]);
   for (const model of [registerModel, casRegisterModel]) {
     const { violations } = checkLinearizability(
@@ -196,7 +196,7 @@ Deno.test("checkLinearizability() judges each key alone", () => {
   assertEquals(violations.map(({ key }) => key), ["k"]);
 });
 
-/** Writes and failed changes at the same time: each order must be tried. */
+/** Concurrent writes and failed changes: every order must be tried. */
 function hard(last: Row): Row[] {
   const rows: Row[] = [];
   for (let i = 0; i < 12; i++) {
@@ -205,7 +205,7 @@ function hard(last: Row): Row[] {
   return [["a", 0, 100, put(5)], ["b", 0, 100, put(6)], ...rows, last];
 }
 
-Deno.test("checkLinearizability() leaves undecided what takes too many steps, and never passes it", () => {
+Deno.test("checkLinearizability() reports a key that takes too many steps as undecided, never as passed", () => {
   const rows = hard(["z", 200, 201, get, 99]);
   const cut = check(rows, 20);
   assertEquals([cut.verdict, cut.undecided, cut.violations], [
@@ -227,7 +227,7 @@ Deno.test("checkLinearizability() leaves undecided what takes too many steps, an
   assertEquals(check(rows).verdict, "violation");
 });
 
-Deno.test("checkLinearizability() refuses a read without an output, on which it could not fail", () => {
+Deno.test("checkLinearizability() refuses a read without an output, on which no check could fail", () => {
   const [read] = historyOf([["a", 0, 1, get, 1]]) as [Operation];
   assertThrows(
     () =>

@@ -1,52 +1,52 @@
 /**
- * Looks for an order of concurrent operations that a sequential object could
- * have gone through: each between its invocation and its return, each giving
- * what its client was given (Wing & Gong, "Testing and Verifying Concurrent
- * Objects", 1993), without trying twice what leads to the same operations done
- * and the same state (Lowe, "Testing for Linearizability", 2017).
+ * Searches for an order of concurrent operations that a sequential object could
+ * have executed: each between its invocation and its return, each with the
+ * result its client got (Wing & Gong, "Testing and Verifying Concurrent
+ * Objects", 1993). A combination of completed operations and state is tried
+ * only once (Lowe, "Testing for Linearizability", 2017).
  *
- * The operations stand in a list of invocations and returns by time. Those
- * invoked before the first return in the list may come next. One is taken, both
- * its entries leave the list, and so on until every operation that certainly
- * happened is placed; where the next entry is a return, nothing fits, and the
- * last one taken is put back.
+ * Invocations and returns are in a list ordered by time. Any operation invoked
+ * before the first return in the list may come next. The search takes one,
+ * removes both its entries, and continues until every operation that certainly
+ * happened is placed; if the next entry is a return, nothing fits, and the last
+ * one taken is put back.
  *
  *     invoke a · invoke b · return a · invoke c · return b · return c
  *     └── may come next ─┘ └─ not before a is placed
  *
- * An operation that may or may not have happened has no return, so that it can
- * be placed anywhere after its invocation or be left over. Two such with the same
- * input are as good as each other once both are invoked, so the first is taken
- * first. One that changes nothing and fits is placed at once and for good:
- * wherever else it fitted, it could be moved forward to here.
+ * An operation of unknown outcome has no return, so it can be placed anywhere
+ * after its invocation, or left over. Two of these with the same input are
+ * interchangeable once both are invoked, so they are taken in order. An
+ * operation that fits and changes nothing is placed at once and never taken
+ * back: from any later place it could be moved forward to here.
  *
- * Two operations at the same moment count as concurrent, which can only hide a
- * violation, never make one.
+ * Operations at the same moment count as concurrent, which can only hide a
+ * violation, never cause one.
  *
  * @module
  */
 import type { Call, Model } from "./model.ts";
 
-/** What a search came to. */
+/** The result of a search. */
 export interface SearchResult {
-  /** "exhausted": it took more steps than it may, and nothing is known. */
+  /** "exhausted": the limit of steps was reached without a result. */
   readonly verdict: "found" | "none" | "exhausted";
-  /** Steps of the model that were tried. */
+  /** Model steps taken. */
   readonly steps: number;
 }
 
-/** An operation placed, with what is needed to take it back. */
+/** A placed operation, with what is needed to take it back. */
 interface Placed<State> {
   readonly call: number;
   /** The state before it. */
   readonly state: State;
-  /** Nothing is gained by trying another in its place. */
+  /** Whether trying another in its place cannot help. */
   readonly forGood: boolean;
 }
 
-/** A set of operations done and the state they led to. */
+/** A set of completed operations and the resulting state. */
 interface Visited<State> {
-  /** Operations below are all done. */
+  /** All operations below are completed. */
   readonly from: number;
   readonly words: Uint32Array;
   readonly state: State;
@@ -109,9 +109,9 @@ export function searchLinearization<State, Input, Output>(
   }
   return { verdict: "found", steps };
 
-  /** Whether taking `call` leads where the search has not been. */
+  /** Whether taking `call` leads to a combination not tried before. */
   function isNew(call: number, after: State, known: boolean): boolean {
-    // It may as well not have happened.
+    // Equivalent to not having happened.
     if (!known && model.equals(state, after)) return false;
     done.add(call);
     const hash = done.hash ^ Math.imul(model.hash(after), 0x9e3779b1);
@@ -134,7 +134,10 @@ export function searchLinearization<State, Input, Output>(
   }
 }
 
-/** For each operation that is not known to have happened, the one with the same input before it; else -1. */
+/**
+ * For each operation of unknown outcome, the previous one with the same input;
+ * else -1.
+ */
 function twinsOf(calls: readonly Call<unknown, unknown>[]): Int32Array {
   const twins = new Int32Array(calls.length).fill(-1);
   const last = new Map<string, number>();
@@ -149,9 +152,9 @@ function twinsOf(calls: readonly Call<unknown, unknown>[]): Int32Array {
 }
 
 /**
- * Invocations and returns by time, linked both ways so that the entries of an
- * operation leave and come back in no time. Entry i is the invocation of the
- * i-th call, entry n + i its return.
+ * Invocations and returns by time, doubly linked so that removing and restoring
+ * an operation takes constant time. Entry i is the invocation of the i-th call,
+ * entry n + i its return.
  */
 class EventList {
   readonly #calls: number;
@@ -162,7 +165,7 @@ class EventList {
   constructor(calls: readonly Call<unknown, unknown>[]) {
     const n = calls.length;
     this.#calls = n;
-    // One more, which stands before the first and after the last.
+    // One extra entry, before the first and after the last.
     this.#next = new Int32Array(2 * n + 1);
     this.#previous = new Int32Array(2 * n + 1);
     this.#hasReturn = new Uint8Array(n);
@@ -201,7 +204,7 @@ class EventList {
     return this.#next[entry] as number;
   }
 
-  /** False for a return, and for the end of the list. */
+  /** False for a return and for the end of the list. */
   isInvocation(entry: number): boolean {
     return entry < this.#calls;
   }
@@ -211,7 +214,7 @@ class EventList {
     if (this.#hasReturn[call]) this.#unlink(this.#calls + call);
   }
 
-  /** Undoes the last `remove` that was not undone yet. */
+  /** Undoes the latest `remove` not yet undone. */
   restore(call: number): void {
     if (this.#hasReturn[call]) this.#link(this.#calls + call);
     this.#link(call);
@@ -231,15 +234,15 @@ class EventList {
 }
 
 /**
- * Which operations are done. They are numbered by invocation and done roughly in
- * that order, so the interesting part of the set is short: what lies between
- * the first that is not done and the last that is.
+ * A set of completed operations. They are numbered by invocation and completed
+ * roughly in that order, so the interesting part is short: from the first that
+ * is not completed to the last that is.
  */
 class OperationSet {
   readonly #words: Uint32Array;
-  /** Words below are full. */
+  /** All words before this one are full. */
   #from = 0;
-  /** Words from here on are empty. */
+  /** All words from here on are empty. */
   #to = 0;
   #hash = 0;
 
@@ -247,7 +250,7 @@ class OperationSet {
     this.#words = new Uint32Array((operations + 31) >>> 5);
   }
 
-  /** Equal for equal sets; depends on nothing but what is in it. */
+  /** Equal for equal sets, whatever the order of additions. */
   get hash(): number {
     return this.#hash;
   }
@@ -278,12 +281,12 @@ class OperationSet {
     while (this.#to > this.#from && this.#words[this.#to - 1] === 0) this.#to--;
   }
 
-  /** The part that is neither full nor empty. */
+  /** The words between `#from` and `#to`. */
   words(): Uint32Array {
     return this.#words.slice(this.#from, this.#to);
   }
 
-  /** Whether this is the set with the part `words`, from word `from` on. */
+  /** Whether this is the set with `words` from word `from` on. */
   equals(from: number, words: Uint32Array): boolean {
     if (from !== this.#from || words.length !== this.#to - from) return false;
     for (let i = 0; i < words.length; i++) {
@@ -293,7 +296,7 @@ class OperationSet {
   }
 }
 
-/** A number whose bits look drawn at random, always the same for `n` (the finalizer of MurmurHash3). */
+/** Mixes the bits of `n` (the finalizer of MurmurHash3). */
 function spread(n: number): number {
   let hash = n + 0x9e3779b9 | 0;
   hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);

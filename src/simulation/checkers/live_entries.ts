@@ -1,7 +1,7 @@
 /**
- * The entries a member of `ra_kv` calls live are those that hold values: by them
- * an operator sees what a log must keep. What came to its end meanwhile may be
- * gone from them.
+ * The entries that a member of `ra_kv` reports as live are those that hold
+ * values: they show an operator what a log must keep. An entry whose value has
+ * expired meanwhile may be missing.
  *
  * ```ts
  * import { checkLiveEntries } from "./live_entries.ts";
@@ -15,19 +15,20 @@
  */
 import type { Violation } from "./violation.ts";
 
-/** What a read found, which nobody has written since. */
+/** The result of a read of a key that nobody has written since. */
 export interface FoundEntry {
   readonly key: string;
   /** Of the entry that holds the value; 0 if there is none. */
   readonly index: number;
-  /** Whether the value has an end, which may have come since. */
+  /** Whether the value has a TTL, and so may have expired since. */
   readonly mayEnd: boolean;
 }
 
 /**
- * Compares what a member calls live with what was found under all its keys.
+ * Compares what a member reports as live with the values found under all its
+ * keys.
  *
- * @param member How a message calls it.
+ * @param member Its name in messages.
  */
 export function checkLiveEntries(
   member: string,

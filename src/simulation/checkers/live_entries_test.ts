@@ -14,19 +14,19 @@ function messages(live: readonly number[]): string[] {
   );
 }
 
-Deno.test("checkLiveEntries() accepts the entries of what was found, and that a value has come to its end", () => {
+Deno.test("checkLiveEntries() accepts the entries of the values found, and an expired value", () => {
   assertEquals(messages([4, 9]), []);
   assertEquals(messages([4]), []);
 });
 
-Deno.test("checkLiveEntries() finds an entry that is let go of while it holds a key", () => {
+Deno.test("checkLiveEntries() reports an entry that is not live although it holds a value", () => {
   assertEquals(messages([9]), [
     'A member does not call entry 4 live, which holds "left"',
     'A member does not call entry 4 live, which holds "right"',
   ]);
 });
 
-Deno.test("checkLiveEntries() finds an entry that is kept for nothing", () => {
+Deno.test("checkLiveEntries() reports a live entry that holds no value", () => {
   assertEquals(messages([2, 4, 9]), [
     "A member calls entry 2 live, which holds no value",
   ]);

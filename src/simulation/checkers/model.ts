@@ -1,7 +1,6 @@
 /**
- * What an object promises when it is used by one client at a time. A
- * linearizability checker asks whether what concurrent clients saw can be
- * explained by it.
+ * What an object promises to a single client. A linearizability checker asks
+ * whether that explains what concurrent clients saw.
  *
  * ```ts
  * import type { Model } from "./model.ts";
@@ -25,11 +24,14 @@
 export interface Call<Input, Output> {
   /** Its id in the history. */
   readonly id: number;
-  /** What was asked for. */
+  /** The requested operation. */
   readonly input: Input;
-  /** What it gave; `undefined` if that is not known. */
+  /** Its result; `undefined` if unknown. */
   readonly output: Output | undefined;
-  /** Whether it certainly happened. Else it may have, at any time after it was invoked, or never. */
+  /**
+   * Whether it certainly happened. Otherwise it may have, at any time after its
+   * invocation, or never.
+   */
   readonly known: boolean;
   /** When its client began it. */
   readonly invokedAtMs: number;
@@ -37,38 +39,44 @@ export interface Call<Input, Output> {
   readonly returnedAtMs: number;
 }
 
-/** What {@linkcode Model.step} answers. */
+/** The answer of {@linkcode Model.step}. */
 export interface ModelStep<State> {
-  /** Whether the object may answer so. */
+  /** Whether the object may give that result. */
   readonly ok: boolean;
-  /** The state afterwards; of no meaning unless `ok`. */
+  /** The state afterwards; meaningless unless `ok`. */
   readonly state: State;
 }
 
-/** A sequential object. States are values: a step makes a new one and changes none. */
+/**
+ * A sequential object. States are values: a step returns a new one and changes
+ * none.
+ */
 export interface Model<State, Input, Output> {
   /** The state before any operation. */
   init(): State;
-  /** Carries out `input` on `state`. `output` is what the client was given, `undefined` if that is not known: then any answer will do. */
+  /**
+   * Performs `input` on `state`. `output` is the client's result; `undefined`
+   * if unknown, which any result matches.
+   */
   step(
     state: State,
     input: Input,
     output: Output | undefined,
   ): ModelStep<State>;
-  /** Whether two states cannot be told apart. */
+  /** Whether two states are indistinguishable. */
   equals(a: State, b: State): boolean;
   /** An integer, equal for equal states. */
   hash(state: State): number;
   /**
-   * Whether an operation that gave `output` changes no state whatever. Makes the
-   * check faster by far. `output` is `undefined` if it is not known.
+   * Whether an operation with this result leaves every state unchanged. Makes
+   * the check much faster. `output` is `undefined` if unknown.
    *
    * @default {no operation}
    */
   readOnly?(input: Input, output: Output | undefined): boolean;
   /**
-   * Those of the `unknown` operations that may help to explain `known` ones;
-   * the others are taken never to have happened. Leaving one out that could
+   * Selects those of the `unknown` operations that may help to explain `known`
+   * ones; the others are assumed not to have happened. Dropping one that could
    * help makes the check wrong, keeping one that cannot makes it slow.
    *
    * @default {all of them}
@@ -78,12 +86,15 @@ export interface Model<State, Input, Output> {
     unknown: readonly Call<Input, Output>[],
   ): readonly Call<Input, Output>[];
   /**
-   * A direct answer for histories of a special form: whether `calls` are
-   * linearizable, or `undefined` for those it cannot decide.
+   * A direct method for histories of a special form: whether `calls` are
+   * linearizable, or `undefined` if it cannot decide.
    *
    * @default {none}
    */
   decide?(calls: readonly Call<Input, Output>[]): boolean | undefined;
-  /** An operation in words, for messages. `output` is `undefined` if it is not known. @default {JSON} */
+  /**
+   * An operation in words, for messages. `output` is `undefined` if unknown.
+   * @default {JSON}
+   */
   describe?(input: Input, output: Output | undefined): string;
 }

@@ -1,7 +1,7 @@
 /**
- * A run means something only if something was done in it: too few acknowledged
- * operations fail it. And every request is answered by its deadline, be it with
- * an error.
+ * A run means something only if it did something: it fails with too few
+ * acknowledged operations. And every request is answered by its deadline, even
+ * if with an error.
  *
  * ```ts
  * import { checkProgress } from "./progress.ts";
@@ -21,22 +21,27 @@ import type { Violation } from "./violation.ts";
 
 /** What is expected of a run. */
 export interface ProgressOptions<Input, Output> {
-  /** Fewest operations that must have ended well. */
+  /** Fewest operations that must have succeeded. */
   readonly acknowledgedMin: number;
-  /** How long an operation may take by its own deadline, in milliseconds. */
+  /** How long an operation may take, by its own deadline, in milliseconds. */
   readonly timeoutMs:
     | number
     | ((record: OperationRecord<Input, Output>) => number);
-  /** How much later its answer may arrive. @default {1000} */
+  /**
+   * How long after the deadline the answer may still arrive, in milliseconds.
+   * @default {1000}
+   */
   readonly graceMs?: number | undefined;
   /** When the run ended, by the clock of the history. */
   readonly endedAtMs: number;
 }
 
-/** Operations that a message names one by one. */
+/** Operations that a message lists one by one. */
 const NAMED_MAX = 5;
 
-/** Finds a run that did too little, and operations that were answered too late or not at all. */
+/**
+ * Finds runs that did too little, and operations answered too late or never.
+ */
 export function checkProgress<Input, Output>(
   records: readonly OperationRecord<Input, Output>[],
   options: ProgressOptions<Input, Output>,
@@ -82,7 +87,7 @@ export function checkProgress<Input, Output>(
   return violations;
 }
 
-/** How operations failed, the commonest first. */
+/** Errors of operations, most frequent first. */
 function commonErrors(
   records: readonly OperationRecord<unknown, unknown>[],
 ): string {

@@ -41,7 +41,7 @@ Deno.test("checkProgress() passes answers up to deadline and grace, and operatio
   );
 });
 
-Deno.test("checkProgress() fails a run in which too little was done, and says why", () => {
+Deno.test("checkProgress() reports a run that did too little, and says why", () => {
   const [violation] = checkProgress(
     [record(0, 0, 5), record(1, 0, 5, "overload"), record(2, 995, undefined)],
     { ...options, acknowledgedMin: 2 },
@@ -52,7 +52,7 @@ Deno.test("checkProgress() fails a run in which too little was done, and says wh
   );
 });
 
-Deno.test("checkProgress() names answers that came too late or not at all", () => {
+Deno.test("checkProgress() reports answers that came too late or never", () => {
   const records = [
     record(0, 0, 5),
     record(1, 0, 111, "timeout"),

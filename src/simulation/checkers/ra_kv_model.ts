@@ -1,62 +1,64 @@
 /**
- * Keys of `ra_kv` as a model: registers that change on condition of what they
- * hold, alone or several at once, and some of whose values have an end.
+ * Keys of `ra_kv` as a model: registers with conditional changes, of one key or
+ * of several at once, some of whose values have a TTL.
  *
- * A write that was done tells its index in the log, and the log is the order in
- * which writes happened: an order in which clients could have seen them has to
- * agree with it. What happened to a value with an end is not seen when it
- * happens, but by whoever looks next; so the value stays until somebody has
- * found it gone, and then it never comes back.
+ * A completed write returns its log index, and the log is the order of the
+ * writes: any order that explains what clients saw must agree with it. An
+ * expiry is not seen when it happens, but by whoever reads next; so the value
+ * stays until a client finds it gone, and then it never comes back.
  *
  * @module
  */
 import { fnv1a32 } from "../../base/chance.ts";
 import type { Call, Model, ModelStep } from "./model.ts";
 
-/** What a key holds; null if it is not there. */
+/** The value of a key; null if there is none. */
 export type RaKvModelValue = string | null;
 
 /** A change of one of several keys. */
 export interface RaKvModelChange {
-  /** Which of them. */
+  /** Which of the keys. */
   readonly place: number;
-  /** Null deletes, whether or not anything is there. */
+  /** Null deletes, whether or not the key exists. */
   readonly value: RaKvModelValue;
-  /** What it must hold. @default {anything} */
+  /** The value it must hold. @default {anything} */
   readonly expected?: RaKvModelValue;
 }
 
 /**
- * An operation on a key, or on one of several keys that are written together:
- * then `place` says on which. `fleeting` keys hold values with an end alone.
+ * An operation on one key, or on one of several keys that are written together:
+ * then `place` says which. All values of `fleeting` keys have a TTL.
  */
 export type RaKvInput =
   & { readonly place?: number; readonly fleeting?: boolean }
   & (
     | { readonly type: "get" }
     | { readonly type: "put"; readonly value: string }
-    /** Deletes what is there. */
+    /** Deletes an existing value. */
     | { readonly type: "delete" }
-    /** Puts `value`, or deletes for null, if the key holds `expected`. */
+    /** Puts `value`, or deletes if null, if the key holds `expected`. */
     | {
       readonly type: "cas";
       readonly expected: RaKvModelValue;
       readonly value: RaKvModelValue;
     }
-    /** All of them, or none if one does not find what it expects. */
+    /** All of the changes, or none if one does not find what it expects. */
     | { readonly type: "batch"; readonly changes: readonly RaKvModelChange[] }
   );
 
-/** What a get found; the index of a write that was done; false of one that did not find what it needs. */
+/**
+ * The value that a get found, the index of a write, or false if a condition
+ * failed.
+ */
 export type RaKvOutput = RaKvModelValue | number | false;
 
-/** What the keys hold, and the index of the last write that told it. */
+/** The values of the keys, and the highest index that a write returned. */
 export interface RaKvModelState {
   readonly values: readonly RaKvModelValue[];
   readonly index: number;
 }
 
-/** Keys that are written together, at most. */
+/** Most keys that are written together. */
 const PLACES_MAX = 2;
 const NO: ModelStep<RaKvModelState> = {
   ok: false,
@@ -95,7 +97,7 @@ export const raKvModel: Model<RaKvModelState, RaKvInput, RaKvOutput> = {
     }
     return hash;
   },
-  // That a value with an end is gone may be the first that is seen of it.
+  // A read of a key with a TTL may be the first to see that its value expired.
   readOnly: ({ type, fleeting }, output) =>
     type === "get"
       ? fleeting !== true || output === undefined || output !== null
@@ -115,7 +117,7 @@ function valueAt(
   return values[place] ?? null;
 }
 
-/** `state` with another value, by a write that gave `output`. */
+/** `state` with another value, by a write that returned `output`. */
 function written(
   state: RaKvModelState,
   { place = 0 }: { readonly place?: number },
@@ -152,13 +154,13 @@ function stepCas(
   const mayBeGone = fleeting === true && now !== null;
   if (output === false) {
     if (now !== expected) return unchanged(state);
-    // It held what was expected, unless that had come to its end.
+    // It held the expected value, unless that had expired.
     return mayBeGone ? written(state, input, null, undefined) : NO;
   }
   if (now === expected || expected === null && mayBeGone) {
     return written(state, input, value, output);
   }
-  // What is not known to have been done was not.
+  // Not having happened explains an unknown outcome.
   return output === undefined ? unchanged(state) : NO;
 }
 
@@ -179,7 +181,10 @@ function stepBatch(
   return { ok: true, state: { values, index } };
 }
 
-/** A failed condition, or a delete that says what it found, may owe that to any other; else what led to what somebody saw. */
+/**
+ * What can explain a failed condition, or a delete that reports what it found,
+ * is any other operation; otherwise only what led to a value somebody saw.
+ */
 function relevantFor(
   known: readonly Call<RaKvInput, RaKvOutput>[],
   unknown: readonly Call<RaKvInput, RaKvOutput>[],
@@ -204,7 +209,7 @@ function relevantFor(
   return unknown.filter((call) => relevant.has(call));
 }
 
-/** What `input` may leave behind. */
+/** The values that `input` may leave behind. */
 export function valuesPutBy(input: RaKvInput): readonly RaKvModelValue[] {
   switch (input.type) {
     case "get":

@@ -26,7 +26,7 @@ const cas = (expected: string | null, value: string | null): RaKvInput => ({
   value,
 });
 
-Deno.test("raKvModel: a delete tells whether there was anything", () => {
+Deno.test("raKvModel: a delete reports whether the key existed", () => {
   assertEquals(
     verdictOn([put("a"), 1], [remove, 2], [remove, false], [get, null]),
     "linearizable",
@@ -35,7 +35,7 @@ Deno.test("raKvModel: a delete tells whether there was anything", () => {
   assertEquals(verdictOn([remove, 1]), "violation");
 });
 
-Deno.test("raKvModel: what may have happened explains what a delete found", () => {
+Deno.test("raKvModel: operations of unknown outcome explain what a delete found", () => {
   assertEquals(verdictOn([put("a"), "unknown"], [remove, 2]), "linearizable");
   assertEquals(
     verdictOn([put("a"), 1], [remove, "unknown"], [remove, false]),
@@ -62,7 +62,7 @@ Deno.test("raKvModel: writes happen in the order of their indexes", () => {
   assertEquals(verdictOn([put("a"), 3], [cas("a", "b"), 3]), "violation");
 });
 
-Deno.test("raKvModel: a value with an end may be gone at any time, and then never comes back", () => {
+Deno.test("raKvModel: a value with a TTL may be gone at any time, and then never comes back", () => {
   const lent = (value: string): RaKvInput => ({
     ...put(value),
     fleeting: true,
@@ -85,7 +85,7 @@ Deno.test("raKvModel: a value with an end may be gone at any time, and then neve
     verdictOn([lent("a"), 1], [again, 2], [look, "a"]),
     "violation",
   );
-  // That it was not what was expected shows that it had come to its end.
+  // The failed condition shows that the value had expired.
   const extend = { ...cas("a", "b"), fleeting: true };
   assertEquals(
     verdictOn([lent("a"), 1], [extend, false], [look, null]),
@@ -95,7 +95,7 @@ Deno.test("raKvModel: a value with an end may be gone at any time, and then neve
     verdictOn([lent("a"), 1], [extend, false], [look, "a"]),
     "violation",
   );
-  // Others stay.
+  // Values without a TTL stay.
   assertEquals(verdictOn([put("a"), 1], [get, null]), "violation");
 });
 

@@ -1,23 +1,25 @@
 /**
- * What must hold of a Raft group at every moment (Ongaro and Ousterhout, "In
+ * Properties that a Raft group has at every moment (Ongaro and Ousterhout, "In
  * Search of an Understandable Consensus Algorithm", 2014, figure 3), and what
- * its members must have on their disks. Looked at after every event of a
- * simulation, from outside: the members' own objects and the messages that
- * arrive, whatever clients do.
+ * its members must have on their disks. Checked from outside after every event
+ * of a simulation, on the members' own objects and the messages that arrive,
+ * independently of clients.
  *
- * - Election safety: one leader a term, over all members that ever were.
- * - Log matching: an entry of one index and term is the same everywhere, and so
- *   is what stands before it.
- * - Leader completeness: what was committed is in the log of each later leader.
- * - State machine safety: at one index all commit the same, and the states of
- *   all machines are equal when they have applied the same.
- * - A leader commits by counting only what is of its own term, and changes the
- *   members only when the change before is committed, and an entry of its term.
- *   One that has lost its log does not vote before it has it again.
- * - A commit index never falls in a life of a member.
- * - What is committed is durable on a majority of voters; what a member says it
- *   has, it has durably; what was durable, also a term and a vote it has spoken
- *   of, is there again in its next life.
+ * - Election safety: at most one leader per term, over all members that ever
+ *   existed.
+ * - Log matching: entries with the same index and term are equal everywhere,
+ *   and so are the logs before them.
+ * - Leader completeness: a committed entry is in the log of each later leader.
+ * - State machine safety: all members commit the same entry at an index, and
+ *   all machines that have applied the same entries have equal states.
+ * - A leader counts replicas only for entries of its own term, and changes the
+ *   members only when the previous change and an entry of its term are
+ *   committed. A member that has lost its log does not vote until it has it
+ *   again.
+ * - A commit index never decreases within an incarnation of a member.
+ * - What is committed is durable on a majority of voters; what a member
+ *   acknowledges is durable on it; what was durable, including a term and a
+ *   vote it has sent, is there in its next incarnation.
  *
  * @module
  */
@@ -29,7 +31,7 @@ import type { RaftRole } from "../../raft/raft_fsm.ts";
 import { memberOn, votersOf } from "../../raft/membership.ts";
 import type { Violation } from "./violation.ts";
 
-/** One life of a member, as it was seen last. */
+/** The last observed state of one incarnation of a member. */
 interface Sighting {
   readonly member: RaftMember;
   role: RaftRole;
@@ -41,28 +43,28 @@ interface Sighting {
   membership: Membership;
 }
 
-/** What a member has, in all its lives. */
+/** What a member has, across all its incarnations. */
 interface Holding {
   readonly node: string;
-  /** Term of the entry at each index, as far as it was seen. */
+  /** Term of the entry at each index, as far as observed. */
   terms: number[];
-  /** In place of what stands up to here there is a snapshot. */
+  /** A snapshot replaces the log up to here. */
   snapshotIndex: number;
-  /** What was durable when the member was seen last. */
+  /** The durable index when the member was last observed. */
   durableIndex: number;
-  /** The highest term in which it has said anything. */
+  /** The highest term in which it sent a message. */
   spokenTerm: number;
-  /** The latest vote it has given away. */
+  /** The latest vote it granted. */
   vote: { readonly term: number; readonly to: string } | undefined;
 }
 
-/** What a member has said in a life that is still to be seen. */
+/** What a member sent in an incarnation that was not observed yet. */
 interface Said {
   readonly to: string;
   readonly message: RaftMessage;
 }
 
-/** An entry that was seen in some log. */
+/** An entry observed in some log. */
 interface SeenEntry {
   readonly prevTerm: number | undefined;
   readonly hash: number;
@@ -71,14 +73,16 @@ interface SeenEntry {
 /** An entry that was committed. */
 interface Committed {
   readonly term: number;
-  /** The term of who committed it first. */
+  /** The term of the member that first committed it. */
   readonly inTerm: number;
 }
 
-/** Violations that are kept; a broken invariant tends to stay so. */
+/** Most violations kept; a broken invariant tends to stay broken. */
 const VIOLATIONS_MAX = 20;
 
-/** Term of an entry behind the snapshot that was found when the log was opened. */
+/**
+ * Term of an entry after the snapshot that was found when the log was opened.
+ */
 function recoveredTermAt(
   { terms, lastIndex }: RecoveredGroup,
   index: number,
@@ -94,7 +98,7 @@ export class RaftWatch {
   readonly #now: () => number;
   readonly #sightings = new Map<string, Sighting>();
   readonly #holdings = new Map<number, Holding>();
-  /** By who said it, which may be somebody who was never seen. */
+  /** By uid of the sender, which may never have been observed. */
   readonly #unseen = new Map<number, Said[]>();
   readonly #leaders = new Map<number, { node: string; uid: number }>();
   readonly #entries = new Map<string, SeenEntry>();
@@ -105,7 +109,10 @@ export class RaftWatch {
   >();
   readonly #said = new Set<string>();
 
-  /** @param digestOf A text that is the same for equal states of a member's machine. */
+  /**
+   * @param digestOf A text that is equal for equal states of a member's
+   * machine.
+   */
   constructor(digestOf: (member: RaftMember) => string, now: () => number) {
     this.#digestOf = digestOf;
     this.#now = now;
@@ -118,7 +125,7 @@ export class RaftWatch {
 
   #fail(check: string, message: string): void {
     const text = `${message} (at ${this.#now().toFixed(3)} ms)`;
-    // The same again and again says nothing new.
+    // Repetitions add nothing.
     if (this.violations.length >= VIOLATIONS_MAX || this.#said.has(message)) {
       return;
     }
@@ -126,7 +133,10 @@ export class RaftWatch {
     this.violations.push({ check, message: text });
   }
 
-  /** Looks at the member on `host`, or sees that there is none; answers what changed of its role. */
+  /**
+   * Checks the member on `host`, or that there is none; returns how its role
+   * changed.
+   */
   look(
     host: string,
     member: RaftMember | undefined,
@@ -152,7 +162,7 @@ export class RaftWatch {
     return this.#changed(member, seen);
   }
 
-  /** The member on `host` is about to end, as its machine or process does. */
+  /** The member on `host` is about to end, with its machine or process. */
   ends(host: string): void {
     const seen = this.#sightings.get(host);
     if (seen === undefined) return;
@@ -167,7 +177,7 @@ export class RaftWatch {
     const before = this.#holdings.get(uid);
     const snapshotIndex = log.snapshot?.index ?? 0;
     if (before !== undefined) this.#checkReturn(member, before);
-    // A vote for itself that did not come to the disk was told nobody.
+    // A vote for itself that was not durable was sent to nobody.
     const isVoteKept = before?.vote?.to !== node ||
       recovered.term === before.vote.term && recovered.votedFor === node;
     this.#holdings.set(uid, {
@@ -201,7 +211,7 @@ export class RaftWatch {
     for (const { to, message } of unseen) this.heard(uid, to, message);
   }
 
-  /** What a member must have in its next life. */
+  /** What a member must have in its next incarnation. */
   #checkReturn(member: RaftMember, before: Holding): void {
     const { node, log } = member;
     const { recovered } = log;
@@ -221,7 +231,8 @@ export class RaftWatch {
         `${node} has voted for ${vote.to} in term ${vote.term} and comes back with a vote for ${recovered.votedFor}`,
       );
     }
-    // What was recovered, as a leader may have put others in its place before its node could be looked at.
+    // Checks what was recovered: a leader may have replaced it before the node
+    // could be observed.
     const snapshotIndex = recovered.snapshot?.index ?? 0;
     for (let index = durableIndex; index > snapshotIndex; index--) {
       if (index <= before.snapshotIndex) break;
@@ -271,7 +282,7 @@ export class RaftWatch {
       role === "leader" && (before.role !== "leader" || before.term !== term)
     ) this.#checkLeader(member);
     if (role === "candidate" && before.term !== term) {
-      // It votes for itself.
+      // A candidate votes for itself.
       this.#voted(this.#holdings.get(member.uid) as Holding, term, node);
     }
     if (commitIndex < before.commitIndex) {
@@ -302,7 +313,7 @@ export class RaftWatch {
     return before.term === term ? "nothing" : "term";
   }
 
-  /** Log matching, for what is new in the log of `member`. */
+  /** Log matching, for the new part of the log of `member`. */
   #checkLog(member: RaftMember): void {
     const { node, log, uid } = member;
     const holding = this.#holdings.get(uid) as Holding;
@@ -335,7 +346,7 @@ export class RaftWatch {
     prevTerm: number | undefined,
   ): void {
     const entry = log.entryInMemory(index);
-    // It is in a segment: what is read from there is for the machine's state to tell.
+    // It is in a segment; what is read from there shows in the machine's state.
     if (entry === undefined) return;
     if (entry.term !== term) {
       this.#fail(
@@ -386,7 +397,7 @@ export class RaftWatch {
     }
   }
 
-  /** What a leader does that led before, in the same term. */
+  /** A leader that was leader of the same term before. */
   #checkReign(
     { node, term, log, commitIndex, membership }: RaftMember,
     before: Sighting,
@@ -449,8 +460,8 @@ export class RaftWatch {
   }
 
   /**
-   * What `member` has committed is durable on a majority of those that vote: of
-   * the members it had `before`, if they have changed in the very same moment.
+   * What `member` has committed is durable on a majority of the voters; of
+   * those `before`, if the members changed at the same moment.
    */
   #checkMajority(
     { node, commitIndex, log, membership }: RaftMember,
@@ -461,7 +472,8 @@ export class RaftWatch {
       this.#noteDurable(member);
     }
     const holds = (uid: number): boolean => {
-      // One whose node is still starting has said so, or leads and has committed it, and cannot be looked at yet.
+      // A member whose node is still starting has acknowledged it, or leads and
+      // has committed it, and cannot be observed yet.
       const isSaid = this.#unseen.get(uid)?.some(({ message }) =>
         saidIndex(message) >= commitIndex
       );
@@ -501,9 +513,10 @@ export class RaftWatch {
   }
 
   /**
-   * A message from the member `uid` has come to `to`.
+   * A message from the member `uid` has reached `to`.
    *
-   * @param isStarting Whether that member's process runs and the member was not seen in it yet: a node begins before it is to be had.
+   * @param isStarting Whether that member's process runs but the member was not
+   * observed in it yet: a member acts before its node is available.
    */
   heard(
     uid: number,
@@ -512,7 +525,7 @@ export class RaftWatch {
     isStarting = false,
   ): void {
     const { type, term } = message;
-    // These name a term that nobody is in yet.
+    // These carry a term that nobody is in yet.
     if (type === "pre_vote" || type === "pre_vote_reply") return;
     if (isStarting) {
       const unseen = this.#unseen.get(uid) ?? [];
@@ -542,7 +555,7 @@ export class RaftWatch {
     if (vote === undefined || vote.term < term) holding.vote = { term, to };
   }
 
-  /** In the term in which it is said, what is acknowledged stays durable. */
+  /** What is acknowledged stays durable during that term. */
   #acknowledged(uid: number, term: number, index: number): void {
     for (const { member } of this.#sightings.values()) {
       if (member.uid !== uid || member.term !== term) continue;
@@ -565,7 +578,10 @@ function hashOf(bytes: Uint8Array): number {
   return hash >>> 0;
 }
 
-/** Up to where a member that says so has the log: durably, or committed as its leader. */
+/**
+ * The index up to which the sender has the log: durably, or committed if it
+ * leads.
+ */
 function saidIndex(message: RaftMessage): number {
   switch (message.type) {
     case "append_reply":

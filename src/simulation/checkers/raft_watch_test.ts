@@ -12,7 +12,10 @@ const members = ["a", "b", "c"].map((node, at): Member => ({
   target: 0,
 }));
 
-/** A member whose log is a list of terms, and whose commands are their indexes and terms. */
+/**
+ * A member whose log is a list of terms, and whose commands are their indexes
+ * and terms.
+ */
 class Watched {
   readonly group = "g";
   readonly groupId = 1;
@@ -26,16 +29,16 @@ class Watched {
   durableIndex = 0;
   digest = "";
   votedFor: string | undefined;
-  /** Terms of the entries it came back with, if they were others. */
+  /** Terms of the entries it recovered, if different. */
   recovered: number[] | undefined;
-  /** Text of the entry at an index, if it is not the usual one. */
+  /** Text of the entry at an index, if unusual. */
   other: [number, string] | undefined;
 
   constructor(readonly node: string, readonly uid: number, term = 1) {
     this.term = term;
   }
 
-  /** Has entries of these terms, all of them durable. */
+  /** Sets its entries to these terms, all of them durable. */
   has(...terms: number[]): this {
     this.terms = terms;
     this.durableIndex = terms.length;
@@ -114,7 +117,7 @@ function group() {
   return { ...around, a, b, c };
 }
 
-Deno.test("RaftWatch finds nothing wrong with a group that does as it should", () => {
+Deno.test("RaftWatch passes a correct group", () => {
   const { a, b, c, look, watch, checks } = group();
   c.term = b.term = 2;
   b.role = "leader";
@@ -124,7 +127,7 @@ Deno.test("RaftWatch finds nothing wrong with a group that does as it should", (
   c.applies(4);
   b.applies(4);
   look(c, b);
-  // a, which knows nothing of that, has one of its own, and loses it.
+  // a, which does not know of that, has one of its own, and loses it.
   a.has(1, 1, 1, 1);
   look(a);
   a.role = "follower";
@@ -137,14 +140,14 @@ Deno.test("RaftWatch finds nothing wrong with a group that does as it should", (
   assertEquals([checks(), watch.commitIndex], [[], 4]);
 });
 
-Deno.test("RaftWatch finds two leaders of a term", () => {
+Deno.test("RaftWatch reports two leaders of a term", () => {
   const { b, look, checks } = group();
   b.role = "leader";
   look(b);
   assertEquals(checks(), ["raft_election_safety"]);
 });
 
-Deno.test("RaftWatch finds an entry that is another elsewhere, or stands behind another one", () => {
+Deno.test("RaftWatch reports an entry that differs elsewhere, or follows a different one", () => {
   const { c, look, checks } = group();
   c.has(1, 1, 1, 1);
   look(c);
@@ -161,7 +164,7 @@ Deno.test("RaftWatch finds an entry that is another elsewhere, or stands behind 
   assertEquals(behind.checks(), ["raft_log_matching"]);
 });
 
-Deno.test("RaftWatch finds a leader without an entry that was committed before its term", () => {
+Deno.test("RaftWatch reports a leader without an entry that was committed before its term", () => {
   const { c, look, checks } = group();
   c.has(1, 1);
   c.term = 2;
@@ -185,7 +188,7 @@ Deno.test("RaftWatch allows a leader of an older term to lack what a newer one h
   assertEquals(checks(), []);
 });
 
-Deno.test("RaftWatch finds two entries committed at one index, and states that differ", () => {
+Deno.test("RaftWatch reports two entries committed at one index, and different states", () => {
   const { c, look, checks } = group();
   c.term = 2;
   c.has(1, 2, 2);
@@ -198,7 +201,7 @@ Deno.test("RaftWatch finds two entries committed at one index, and states that d
   assertEquals(other.checks(), ["raft_states_differ"]);
 });
 
-Deno.test("RaftWatch finds a leader that commits an older term by counting", () => {
+Deno.test("RaftWatch reports a leader that commits an entry of an older term by counting replicas", () => {
   const { b, look, checks } = group();
   b.term = 2;
   look(b);
@@ -210,7 +213,7 @@ Deno.test("RaftWatch finds a leader that commits an older term by counting", () 
   assertEquals(checks().includes("raft_commit_of_old_term"), true);
 });
 
-Deno.test("RaftWatch finds members that are changed before the last change is committed, or an entry of the term", () => {
+Deno.test("RaftWatch reports a membership change before the previous one, or an entry of the term, is committed", () => {
   const { a, look, checks } = group();
   a.has(1, 1, 1, 1);
   a.membership = { index: 4, members };
@@ -230,7 +233,7 @@ Deno.test("RaftWatch finds members that are changed before the last change is co
   assertEquals(next.checks(), ["raft_change_too_early"]);
 });
 
-Deno.test("RaftWatch finds a member that votes as soon as it has begun anew", () => {
+Deno.test("RaftWatch reports a member that votes right after it lost its log", () => {
   const { a, look, checks } = group();
   const again = (kind: "voter" | "promotable", index: number) => {
     a.has(1, 1, 1, ...Array<number>(index - 3).fill(1));
@@ -250,7 +253,7 @@ Deno.test("RaftWatch finds a member that votes as soon as it has begun anew", ()
   assertEquals(hasty.checks(), ["raft_lost_log_votes"]);
 });
 
-Deno.test("RaftWatch finds indexes and terms that fall", () => {
+Deno.test("RaftWatch reports indexes and terms that decrease", () => {
   const { a, b, look, checks } = group();
   b.commitIndex = 2;
   look(b);
@@ -260,7 +263,7 @@ Deno.test("RaftWatch finds indexes and terms that fall", () => {
   assertEquals(checks().at(-1), "raft_term_falls");
 });
 
-Deno.test("RaftWatch finds what is committed and durable on too few", () => {
+Deno.test("RaftWatch reports a commit that is durable on too few members", () => {
   const { a, b, look, checks } = group();
   a.has(1, 1, 1, 1);
   b.has(1, 1, 1, 1).durableIndex = 3;
@@ -270,7 +273,7 @@ Deno.test("RaftWatch finds what is committed and durable on too few", () => {
   assertEquals(checks(), ["raft_commit_not_durable"]);
 });
 
-Deno.test("RaftWatch believes a member that was never seen, while its node starts, and looks at it later", () => {
+Deno.test("RaftWatch trusts an unobserved member while its node starts, and checks it later", () => {
   const believed: RaftMessage[] = [
     { type: "append_reply", term: 1, success: true, index: 4, indexTerm: 1 },
     { type: "heartbeat", term: 1, commitIndex: 4 },
@@ -300,7 +303,7 @@ Deno.test("RaftWatch believes a member that was never seen, while its node start
   }
 });
 
-Deno.test("RaftWatch finds that a member comes back without what it had, or has said", () => {
+Deno.test("RaftWatch reports a member that comes back without what it had or sent", () => {
   const lost = group();
   lost.watch.ends("b");
   lost.look(new Watched("b", 2).has(1, 1));
@@ -323,7 +326,7 @@ Deno.test("RaftWatch finds that a member comes back without what it had, or has 
   assertEquals(vote.checks(), ["raft_vote_lost"]);
 });
 
-Deno.test("RaftWatch allows that entries were replaced before the node of a member that is back could be looked at", () => {
+Deno.test("RaftWatch allows entries of a restarted member to be replaced before its node could be observed", () => {
   const { a, b, c, watch, look, checks } = group();
   b.has(1, 1, 1, 1);
   look(b);
@@ -341,7 +344,7 @@ Deno.test("RaftWatch allows that entries were replaced before the node of a memb
   assertEquals(checks(), []);
 });
 
-Deno.test("RaftWatch finds two votes of a member in a term, and words that come before the disk", () => {
+Deno.test("RaftWatch reports two votes of a member in a term, and messages sent before their state is durable", () => {
   const { watch, checks, b } = group();
   watch.heard(2, "a", { type: "vote_reply", term: 5, granted: true });
   watch.heard(2, "a", { type: "vote_reply", term: 5, granted: true });

@@ -1,9 +1,9 @@
 /**
- * What reads of `kv` know, beyond what always holds: guarantees that depend on
- * how many replicas are asked and whether fallbacks answer, so that whoever
- * checks a history says which of them were offered. A read knows a write if its
- * context covers the write's dot, whether or not its value still is there; so a
- * read that is behind is found even if another write has replaced what it missed.
+ * What reads of `kv` know beyond what always holds: guarantees that depend on
+ * how many replicas are asked and on whether fallbacks answer, so the user of
+ * the check says which ones apply. A read knows a write if its context covers
+ * the write's dot, whether or not the value is still there; so a stale read is
+ * found even if another write has replaced what it missed.
  *
  * @module
  */
@@ -18,11 +18,11 @@ import {
 } from "./kv_history.ts";
 import type { Violation } from "./violation.ts";
 
-/** Guarantees to hold reads to. */
+/** Guarantees to check. */
 export interface ReadGuarantees {
   /**
-   * A read knows every write that was acknowledged before it began. True for
-   * R + W > N without fallbacks; a function says of which write and read it is.
+   * A read knows every write that was acknowledged before it began. True for R
+   * + W > N without fallbacks; a function limits it to pairs of write and read.
    *
    * @default {false}
    */
@@ -32,11 +32,14 @@ export interface ReadGuarantees {
     | undefined;
   /** A read knows every write that was acknowledged to the same client. @default {false} */
   readonly readYourWrites?: boolean | undefined;
-  /** A read knows all that earlier reads of the same client knew. @default {false} */
+  /**
+   * A read knows everything that earlier reads of the same client knew.
+   * @default {false}
+   */
   readonly monotonicReads?: boolean | undefined;
 }
 
-/** Holds the reads of one key to what was offered. */
+/** Checks the reads of one key against the guarantees. */
 export function checkReadGuarantees(
   history: KvKeyHistory,
   guarantees: ReadGuarantees,
@@ -50,7 +53,7 @@ export function checkReadGuarantees(
   ];
 }
 
-/** Acknowledged writes that `read` had to know and does not. */
+/** Acknowledged writes that `read` should know and does not. */
 function missedWrites(
   { key, writes }: KvKeyHistory,
   read: KvSight,
@@ -66,7 +69,7 @@ function missedWrites(
     if (!write.acknowledged || knowsAcknowledged(write, read)) continue;
     const own = readYourWrites && write.client === client && write.id < id &&
       write.returnedAtMs <= read.invokedAtMs;
-    // At the same moment either may have been first.
+    // At the same moment, either may have been first.
     const before = write.returnedAtMs < read.invokedAtMs && sees(write.record);
     if (!own && !before) continue;
     violations.push({
@@ -83,7 +86,7 @@ function missedWrites(
   return violations;
 }
 
-/** Reads that know less than the same client had read before. */
+/** Reads that know less than an earlier read of the same client. */
 function forgetfulReads(
   { key }: KvKeyHistory,
   reads: readonly KvSight[],

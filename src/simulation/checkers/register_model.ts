@@ -1,6 +1,6 @@
 /**
- * Registers as models: one value that is put, read and deleted, and one that
- * can be changed on condition of what it is.
+ * Registers as models: one with puts, gets and deletes, and one with
+ * compare-and-set.
  *
  * ```ts
  * import { checkLinearizability } from "./linearizability.ts";
@@ -21,7 +21,7 @@ import { fnv1a32 } from "../../base/chance.ts";
 import type { Call, Model, ModelStep } from "./model.ts";
 import { type ZoneOperation, zonesLinearizable } from "./register_zones.ts";
 
-/** What a register holds; `null` if it was never put or was deleted. */
+/** The value of a register; `null` if it was never put or was deleted. */
 export type RegisterValue = string | number | null;
 
 /** An operation on a register. */
@@ -30,25 +30,32 @@ export type RegisterInput =
   | { readonly type: "put"; readonly value: string | number }
   | { readonly type: "delete" };
 
-/** What a get found; of the others anything, as it is not looked at. */
+/** The value that a get found; ignored for other operations. */
 export type RegisterOutput = RegisterValue;
 
 /** An operation on a register with compare-and-set. */
 export type CasRegisterInput =
   | RegisterInput
-  /** Puts `value` if the register holds `expected`, and tells whether it did. */
+  /**
+   * Puts `value` if the register holds `expected`, and returns whether it did.
+   */
   | {
     readonly type: "cas";
     readonly expected: RegisterValue;
     readonly value: RegisterValue;
   };
 
-/** What a get found, or whether a compare-and-set changed the value. */
+/**
+ * The value that a get found, or whether a compare-and-set changed the value.
+ */
 export type CasRegisterOutput = RegisterValue | boolean;
 
 const NO: ModelStep<RegisterValue> = { ok: false, state: null };
 
-/** A register. Histories in which no value is put twice, nor any deleted, are decided in O(n log n). */
+/**
+ * A register. Histories in which no value is put twice and nothing is deleted
+ * are decided in O(n log n).
+ */
 export const registerModel: Model<
   RegisterValue,
   RegisterInput,
@@ -64,7 +71,7 @@ export const registerModel: Model<
     for (const { input, output } of known) {
       if (input.type === "get" && output !== undefined) read.add(output);
     }
-    // Whoever put a value that nobody read changed nothing that anybody saw.
+    // A put whose value nobody read changed nothing visible.
     return unknown.filter(({ input }) =>
       input.type === "put" && read.has(input.value) ||
       input.type === "delete" && read.has(null)
@@ -128,8 +135,8 @@ function stepRegister(
 }
 
 /**
- * A compare-and-set that failed may have been helped by any value. If there is
- * none, it takes one that somebody saw, or that leads to one.
+ * Any value can explain a failed compare-and-set. Without one, only operations
+ * matter that put a value somebody saw, or that lead to such a value.
  */
 function relevantForCas(
   known: readonly Call<CasRegisterInput, CasRegisterOutput>[],

@@ -1,23 +1,24 @@
 /**
- * Decides in O(n log n) whether a register of which every value is written once
- * was linearizable (Gibbons & Korach, "Testing Shared Memories", 1997, §4.2).
+ * Decides in O(n log n) whether the history of a register, every value of which
+ * is written once, is linearizable (Gibbons & Korach, "Testing Shared
+ * Memories", 1997, §4.2).
  *
- * A write and the reads of its value form a cluster, and since no value comes
- * twice, a linearization is a sequence of whole clusters. Cluster A has to come
- * before B when some operation of A returned before one of B was invoked, that
- * is when `firstReturn(A) < lastInvocation(B)`. So there is an order unless two
- * clusters must each come before the other: for if clusters form a longer
- * circle, the one with the earliest first return must precede its predecessor
- * too, which had to precede another at an even later moment.
+ * A write and the reads of its value form a cluster, and since no value occurs
+ * twice, a linearization is a sequence of whole clusters. Cluster A must
+ * precede B if some operation of A returned before one of B was invoked, that
+ * is, if `firstReturn(A) < lastInvocation(B)`. An order exists unless two
+ * clusters must each precede the other: in a longer cycle, the cluster with the
+ * earliest first return must also precede its predecessor, since another one,
+ * whose first return is no earlier, must.
  *
  * @module
  */
 
 /** One operation on a register of unique values. */
 export interface ZoneOperation {
-  /** What it wrote, or what it read; `null` for the state before any write. */
+  /** The value written or read; `null` for the state before any write. */
   readonly value: string | number | null;
-  /** Whether it wrote the value; else it read it. */
+  /** Whether it is a write; otherwise a read. */
   readonly write: boolean;
   /** When its client began it. */
   readonly invokedAtMs: number;
@@ -26,7 +27,7 @@ export interface ZoneOperation {
 }
 
 interface Cluster {
-  /** When its write was invoked; no read may have returned before. */
+  /** When its write was invoked; no read may have returned earlier. */
   writtenFromMs: number;
   firstReturnMs: number;
   lastInvocationMs: number;
@@ -35,14 +36,15 @@ interface Cluster {
 
 /**
  * Whether `operations` are linearizable, or `undefined` if a value was written
- * twice, so that this cannot tell. Every write of them must have happened, or
+ * twice, which this method cannot decide. Every write must have happened, or
+ * have been read, or be irrelevant.
  * have been read, or not matter.
  */
 export function zonesLinearizable(
   operations: readonly ZoneOperation[],
 ): boolean | undefined {
   const clusters = new Map<string | number | null, Cluster>();
-  // The state before any write is one that was written before everything.
+  // The initial state counts as written before everything.
   clusters.set(null, {
     writtenFromMs: -Infinity,
     firstReturnMs: -Infinity,
@@ -70,21 +72,22 @@ export function zonesLinearizable(
   }
   const byFirstReturn = [...clusters.values()];
   for (const { written, writtenFromMs, firstReturnMs } of byFirstReturn) {
-    // Nobody wrote it, or it was read before anybody did.
+    // Nobody wrote it, or it was read before it was written.
     if (!written || firstReturnMs < writtenFromMs) return false;
   }
   return noneMutual(byFirstReturn);
 }
 
-/** Whether of no two clusters each has to come before the other. */
+/** Whether no two clusters must each precede the other. */
 function noneMutual(clusters: Cluster[]): boolean {
   clusters.sort((a, b) =>
-    // Not by difference, as that of two infinities is no number.
+    // Not by subtraction: the difference of two infinities is NaN.
     a.firstReturnMs < b.firstReturnMs
       ? -1
       : Number(a.firstReturnMs > b.firstReturnMs)
   );
-  // The two latest last invocations among the clusters up to each place: one may be its own.
+  // The two latest last invocations among the clusters up to each place, since
+  // one may be its own.
   const latest: number[] = [];
   const second: number[] = [];
   let top = -Infinity;
@@ -99,7 +102,7 @@ function noneMutual(clusters: Cluster[]): boolean {
   }
   for (let i = 0; i < clusters.length; i++) {
     const { firstReturnMs, lastInvocationMs } = clusters[i] as Cluster;
-    // Those before `end` have to come before this one.
+    // Those before `end` must precede this one.
     const end = countBelow(clusters, lastInvocationMs);
     if (end === 0) continue;
     const others = i < end && lastInvocationMs === latest[end - 1]
@@ -110,7 +113,7 @@ function noneMutual(clusters: Cluster[]): boolean {
   return true;
 }
 
-/** How many clusters returned first before `atMs`. */
+/** How many clusters first returned before `atMs`. */
 function countBelow(clusters: readonly Cluster[], atMs: number): number {
   let low = 0;
   let high = clusters.length;

@@ -1,6 +1,6 @@
 /**
- * After a cluster has come to rest all members hold one ring, every partition is
- * served by its owner and nobody else, no transfer is left over, and one member
+ * When a cluster has settled, all members have the same ring, every partition
+ * is served by its owner and nobody else, no transfer is left, and one member
  * is claimant.
  *
  * ```ts
@@ -30,13 +30,17 @@ import {
 } from "../../ring/ring_codec.ts";
 import type { Violation } from "./violation.ts";
 
-/** What one member holds. */
+/** What one member has. */
 export interface RingSighting {
-  /** The member. */
+  /** The member's name. */
   readonly node: string;
-  /** Its ring, or that encoded as it is gossiped. */
+  /** Its ring, or the ring encoded as gossiped. */
   readonly ring: Ring | Uint8Array;
-  /** The partitions it serves as their owner. Default: not known, and not checked. */
+  /**
+   * The partitions it serves as their owner.
+   *
+   * @default {unknown, not checked}
+   */
   readonly serves?: readonly number[] | undefined;
 }
 
@@ -45,7 +49,10 @@ interface Held extends EncodedRing {
   readonly serves: readonly number[] | undefined;
 }
 
-/** Names every disagreement between `members`, which must be all that are running. */
+/**
+ * Reports every disagreement between `members`, which must be all running
+ * members.
+ */
 export function checkRingAgreement(
   members: readonly RingSighting[],
 ): readonly Violation[] {
@@ -90,7 +97,7 @@ export function checkRingAgreement(
   return violations;
 }
 
-/** Each ring names a claimant that is a member of it, and all the same one. */
+/** Every ring names the same claimant, which is a member of it. */
 function claimantViolations(held: readonly Held[]): Violation[] {
   const violations: Violation[] = [];
   const byClaimant = Map.groupBy(held, ({ ring }) => ring.ownership.claimant);
@@ -117,7 +124,7 @@ function claimantViolations(held: readonly Held[]): Violation[] {
   return violations;
 }
 
-/** Every partition is served by the one that each ring says, and by nobody else. */
+/** Every partition is served by the owner in each ring, and by nobody else. */
 function servingViolations(held: readonly Held[]): Violation[] {
   const violations: Violation[] = [];
   const serving = held.filter(({ serves }) => serves !== undefined);
@@ -151,7 +158,7 @@ function servingViolations(held: readonly Held[]): Violation[] {
   return violations;
 }
 
-/** In what two rings differ, in words. */
+/** The differences between two rings, in words. */
 function ringDifferences(a: Ring, b: Ring): string[] {
   const differences: string[] = [];
   const compare = (what: string, x: unknown, y: unknown): void => {

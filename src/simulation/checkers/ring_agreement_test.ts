@@ -46,11 +46,11 @@ const check = (...members: RingSighting[]) =>
     `${check}: ${message}`
   );
 
-Deno.test("checkRingAgreement() passes members with one ring who serve what it gives them", () => {
+Deno.test("checkRingAgreement() passes members with one ring that serve their own partitions", () => {
   assertEquals(
     check(
       member("a", settled, [0, 2, 4, 6]),
-      // What members have seen is no part of the ring.
+      // What members have seen is not part of the ring.
       member("b", markSeen(settled, "b", settled.clock), [1, 3, 5, 7]),
     ),
     [],
@@ -58,7 +58,7 @@ Deno.test("checkRingAgreement() passes members with one ring who serve what it g
   assertEquals(check({ node: "a", ring: settled }, member("b", settled)), []);
 });
 
-Deno.test("checkRingAgreement() says in what two rings differ", () => {
+Deno.test("checkRingAgreement() describes how two rings differ", () => {
   const other = setStatus(ringOf("abababbb"), "a", "b", "leaving");
   const [violation] = check(member("a", settled), member("b", other));
   assertEquals(
@@ -67,7 +67,7 @@ Deno.test("checkRingAgreement() says in what two rings differ", () => {
   );
 });
 
-Deno.test("checkRingAgreement() finds partitions served twice, by the wrong member, or by none", () => {
+Deno.test("checkRingAgreement() reports partitions served twice, by the wrong member, or by none", () => {
   assertEquals(
     check(
       member("a", settled, [0, 2, 4, 6, 1]),
@@ -81,7 +81,7 @@ Deno.test("checkRingAgreement() finds partitions served twice, by the wrong memb
   );
 });
 
-Deno.test("checkRingAgreement() finds two claimants, and one that is no member", () => {
+Deno.test("checkRingAgreement() reports two claimants, and one that is not a member", () => {
   const b = takeOverClaim(settled, "b");
   const messages = check(member("a", settled), member("b", b));
   assertEquals(
@@ -94,7 +94,7 @@ Deno.test("checkRingAgreement() finds two claimants, and one that is no member",
   ]);
 });
 
-Deno.test("checkRingAgreement() finds transfers that are left over", () => {
+Deno.test("checkRingAgreement() reports leftover transfers", () => {
   const { owners } = settled.ownership;
   const moving = setOwnership(settled, "a", {
     next: transfersTowards(settled, owners.with(3, "a")),
@@ -104,7 +104,7 @@ Deno.test("checkRingAgreement() finds transfers that are left over", () => {
   ]);
 });
 
-Deno.test("checkRingAgreement() finds a ring that cannot be read", () => {
+Deno.test("checkRingAgreement() reports a malformed ring", () => {
   const [violation] = check({ node: "a", ring: new Uint8Array([1]) });
   assertEquals(
     violation!.startsWith("ring_agreement: The ring of a cannot be read: "),

@@ -1,6 +1,7 @@
 /**
- * Merging rings is commutative, associative and idempotent, shown on rings that
- * a run really had: they come out of histories that no generator would think of.
+ * Merging rings is commutative, associative and idempotent, checked on rings
+ * that occurred in a run: their histories are ones that no generator would
+ * find.
  *
  * ```ts
  * import { checkRingMergeLaws } from "./ring_merge_laws.ts";
@@ -17,15 +18,23 @@ import { encodeRing, sameRing } from "../../ring/ring_codec.ts";
 import { mergeRings } from "../../ring/ring_merge.ts";
 import type { Violation } from "./violation.ts";
 
-/** Bounds of a check, and what it checks. */
+/** Options of a check. */
 export interface RingMergeLawsOptions {
-  /** Most different rings that are taken; of more, evenly many from the whole run. @default {12} */
+  /**
+   * Most distinct rings to check; if there are more, they are sampled evenly
+   * from the whole run.
+   *
+   * @default {12}
+   */
   readonly ringsMax?: number | undefined;
-  /** The merge. @default {mergeRings} */
+  /** The merge to check. @default {mergeRings} */
   readonly merge?: ((a: Ring, b: Ring) => Ring) | undefined;
 }
 
-/** Puts all pairs and triples of different rings to the laws; one violation for each law and cluster at most. */
+/**
+ * Checks the laws on all pairs and triples of distinct rings; returns at most
+ * one violation for each law and cluster.
+ */
 export function checkRingMergeLaws(
   rings: Iterable<Ring>,
   options: RingMergeLawsOptions = {},
@@ -47,7 +56,7 @@ export function checkRingMergeLaws(
   );
 }
 
-/** At most `most` of `items`, from the whole length of it. */
+/** At most `most` of `items`, sampled evenly. */
 function evenly<T>(items: readonly T[], most: number): readonly T[] {
   if (items.length <= most) return items;
   return Array.from(
@@ -80,7 +89,7 @@ function lawViolations(
             ? ", which differ in what members have seen"
             : ""
         }`,
-      // As text, so that a report can keep them: `decodeRing` reads them back.
+      // As text, so that a report can contain them; `decodeRing` reads them.
       details: {
         law,
         rings: of.map((ring) => encodeRing(ring).bytes.toBase64()),
@@ -89,8 +98,8 @@ function lawViolations(
       },
     });
   };
-  // A merge that brings nothing new gives what there was, so that many merges of
-  // merges are ones that were made before.
+  // A merge that adds nothing returns an existing ring, so many merges of
+  // merges have been done before.
   const made = new Map<Ring, Map<Ring, Ring>>();
   const join = (a: Ring, b: Ring): Ring =>
     made.getOrInsertComputed(a, () => new Map())
@@ -98,7 +107,7 @@ function lawViolations(
   // Each pair is merged once in each order; triples start from that.
   const merged = rings.map((a) => rings.map((b) => join(a, b)));
   rings.forEach((a, i) => {
-    // A copy, so that a merge cannot get by with comparing references.
+    // A copy, so that a merge cannot pass by comparing references.
     hold("idempotent", "a ∨ a = a", merge(a, { ...a }), a, [a]);
     rings.forEach((b, j) => {
       if (j <= i) return;
@@ -107,8 +116,8 @@ function lawViolations(
       hold("commutative", "a ∨ b = b ∨ a", ab, ba, [a, b]);
       hold("idempotent", "(a ∨ b) ∨ a = a ∨ b", join(ab, a), ab, [a, b]);
     });
-    // As both orders of a merge are compared above, the three ways to begin with
-    // two of three say all.
+    // Both orders of each merge are compared above, so three ways to combine
+    // the first two suffice.
     rings.forEach((b, j) => {
       if (j <= i) return;
       rings.forEach((c, k) => {

@@ -1,15 +1,15 @@
 /**
- * What holds of every ring that any node goes by, at any time:
+ * What holds at any time for every ring that a node uses:
  *
- * - a version of the ownership has one content, and a term one claimant;
- * - every partition has an owner, who is a member once all members agree;
- * - on one node, within a life of it, the ownership never goes back.
+ * - an ownership version has one content, and a term has one claimant;
+ * - every partition has an owner, which is a member once all members agree;
+ * - on one node, within one incarnation, the ownership never goes back.
  *
  * ```ts
  * import { RingWatch } from "./ring_watch.ts";
  *
  * const watch = new RingWatch();
- * // watch.see("n1", ring, 5) for each ring that n1 goes by
+ * // watch.see("n1", ring, 5) for each ring that n1 uses
  * if (watch.violations.length > 0) throw new Error(watch.violations[0]?.message);
  * ```
  *
@@ -27,9 +27,12 @@ import type { Violation } from "./violation.ts";
 /** Rings kept for the laws of merging. */
 const KEPT_MAX = 64;
 
-/** Remembers what it is shown. */
+/** Remembers the rings it is shown. */
 export class RingWatch {
-  /** By cluster and term: who said to be its claimant, and where that was seen. */
+  /**
+   * By cluster and term: who claimed to be its claimant, and where that was
+   * seen.
+   */
   readonly #claimants = new Map<string, { claimant: string; place: string }>();
   /** By cluster, term, version and claimant. */
   readonly #contents = new Map<string, { content: string; place: string }>();
@@ -39,24 +42,27 @@ export class RingWatch {
   #stride = 1;
   #seen = 0;
 
-  /** What did not hold. */
+  /** What was violated. */
   get violations(): readonly Violation[] {
     return this.#violations;
   }
 
-  /** Rings from the whole run. */
+  /** Rings of the whole run. */
   get rings(): readonly Ring[] {
     return this.#kept;
   }
 
-  /** `node` begins a new life, in which it goes by `ring`, perhaps before that is stored; what it had not stored is forgotten. */
+  /**
+   * A new incarnation of `node` starts with `ring`, perhaps before it is
+   * stored; earlier versions that were not stored are forgotten.
+   */
   begins(node: string, ring: Ring, atMs: number): void {
     this.#versions.delete(node);
     this.see(node, ring, atMs);
     this.#versions.delete(node);
   }
 
-  /** `node` goes by `ring`, which is stored. */
+  /** `node` uses `ring`, which is stored. */
   see(node: string, ring: Ring, atMs: number): void {
     const { seed } = ring.clusterId;
     const { ownership } = ring;

@@ -13,25 +13,25 @@ const ring = freshRing({
 });
 const owners = (owner: string): string[] => Array(8).fill(owner);
 
-/** The checks that fail when nodes go by these rings, one after the other. */
+/** The checks that fail when nodes use these rings, one after the other. */
 function checksOf(...seen: readonly (readonly [string, Ring])[]): string[] {
   const watch = new RingWatch();
   seen.forEach(([node, ring], i) => watch.see(node, ring, i));
   return watch.violations.map(({ check }) => check);
 }
 
-Deno.test("RingWatch is content with rings that follow each other", () => {
+Deno.test("RingWatch passes successive rings", () => {
   const next = setOwnership(ring, "a", { committedPlan: "p" });
   assertEquals(checksOf(["a", ring], ["a", next], ["b", ring]), []);
 });
 
-Deno.test("RingWatch finds a version with two contents", () => {
+Deno.test("RingWatch reports a version with two contents", () => {
   const one = setOwnership(ring, "a", { committedPlan: "p" });
   const other = setOwnership(ring, "a", { committedPlan: "q" });
   assertEquals(checksOf(["a", one], ["b", other]), ["ownership_version"]);
 });
 
-Deno.test("RingWatch finds a term with two claimants", () => {
+Deno.test("RingWatch reports a term with two claimants", () => {
   const other = {
     ...ring,
     ownership: { ...ring.ownership, claimant: "b" },
@@ -39,7 +39,7 @@ Deno.test("RingWatch finds a term with two claimants", () => {
   assertEquals(checksOf(["a", ring], ["b", other]), ["one_claimant_a_term"]);
 });
 
-Deno.test("RingWatch finds a ring that goes back, but not over a restart", () => {
+Deno.test("RingWatch reports a ring that goes back, except across a restart", () => {
   const next = setOwnership(ring, "a", { committedPlan: "p" });
   assertEquals(checksOf(["a", next], ["a", ring]), ["ring_goes_back"]);
   const watch = new RingWatch();
@@ -49,7 +49,7 @@ Deno.test("RingWatch finds a ring that goes back, but not over a restart", () =>
   assertEquals(watch.violations, []);
 });
 
-Deno.test("RingWatch finds a partition whose owner is no member", () => {
+Deno.test("RingWatch reports a partition whose owner is not a member", () => {
   const agreed = (ring: Ring): Ring => ({
     ...ring,
     seen: new Map([["a", ring.clock]]),
@@ -64,7 +64,7 @@ Deno.test("RingWatch finds a partition whose owner is no member", () => {
   assertEquals(checksOf(["a", agreed(strange)]), ["partition_without_owner"]);
 });
 
-Deno.test("checkDeletion() lets go what another one has, as it is or within something newer", () => {
+Deno.test("checkDeletion() allows deleting what another node has, as it is or contained in a newer object", () => {
   const object = (...bytes: number[]) => new Uint8Array(bytes);
   const deleted = new Map([["k", object(1)], ["l", object(2)]]);
   const covers = (a: Uint8Array, b: Uint8Array) => a.includes(b[0] as number);

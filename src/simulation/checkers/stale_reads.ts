@@ -1,30 +1,30 @@
 /**
- * What a read that asks nobody may give: any state that a majority has agreed
- * to, not one that is older than what the member had applied when it was asked,
- * and never one that is older than the member gave before in the same life.
+ * What a local read, which asks no other member, may return: any committed
+ * state, but none older than what the member had applied when it was asked, and
+ * none older than an earlier read of the same incarnation.
  *
  * @module
  */
 import type { GroupWrites } from "./group_writes.ts";
 import type { Violation } from "./violation.ts";
 
-/** A read at one member that asks nobody. */
+/** A local read at one member. */
 export interface StaleRead {
-  /** Where, and in which life of the member. */
+  /** The member and its incarnation. */
   readonly life: string;
   readonly key: string;
   readonly value: string | null;
-  /** Of the entry with the value; 0 if there is none. */
+  /** Index of the entry with the value; 0 if there is none. */
   readonly index: number;
-  /** Up to where the member had applied the log when it was asked. */
+  /** Applied index of the member when it was asked. */
   readonly appliedIndex: number;
-  /** Up to where any member had committed when it had answered. */
+  /** Highest commit index of any member when it had answered. */
   readonly commitIndex: number;
-  /** Whether the key's values have an end. */
+  /** Whether values of the key have a TTL. */
   readonly fleeting: boolean;
 }
 
-/** Holds `reads`, in the order in which they were done, to what was written. */
+/** Checks `reads`, in the order in which they were done, against the writes. */
 export function checkStaleReads(
   reads: readonly StaleRead[],
   writes: GroupWrites,
@@ -67,7 +67,10 @@ export function checkStaleReads(
   return violations;
 }
 
-/** Index of the latest write that the member had applied and `read` does not know. */
+/**
+ * Index of the latest write that the member had applied and `read` does not
+ * show.
+ */
 function missedBy(
   { key, index, appliedIndex, fleeting }: StaleRead,
   writes: GroupWrites,

@@ -32,7 +32,7 @@ function checks(...reads: Partial<StaleRead>[]): string[] {
 const OLD: Partial<StaleRead> = { value: "1", index: 3, appliedIndex: 4 };
 const NONE: Partial<StaleRead> = { value: null, index: 0 };
 
-Deno.test("checkStaleReads() lets a member be behind, as far as it has applied", () => {
+Deno.test("checkStaleReads() allows a member to be behind, as far as it has applied", () => {
   assertEquals(checks({}, { appliedIndex: 2 }), []);
   assertEquals(checks(OLD, {}), []);
   assertEquals(checks({ ...NONE, appliedIndex: 2 }), []);
@@ -40,19 +40,19 @@ Deno.test("checkStaleReads() lets a member be behind, as far as it has applied",
   assertEquals(checks({ key: "c", value: "4", index: 7, commitIndex: 7 }), []);
 });
 
-Deno.test("checkStaleReads() finds what is older than the member had", () => {
+Deno.test("checkStaleReads() reports a value older than the member had applied", () => {
   assertEquals(checks({ ...OLD, appliedIndex: 5 }), ["stale_read_behind"]);
   assertEquals(checks(NONE), ["stale_read_behind"]);
   assertEquals(checks({ ...NONE, fleeting: true }), []);
   assertEquals(checks({ ...NONE, key: "b" }), []);
 });
 
-Deno.test("checkStaleReads() finds what is older than the same member gave before", () => {
+Deno.test("checkStaleReads() reports a value older than an earlier read of the same member", () => {
   assertEquals(checks({}, OLD), ["stale_read_falls"]);
   assertEquals(checks({}, { ...OLD, life: "n2" }), []);
 });
 
-Deno.test("checkStaleReads() finds what is not agreed upon, or was never written", () => {
+Deno.test("checkStaleReads() reports values that were not committed, or never written", () => {
   assertEquals(checks({ commitIndex: 4 }), ["stale_read_uncommitted"]);
   assertEquals(checks({ value: "9" }), ["stale_read_phantom"]);
 });

@@ -1,8 +1,8 @@
 /**
- * Supervisors never restart more often than they may. What they tell of
- * themselves is enough: a child that starts with a higher count of restarts was
- * restarted, at the time when its exit or its failed start was reported. Dynamic
- * supervisors tell of no starts, so that nothing is said of them.
+ * Supervisors stay within their restart intensity. Their reports are enough to
+ * check it: a child that starts with a higher restart count was restarted, at
+ * the time when its exit or failed start was reported. Dynamic supervisors do
+ * not report starts, so they are not checked.
  *
  * ```ts
  * import { checkRestartIntensity } from "./supervision.ts";
@@ -25,33 +25,33 @@ import type { IntensityLimit } from "../../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../../supervisors/supervisor.ts";
 import type { Violation } from "./violation.ts";
 
-/** A report with when and where it was made. */
+/** A report with the time and place it was made. */
 export interface SupervisorSighting {
   /** When it was made. */
   readonly atMs: number;
-  /** The process it runs in, a new name for each life of it. */
+  /** The process it ran in, with a new name for each incarnation. */
   readonly place: string;
-  /** What the supervisor said. */
+  /** The report. */
   readonly report: SupervisorReport;
 }
 
-/** One life of a supervisor, as far as it can be told from its reports. */
+/** One incarnation of a supervisor, as far as its reports show. */
 class Supervisor {
   readonly limit: IntensityLimit;
   /** Restarts, oldest first. */
   #restartsAtMs: number[] = [];
-  /** The count of restarts of each child when it last started. */
+  /** Restart count of each child at its last start. */
   #counts = new Map<string, number>();
-  /** When each child fell since it last started. */
+  /** When each child exited since its last start. */
   #fallsAtMs = new Map<string, number[]>();
-  /** Said once a life. */
+  /** Whether it was reported; once per incarnation is enough. */
   #accused = false;
 
   constructor(limit: IntensityLimit) {
     this.limit = limit;
   }
 
-  /** Takes in a report; returns the restarts that were too many, if they were just now. */
+  /** Processes a report; returns the excess restarts, if it completes some. */
   see(atMs: number, report: SupervisorReport): readonly number[] | undefined {
     switch (report.type) {
       case "gave_up":
@@ -83,7 +83,7 @@ class Supervisor {
     restarts: number,
   ): readonly number[] | undefined {
     const before = this.#counts.get(id) ?? 0;
-    // Counts begin anew with the supervisor, which starts all its children before
+    // Counts restart with the supervisor, which starts all its children before
     // it restarts any.
     if (restarts < before) this.#begin();
     this.#counts.set(id, restarts);
@@ -97,14 +97,14 @@ class Supervisor {
     return this.#tooMany();
   }
 
-  /** The restarts in some window that are more than may be. */
+  /** The restarts of a window with too many. */
   #tooMany(): readonly number[] | undefined {
     const { intensity, periodMs } = this.limit;
     const times = this.#restartsAtMs;
     if (this.#accused) return undefined;
     for (let i = 0; i + intensity < times.length; i++) {
       const last = i + intensity;
-      // One exactly a period old still counts.
+      // A restart exactly one period old still counts.
       if ((times[last] as number) - (times[i] as number) > periodMs) continue;
       this.#accused = true;
       return times.slice(i, last + 1);
@@ -114,10 +114,11 @@ class Supervisor {
 }
 
 /**
- * Names the supervisors that restarted too often.
+ * Reports supervisors that restarted too often.
  *
  * @param sightings All reports, in the order in which they were made.
- * @param limitOf What a supervisor bears, by its name; `undefined` if it is not to be checked.
+ * @param limitOf The limit of a supervisor, by its name; `undefined` if it is
+ * not checked.
  */
 export function checkRestartIntensity(
   sightings: Iterable<SupervisorSighting>,

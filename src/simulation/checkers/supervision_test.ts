@@ -52,7 +52,7 @@ Deno.test("checkRestartIntensity() passes as many restarts as the intensity with
   );
 });
 
-Deno.test("checkRestartIntensity() finds one restart too many, once", () => {
+Deno.test("checkRestartIntensity() reports one restart too many, once", () => {
   const messages = check(
     started(0, 0),
     fell(10),
@@ -69,7 +69,7 @@ Deno.test("checkRestartIntensity() finds one restart too many, once", () => {
   ]);
 });
 
-Deno.test("checkRestartIntensity() takes a restart for the time of the fall, not of the start", () => {
+Deno.test("checkRestartIntensity() dates a restart by the exit, not by the start", () => {
   assertEquals(
     check(
       started(0, 0),
@@ -85,7 +85,7 @@ Deno.test("checkRestartIntensity() takes a restart for the time of the fall, not
   );
 });
 
-Deno.test("checkRestartIntensity() counts all children together, and each life of a supervisor alone", () => {
+Deno.test("checkRestartIntensity() counts all children together, and each incarnation of a supervisor separately", () => {
   assertEquals(
     check(
       started(0, 0),
@@ -127,7 +127,7 @@ class Task extends ChildBase {
   }
 }
 
-Deno.test("checkRestartIntensity() passes a real supervisor, and finds it as soon as it may do less", async () => {
+Deno.test("checkRestartIntensity() passes a real supervisor, and reports it against a lower limit", async () => {
   const runtime = new ManualRuntime();
   const sightings: SupervisorSighting[] = [];
   const supervisor = await startSupervisor({

@@ -1,13 +1,13 @@
 /**
- * Whoever watches a group is told of each change once, in the order of the log,
- * or that something was missed: whatever member answers, and however often the
- * watch goes on at another one.
+ * A watch of a group delivers each change once, in log order, or reports that
+ * it missed some, whichever member answers and however often the watch resumes
+ * at another one.
  *
- * - Indexes never fall, and nobody is told twice of one key at one index.
- * - What is told was written, and with that value.
- * - Of what was written between the first index and the latest nothing is left
- *   out, unless the watch was told that it missed that; with values, a put may
- *   be left out that another change of the key follows.
+ * - Indexes never decrease, and a key is delivered once per index.
+ * - What is delivered was written, with that value.
+ * - Nothing written between the first and the latest index is left out, unless
+ *   the watch was told that it missed something; with values, a put may be left
+ *   out if another change of the key follows.
  *
  * @module
  */
@@ -15,18 +15,18 @@ import type { RaKvEvent } from "../../ra_kv/ra_kv_client.ts";
 import type { GroupWrites } from "./group_writes.ts";
 import type { Violation } from "./violation.ts";
 
-/** What one watch of all keys has seen. */
+/** The events of one watch of all keys. */
 export interface WatchSight {
-  /** Who it is, for messages. */
+  /** Name of the watch, for messages. */
   readonly name: string;
   readonly events: readonly RaKvEvent[];
-  /** Whether puts were to bring their values. */
+  /** Whether puts deliver their values. */
   readonly values: boolean;
-  /** Keys whose values have an end. */
+  /** Whether values of a key have a TTL. */
   readonly fleeting: (key: string) => boolean;
 }
 
-/** Holds what `sight` saw to what was written. */
+/** Checks the events of `sight` against what was written. */
 export function checkWatch(
   sight: WatchSight,
   writes: GroupWrites,
@@ -34,10 +34,13 @@ export function checkWatch(
   const violations: Violation[] = [];
   const fail = (check: string, message: string): void =>
     void violations.push({ check, message: `${sight.name} ${message}` });
-  /** Up to where all is told, and from where on if not from the beginning. */
+  /**
+   * Everything up to here was delivered, and from where if not from the
+   * beginning.
+   */
   let last = 0;
   const gaps: [number, number][] = [];
-  /** Index of each change that was told of a key. */
+  /** Index of each delivered change of a key. */
   const told = new Map<string, number[]>();
   for (const event of sight.events) {
     const { type, index } = event;
@@ -80,7 +83,7 @@ export function checkWatch(
   return violations;
 }
 
-/** Whether what is told was done. */
+/** Whether a delivered change was really made. */
 function checkSource(
   { values, fleeting }: WatchSight,
   event: Extract<RaKvEvent, { readonly key: string }>,

@@ -45,7 +45,7 @@ function checks(
   }, new GroupWrites(writes)).map(({ check }) => check);
 }
 
-Deno.test("checkWatch() lets pass who is told of everything once, or that something was missed", () => {
+Deno.test("checkWatch() passes a watch that gets everything once, or is told that it missed something", () => {
   assertEquals(checks(ALL), []);
   assertEquals(checks([watching(4), ...ALL.slice(3)]), []);
   assertEquals(
@@ -56,17 +56,17 @@ Deno.test("checkWatch() lets pass who is told of everything once, or that someth
     checks([...ALL, { type: "expire", key: "lease", index: 9 }]),
     [],
   );
-  // Perhaps it was done.
+  // It may have happened.
   assertEquals(checks([...ALL, put(8, "c", "5")]), []);
   assertEquals(checks([]), []);
 });
 
-Deno.test("checkWatch() finds a change that is not told", () => {
+Deno.test("checkWatch() reports a change that was not delivered", () => {
   assertEquals(checks(ALL.toSpliced(2, 1)), ["watch_missed"]);
   assertEquals(checks(ALL.toSpliced(3, 1)), ["watch_missed"]);
 });
 
-Deno.test("checkWatch() lets a value be left out that another change follows, if values are wanted", () => {
+Deno.test("checkWatch() allows an overwritten value to be left out, if values are delivered", () => {
   const without = ALL.toSpliced(1, 1);
   assertEquals(checks(without), []);
   const keysOnly = without.map((event) =>
@@ -75,7 +75,7 @@ Deno.test("checkWatch() lets a value be left out that another change follows, if
   assertEquals(checks(keysOnly, { values: false }), ["watch_missed"]);
 });
 
-Deno.test("checkWatch() finds what is told twice or out of order", () => {
+Deno.test("checkWatch() reports events delivered twice or out of order", () => {
   assertEquals(checks([...ALL, put(7, "lease", "4")]), ["watch_twice"]);
   assertEquals(checks([watching(3), ...ALL.slice(1)]), ["watch_twice"]);
   assertEquals(checks([ALL[0]!, ALL[2]!, ALL[1]!, ...ALL.slice(3)]), [
@@ -84,7 +84,7 @@ Deno.test("checkWatch() finds what is told twice or out of order", () => {
   assertEquals(checks([...ALL, watching(3)]), ["watch_order"]);
 });
 
-Deno.test("checkWatch() finds what nobody has written", () => {
+Deno.test("checkWatch() reports events that nobody has written", () => {
   assertEquals(checks([...ALL, put(8, "b", "9")]), ["watch_phantom"]);
   assertEquals(checks([...ALL, { ...gone, key: "b", index: 8 }]), [
     "watch_phantom",

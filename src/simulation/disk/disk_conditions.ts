@@ -1,7 +1,7 @@
 /**
- * How a simulated disk is doing: how long things take, what goes wrong with
- * which probability, and what has gone wrong. Everything may be changed while
- * the disk is used; it counts for what completes from then on.
+ * The conditions of a simulated disk: latencies, fault probabilities, and
+ * counts of the faults so far. All of them may be changed while the disk is in
+ * use; a change applies to every call that completes after it.
  *
  * @module
  */
@@ -16,58 +16,69 @@ export interface DiskCounts {
   commits: number;
   /** Syncs of files and folders that were acknowledged. */
   syncs: number;
-  /** Calls that failed with an I/O error. */
+  /** Failed calls, with an I/O error. */
   writeErrors: number;
-  /** Commits that failed and were there after all when their database was opened again. */
+  /** Failed commits that were present when their database was opened again. */
   revivedCommits: number;
-  /** Reads of parts of files that failed with an I/O error. */
+  /** Failed reads of parts of files, with an I/O error. */
   readErrors: number;
   /** Calls refused because the disk was full. */
   refusedFull: number;
-  /** Crashes of a process that had the disk. */
+  /** Crashes of a process that used the disk. */
   processCrashes: number;
   /** Times the machine lost power. */
   powerLosses: number;
-  /** Changes under way at a crash that were made, and that were not. */
+  /** Changes pending at a crash that were done, and that were not. */
   doneAtCrash: number;
   undoneAtCrash: number;
-  /** Changes of file contents that were not synced and gone after power loss. */
+  /** Unsynced changes of file contents lost in a power loss. */
   lostChanges: number;
-  /** Those of them of which a part was left. */
+  /** Those of them that were torn: partly written. */
   tornWrites: number;
-  /** Changes of names that were not synced and gone after power loss. */
+  /** Unsynced changes of names lost in a power loss. */
   lostNames: number;
-  /** Acknowledged commits that a lying disk had lost after power loss. */
+  /** Acknowledged commits that a lying disk lost in a power loss. */
   lostCommits: number;
   /** Bits that were flipped. */
   rottenBits: number;
 }
 
-/** How a disk is set up. */
+/** Options of a disk. */
 export interface DiskOptions {
-  /** Where its chance comes from. */
+  /** Source of its random draws. */
   readonly chance: Chance;
-  /** How long a sync takes, and whether it is true. @default {syncs take no time and are true} */
+  /**
+   * How long a sync takes, and whether the disk lies about it.
+   *
+   * @default {syncs take no time and are honest}
+   */
   readonly weather?: DiskWeather;
-  /** Longest time that anything else takes, in milliseconds. @default {0, the next event} */
+  /**
+   * Longest time of any other call, in milliseconds.
+   *
+   * @default {0, the next event}
+   */
   readonly operationMsMax?: number;
 }
 
 const calm: DiskWeather = { syncMsMin: 0, syncMsMax: 0, liesAboutSync: false };
 
-/** The state of one disk, and its chance. */
+/** The state of one disk, and its random draws. */
 export class DiskConditions {
-  /** Whether nothing can be added to it: commits are refused, and so are files that grow. */
+  /** Whether nothing can be added: commits and growing files are refused. */
   full = false;
-  /** How likely a write, a sync or a commit fails with an I/O error and may be done all the same. */
+  /**
+   * Probability that a write, sync or commit fails with an I/O error; it may be
+   * done nevertheless.
+   */
   writeErrorProbability = 0;
-  /** How likely a read of a part of a file fails with an I/O error. */
+  /** Probability that a read of a part of a file fails with an I/O error. */
   readErrorProbability = 0;
-  /** By how much each sync and each commit takes longer, in milliseconds. */
+  /** Extra latency of each sync and commit, in milliseconds. */
   syncDelayMs = 0;
-  /** Whether it acknowledges commits that power loss can take away again. */
+  /** Whether it acknowledges commits that a power loss can still lose. */
   liesAboutSync: boolean;
-  /** How likely a write or a commit damages one bit of what is written. */
+  /** Probability that a write or commit flips one bit of its data. */
   rotProbability = 0;
   /** What happened so far. */
   readonly counts: DiskCounts = {
@@ -88,7 +99,10 @@ export class DiskConditions {
     lostCommits: 0,
     rottenBits: 0,
   };
-  /** For what goes wrong. Apart from the times, so that a fault that is switched off changes no time. */
+  /**
+   * For faults. Separate from the latencies, so that switching a fault off
+   * changes no latency.
+   */
   readonly faultChance: Chance;
   readonly #timeChance: Chance;
   readonly #weather: DiskWeather;
@@ -102,13 +116,13 @@ export class DiskConditions {
     this.liesAboutSync = weather.liesAboutSync;
   }
 
-  /** How long a call without a sync takes, in milliseconds. */
+  /** Latency of a call without a sync, in milliseconds. */
   drawOperationMs(): number {
     const max = this.#operationMsMax;
     return max === 0 ? 0 : this.#timeChance.next() * max;
   }
 
-  /** How long a sync takes, in milliseconds. */
+  /** Latency of a sync, in milliseconds. */
   drawSyncMs(): number {
     const { syncMsMin: min, syncMsMax: max } = this.#weather;
     const syncMs = max <= min
@@ -133,12 +147,12 @@ export class DiskConditions {
     return fails;
   }
 
-  /** Whether something is done of which nobody will know whether it is. */
+  /** Whether a call of unknown outcome was done. */
   drawDone(): boolean {
     return this.faultChance.chance(0.5);
   }
 
-  /** Whether what is written is damaged. */
+  /** Whether written data is damaged. */
   drawRot(): boolean {
     return this.rotProbability > 0 &&
       this.faultChance.chance(this.rotProbability);

@@ -1,12 +1,12 @@
 /**
- * What a real disk says when something is wrong: the words of Deno 2.9, of the
- * system below it, and of SQLite. Production code tells failures apart by these
- * words, so a simulated disk has to use the same ones.
+ * What a real disk reports when something fails, in the words of Deno 2.9,
+ * Linux, and SQLite. Production code distinguishes failures by these words, so
+ * a simulated disk must use the same ones.
  *
  * @module
  */
 
-/** Name, number and words of a failure, as Linux has them. */
+/** Name, number and text of each failure, as in Linux. */
 const FAILURES = {
   ENOENT: ["NotFound", 2, "No such file or directory"],
   EIO: ["Error", 5, "Input/output error"],
@@ -17,10 +17,14 @@ const FAILURES = {
   ENOTEMPTY: ["Error", 39, "Directory not empty"],
 } as const;
 
-/** The code of a failure of the file system. */
+/** The code of a file system failure. */
 export type FailureCode = keyof typeof FAILURES;
 
-/** What a call on files fails with. @param call The call and its path, where Deno tells them, as in `open '/a'`. */
+/**
+ * The error of a failed call on files.
+ *
+ * @param call The call and its path, if Deno includes them, as in `open '/a'`.
+ */
 export function fileError(code: FailureCode, call?: string): Error {
   const [name, number, words] = FAILURES[code];
   const where = call === undefined ? "" : `: ${call}`;
@@ -28,12 +32,12 @@ export function fileError(code: FailureCode, call?: string): Error {
   return Object.assign(error, { name, code });
 }
 
-/** What every call on something that was closed fails with. */
+/** The error of every call on a closed resource. */
 export function closedResourceError(): Error {
   return Object.assign(new Error("Bad resource ID"), { name: "BadResource" });
 }
 
-/** What SQLite says. */
+/** The messages of SQLite. */
 export const databaseWords = {
   full: "database or disk is full",
   failed: "disk I/O error",

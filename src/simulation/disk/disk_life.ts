@@ -1,7 +1,7 @@
 /**
- * A simulated disk as one life of a process has it: the files of the machine,
- * with what this process has opened, locked and asked for. All of that ends with
- * the process, however it ends.
+ * A simulated disk as seen by one incarnation of a process: the files of the
+ * machine, and what this process has opened, locked and requested. All of that
+ * ends with the process, however it ends.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { SimulatedKv } from "./simulated_kv.ts";
 
 const sqliteMagic = new TextEncoder().encode("SQLite format 3\0");
 
-/** The disk of one life. */
+/** The disk of one incarnation. */
 export class DiskLife implements Disk {
   readonly processId: number;
   readonly hasKv = true;
@@ -35,7 +35,7 @@ export class DiskLife implements Disk {
   readonly #onClose = (closed: OpenFile | OpenReader | SimulatedKv): void =>
     void this.#open.delete(closed);
 
-  /** @param runtime Calls back in the process. */
+  /** @param runtime Of the process, for callbacks. */
   constructor(
     processId: number,
     root: Folder,
@@ -53,7 +53,10 @@ export class DiskLife implements Disk {
     return this.#operations.ended;
   }
 
-  /** The process is dead: what is under way is done or not, and what it had open is not any more. */
+  /**
+   * The process is dead: pending calls are done or not, and what it had open is
+   * closed.
+   */
   end(): void {
     this.#operations.end();
     for (const open of this.#open) open.abandon();
@@ -142,7 +145,7 @@ export class DiskLife implements Disk {
     });
   }
 
-  /** What stands under `path`; also nothing if a folder on the way is missing. */
+  /** What exists at `path`; nothing if a folder on the way is missing. */
   #find(path: string, call: string): Inode | undefined {
     try {
       return follow(this.#root, path, call).node;
@@ -176,7 +179,7 @@ export class DiskLife implements Disk {
     });
   }
 
-  /** Everybody on this machine is the owner. */
+  /** Everybody on this machine is the owner, so this does nothing. */
   makePrivate(path: string): Promise<void> {
     return this.#write(
       `chmod '${path}'`,
@@ -256,7 +259,7 @@ export class DiskLife implements Disk {
     });
   }
 
-  /** The database in `path`, which is made if there is nothing or an empty file. */
+  /** The database at `path`, created if there is nothing or an empty file. */
   #databaseAt(path: string): SimulatedDatabase {
     const place = this.#placeOfDatabase(path);
     if (place === undefined || place.node instanceof Folder) {
@@ -278,7 +281,7 @@ export class DiskLife implements Disk {
     try {
       return follow(this.#root, path, "open");
     } catch (error) {
-      // SQLite says less than the system.
+      // SQLite reports fewer errors than the operating system.
       if ((error as { code?: unknown }).code === undefined) throw error;
       return undefined;
     }

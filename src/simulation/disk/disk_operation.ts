@@ -1,8 +1,8 @@
 /**
- * What a process asks of a simulated disk, while it is under way. It is answered
- * by an event of the process, so that a process that is paused hears later and
- * one that is dead never does; and what it changes is changed at that moment.
- * Whatever is under way when the process dies has been done or not, by chance.
+ * A pending call of a process on a simulated disk. It completes in an event of
+ * the process, so a paused process gets the answer later and a dead one never,
+ * and its effect happens at that moment. Calls pending when the process dies
+ * have been done or not, at random.
  *
  * @module
  */
@@ -11,19 +11,22 @@ import type { DiskConditions } from "./disk_conditions.ts";
 
 /** One call. */
 export interface DiskOperation<T> {
-  /** A read changes nothing and cannot fail; a sync takes longer than the others. */
+  /** A read changes nothing and cannot fail; a sync has the longer latency. */
   readonly kind: "read" | "write" | "sync";
-  /** Does it. @throws {Error} What the caller is told. */
+  /** Performs it. @throws {Error} What the caller gets. */
   act(): T;
-  /** Does what an I/O error leaves of it, and answers what the caller is told, unless it throws that. Not asked of reads. */
+  /**
+   * Performs what an I/O error leaves of it, and returns or throws what the
+   * caller gets. Not called for reads.
+   */
   fail(): Error;
 }
 
-/** The calls of one life of a process that are under way. */
+/** The pending calls of one incarnation of a process. */
 export class DiskOperations {
   readonly conditions: DiskConditions;
   readonly #runtime: Runtime;
-  /** In the order of the calls. */
+  /** In call order. */
   readonly #underWay: DiskOperation<unknown>[] = [];
   #ended = false;
 
@@ -37,7 +40,10 @@ export class DiskOperations {
     return this.#ended;
   }
 
-  /** Carries `operation` out and answers when that is done; never if the process dies first. */
+  /**
+   * Performs `operation` and resolves when it is done; never if the process
+   * dies first.
+   */
   perform<T>(operation: DiskOperation<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     if (this.#ended) return promise;
@@ -60,7 +66,10 @@ export class DiskOperations {
     return promise;
   }
 
-  /** Takes `operation` out, unless it is not under way any more. There are few at a time, and the first is mostly done first. */
+  /**
+   * Removes `operation` if it is still pending. There are few, and the first
+   * usually completes first.
+   */
   #took(operation: DiskOperation<unknown>): boolean {
     const underWay = this.#underWay;
     const at = underWay.indexOf(operation);
@@ -83,7 +92,7 @@ export class DiskOperations {
         operation.act();
         conditions.counts.doneAtCrash++;
       } catch {
-        // It would have failed, with nobody left to be told.
+        // It would have failed, with no caller left to get the error.
         conditions.counts.undoneAtCrash++;
       }
     }

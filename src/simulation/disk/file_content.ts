@@ -1,16 +1,19 @@
 /**
  * The content of one file on a machine that may lose power: what every process
- * sees, which is in the memory of the system, and what is on the platter. A
- * sync brings the platter up to what was written before it; without one, power
- * loss leaves the writes up to some moment, and of the next one a beginning,
- * which ends anywhere, be it in the middle of a sector of 512 bytes.
+ * sees, in the page cache, and what is on the platter. A sync brings the
+ * platter up to date; without one, a power loss keeps the writes up to some
+ * moment, and a prefix of the next one, which may end in the middle of a
+ * 512-byte sector.
  *
  * @module
  */
 import { briefCopy, briefCopyOf } from "../../base/byte_slab.ts";
 import type { Chance } from "../../base/chance.ts";
 
-/** One change since the last sync; without bytes, the file was cut or filled to `offset`. */
+/**
+ * One change since the last sync; without bytes, the file was truncated or
+ * extended to `offset`.
+ */
 interface Change {
   readonly offset: number;
   readonly bytes: Uint8Array | undefined;
@@ -19,14 +22,16 @@ interface Change {
 const SPACE_BYTES_MIN = 64;
 const NO_SPACE = new Uint8Array(0);
 
-/** Bytes that can grow. */
+/** A growable byte array. */
 class Bytes {
   #space: Uint8Array<ArrayBuffer> = NO_SPACE;
-  /** Whether the space is another's as well, and so may not be changed. */
+  /**
+   * Whether the buffer is shared with another one, and so must not be changed.
+   */
   #shared = false;
   length = 0;
 
-  /** The same bytes, in the same space until one of the two changes them. */
+  /** The same bytes, sharing the buffer until one of the two changes. */
   copy(): Bytes {
     const copy = new Bytes();
     copy.#space = this.#space;
@@ -88,9 +93,9 @@ class Bytes {
   }
 }
 
-/** What power loss did to a file. */
+/** What a power loss did to a file. */
 export interface ContentLoss {
-  /** Changes that are gone, one that is torn included. */
+  /** Lost changes, including a torn one. */
   readonly changes: number;
   readonly torn: boolean;
 }
@@ -108,22 +113,22 @@ export class FileContent {
     return this.#seen.length;
   }
 
-  /** How many changes there have been; what a sync that begins now makes durable. */
+  /** Number of changes so far; a sync that begins now makes these durable. */
   get changesMade(): number {
     return this.#first + this.#changes.length;
   }
 
-  /** A copy of it, as processes see it. */
+  /** A copy of the content as processes see it. */
   read(): Uint8Array<ArrayBuffer> {
     return this.#seen.read();
   }
 
-  /** Fills `into` from `offset` on; answers how many bytes there were. */
+  /** Fills `into` from `offset` on; returns the number of bytes read. */
   readAt(into: Uint8Array, offset: number): number {
     return this.#seen.readAt(into, offset);
   }
 
-  /** Another one with what processes see of this, all of it on the platter. */
+  /** A new content equal to what processes see, all of it on the platter. */
   copy(): FileContent {
     const copy = new FileContent();
     copy.#seen = this.#seen.copy();
@@ -136,7 +141,7 @@ export class FileContent {
     this.#change({ offset, bytes: briefCopy(bytes) });
   }
 
-  /** Cuts it off, or fills it up with zeros; durable once synced. */
+  /** Truncates it, or extends it with zeros; durable once synced. */
   truncate(length: number): void {
     this.#change({ offset: length, bytes: undefined });
   }
@@ -152,8 +157,8 @@ export class FileContent {
   }
 
   /**
-   * Gives the first `changes` changes up, as Linux does after a sync that
-   * failed: they are seen on, but no later sync brings them to the platter.
+   * Abandons the first `changes` changes, as Linux does after a failed sync:
+   * they remain visible, but no later sync makes them durable.
    */
   giveUp(changes: number): void {
     this.#take(changes);
@@ -165,7 +170,10 @@ export class FileContent {
     return taken;
   }
 
-  /** Leaves what is on the platter, and what the system had brought there by itself. */
+  /**
+   * Keeps what is on the platter, and what the page cache happened to have
+   * written back.
+   */
   losePower(chance: Chance): ContentLoss {
     const waiting = this.#changes.length;
     const whole = chance.below(waiting + 1);
@@ -182,7 +190,7 @@ export class FileContent {
     return { changes: waiting - whole, torn };
   }
 
-  /** Damages the bit numbered `bit`, which is part of the content, for all who read it and on the platter. */
+  /** Flips the bit number `bit`, for all readers and on the platter. */
   flip(bit: number): void {
     this.#seen.flip(bit);
     if (bit >>> 3 < this.#platter.length) this.#platter.flip(bit);

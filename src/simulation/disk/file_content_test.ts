@@ -4,7 +4,9 @@ import { FileContent } from "./file_content.ts";
 
 const bytes = (...values: number[]) => new Uint8Array(values);
 
-/** Random changes of a file, and its content before the first and after each. */
+/**
+ * Random changes of a file, and its content before the first and after each.
+ */
 function changed(seed: number) {
   const chance = seededChance(`file ${seed}`);
   const content = new FileContent();
@@ -37,7 +39,7 @@ function changed(seed: number) {
   return { chance, content, moments, writes };
 }
 
-/** What is there if `bytes` is written to `before` from `offset` on. */
+/** The content after writing `bytes` to `before` at `offset`. */
 function overwritten(
   before: Uint8Array,
   offset: number,
@@ -61,7 +63,7 @@ Deno.test("FileContent shows each change at once", () => {
   }
 });
 
-Deno.test("FileContent.losePower() leaves the changes up to some moment after the sync, and of the next a beginning", () => {
+Deno.test("FileContent.losePower() keeps the changes up to some moment after the sync, and a prefix of the next", () => {
   const found = { all: 0, some: 0, none: 0, torn: 0 };
   for (let seed = 0; seed < 2_000; seed++) {
     const { chance, content, moments, writes } = changed(seed);
@@ -83,7 +85,7 @@ Deno.test("FileContent.losePower() leaves the changes up to some moment after th
       found.torn++;
     } else assertEquals(left, moments[kept]);
     found[changes === 0 ? "all" : kept === synced ? "none" : "some"]++;
-    // What is left is durable, and power loss takes nothing more of it.
+    // The rest is durable, and another power loss loses none of it.
     assertEquals(content.losePower(chance), { changes: 0, torn: false });
     assertEquals(content.read(), left);
   }
@@ -92,7 +94,7 @@ Deno.test("FileContent.losePower() leaves the changes up to some moment after th
   }
 });
 
-Deno.test("FileContent.giveUp() keeps changes from ever being durable, though they are seen", () => {
+Deno.test("FileContent.giveUp() keeps changes visible, but never durable", () => {
   const content = new FileContent();
   content.write(bytes(1, 1), 0);
   content.sync(1);
@@ -105,7 +107,7 @@ Deno.test("FileContent.giveUp() keeps changes from ever being durable, though th
   assertEquals(content.read(), bytes(1, 3));
 });
 
-Deno.test("FileContent.flip() damages one bit, for readers and on the platter", () => {
+Deno.test("FileContent.flip() flips one bit, for readers and on the platter", () => {
   const content = new FileContent();
   content.write(bytes(0, 0, 0), 0);
   content.sync(1);

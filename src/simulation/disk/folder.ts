@@ -1,23 +1,26 @@
 /**
- * Folders of a machine that may lose power, and the paths through them. A name
- * that was given, changed or taken away is seen by all processes at once, and
- * durable when its folder has been synced; power loss before that leaves the
- * changes up to some moment. A rename is one change: there is never a moment
- * with neither file, nor one with both under one name.
+ * Folders of a machine that may lose power, and paths through them. A name that
+ * is added, changed or removed is seen by all processes at once, and durable
+ * when its folder has been synced; a power loss before that keeps the changes
+ * up to some moment. A rename is one change: at no moment is neither name
+ * there, or both.
  *
  * @module
  */
 import type { Chance } from "../../base/chance.ts";
 import { fileError } from "./disk_failure.ts";
 
-/** Something that stands under a name. */
+/** Something that has a name in a folder. */
 export interface Inode {
   readonly type: "file" | "folder";
   /** Of a file, in bytes. */
   readonly sizeBytes: number;
 }
 
-/** `node` got the name `to` and lost the name `from`; without it, `to` was taken away. */
+/**
+ * `node` got the name `to` and lost the name `from`; without a node, `to` was
+ * removed.
+ */
 interface NameChange {
   readonly from: string | undefined;
   readonly to: string;
@@ -40,37 +43,37 @@ export class Folder implements Inode {
   /** Number of the first of `#changes`. */
   #first = 0;
 
-  /** How many changes there have been; what a sync that begins now makes durable. */
+  /** Number of changes so far; a sync that begins now makes these durable. */
   get changesMade(): number {
     return this.#first + this.#changes.length;
   }
 
-  /** Names in it. */
+  /** The names in it. */
   names(): string[] {
     return [...this.#seen.keys()];
   }
 
-  /** What stands in it. */
+  /** The inodes in it. */
   nodes(): Inode[] {
     return [...this.#seen.values()];
   }
 
-  /** What stands under `name`. */
+  /** The inode called `name`. */
   get(name: string): Inode | undefined {
     return this.#seen.get(name);
   }
 
-  /** Gives `node` a name; what had it is gone. */
+  /** Names `node`; replaces what had the name. */
   set(name: string, node: Inode): void {
     this.#change({ from: undefined, to: name, node });
   }
 
-  /** Gives what is called `from`, which is there, the name `to`. */
+  /** Renames `from`, which exists, to `to`. */
   rename(from: string, to: string): void {
     if (from !== to) this.#change({ from, to, node: this.#seen.get(from) });
   }
 
-  /** Takes a name away. */
+  /** Removes a name. */
   remove(name: string): void {
     this.#change({ from: undefined, to: name, node: undefined });
   }
@@ -87,7 +90,10 @@ export class Folder implements Inode {
     for (const change of synced) apply(this.#platter, change);
   }
 
-  /** Leaves the names on the platter, and those the system had brought there by itself. Answers how many changes are gone. */
+  /**
+   * Keeps the names on the platter, and those that happened to be written back.
+   * Returns the number of lost changes.
+   */
   losePower(chance: Chance): number {
     const waiting = this.#changes.length;
     const kept = chance.below(waiting + 1);
@@ -101,19 +107,19 @@ export class Folder implements Inode {
 
 /** Where a path leads. */
 export interface Place {
-  /** The folder it ends in. */
+  /** The folder of its last name. */
   readonly folder: Folder;
   /** Its last name; empty for the root itself. */
   readonly name: string;
-  /** What stands there. */
+  /** What exists there. */
   readonly node: Inode | undefined;
 }
 
-/** Paths that are kept in pieces. */
+/** Most parsed paths kept. */
 const PATHS_MAX = 1_000;
 const pieces = new Map<string, readonly string[]>();
 
-/** The names in `path`: nodes ask for the same few again and again. */
+/** The names in `path`, cached: nodes use the same few again and again. */
 function namesIn(path: string): readonly string[] {
   const known = pieces.get(path);
   if (known !== undefined) return known;
@@ -124,10 +130,10 @@ function namesIn(path: string): readonly string[] {
 }
 
 /**
- * Goes the way of `path` from `root`, which is also where relative paths begin.
+ * Resolves `path` from `root`, to which relative paths are relative too.
  *
  * @param call For the error's message.
- * @throws {Error} If a folder on the way is missing, or is none.
+ * @throws {Error} If a folder on the way is missing, or is not a folder.
  */
 export function follow(root: Folder, path: string, call: string): Place {
   const names = namesIn(path);

@@ -1,7 +1,7 @@
 /**
- * Gathers a commit for a simulated database, within the limits of Deno KV and
- * with its words where they are exceeded: a store that fills its commits too
- * full is found out in a simulation as well.
+ * Collects a commit for a simulated database, with the limits of Deno KV and
+ * its error messages, so that a store that exceeds them fails in a simulation
+ * too.
  *
  * @module
  */
@@ -18,14 +18,16 @@ import type { DatabaseCommit } from "./simulated_database.ts";
 /** Most checks in one atomic operation of Deno KV. */
 const CHECKS_MAX = 100;
 
-/** Bytes of a key as Deno KV encodes it: a zero byte takes two, and so do the ends. */
+/**
+ * Size of a key as Deno KV encodes it: a zero byte takes two, as does each end.
+ */
 function encodedBytes(key: Uint8Array): number {
   let bytes = key.length + 2;
   for (let i = 0; i < key.length; i++) if (key[i] === 0) bytes++;
   return bytes;
 }
 
-/** Why Deno KV refuses that key, or `undefined`. */
+/** Why Deno KV refuses the key, or `undefined`. */
 export function keyRefusal(
   [key]: KvKey,
   use: "read" | "write",
@@ -39,21 +41,24 @@ function refusalOf(
 ): string | undefined {
   const { keyBytesMax } = denoKvLimits;
   if (bytes <= keyBytesMax) return undefined;
-  // What is read is a range that ends one byte behind the key.
+  // A read is a range that ends one byte after the key.
   const max = use === "read" ? keyBytesMax + 1 : keyBytesMax;
   return `Key too large for ${use} (max ${max} bytes)`;
 }
 
-/** A commit being put together. As Deno KV does, it reads keys and values when it is committed, not before. */
+/**
+ * A commit under construction. As in Deno KV, keys and values are read when it
+ * is committed, not before.
+ */
 export class GatheredCommit implements KvAtomicOperation {
   readonly #checks: { readonly key: KvKey; readonly stamp: string | null }[] =
     [];
-  /** The key of each change, and at the same index in `#values` its value. */
+  /** The key of each change; its value has the same index in `#values`. */
   readonly #keys: KvKey[] = [];
   readonly #values: (Uint8Array | null)[] = [];
   readonly #commit: (commit: DatabaseCommit) => Promise<KvCommitResult>;
 
-  /** @param commit Carries it out. */
+  /** @param commit Performs the commit. */
   constructor(commit: (commit: DatabaseCommit) => Promise<KvCommitResult>) {
     this.#commit = commit;
   }
@@ -96,7 +101,7 @@ export class GatheredCommit implements KvAtomicOperation {
     });
   }
 
-  /** Why Deno KV refuses it, or `undefined`. */
+  /** Why Deno KV refuses the commit, or `undefined`. */
   #refusal(): string | undefined {
     for (const { key } of this.#checks) {
       const refusal = keyRefusal(key, "write");

@@ -1,13 +1,13 @@
 /**
- * What Deno KV keeps in one file, and what becomes of it when the machine loses
- * power. A commit is there as a whole or not at all, and has a stamp larger than
- * all before it. Two things go wrong here:
+ * What Deno KV keeps in one file, and what a power loss does to it. Commits are
+ * atomic, and each has a higher versionstamp than all before it. Two things go
+ * wrong here:
  *
- * - A commit that failed is not seen, and yet it may be there when the database
- *   is opened the next time by nobody else having it: its frames were in the
- *   WAL, and only the sync failed. The next commit overwrites them.
- * - A disk that lies lets commits be acknowledged that are not on the platter;
- *   power loss takes the newest of them away, one by one backwards in time.
+ * - A failed commit is invisible, but may be present when the database is next
+ *   opened while nobody else has it open: its frames were in the WAL, and only
+ *   the sync failed. The next commit overwrites them.
+ * - A lying disk acknowledges commits that are not on the platter; a power loss
+ *   loses the newest of them, in reverse order.
  *
  * @module
  */
@@ -15,46 +15,51 @@ import type { Chance } from "../../base/chance.ts";
 import { lowerBound, mergeSorted } from "../../base/byte_text.ts";
 import type { Inode } from "./folder.ts";
 
-/** What stands under a key; the bytes are never changed. */
+/** The value of a key; its bytes never change. */
 export interface StoredValue {
   readonly value: Uint8Array<ArrayBuffer>;
   readonly versionstamp: string;
 }
 
-/** A commit. Keys are texts of one character a byte. */
+/** A commit. Keys are strings with one character per byte. */
 export interface DatabaseCommit {
-  /** Pairs of a key and the versionstamp it must have. */
+  /** Pairs of a key and its required versionstamp. */
   readonly checks: readonly (readonly [string, string | null])[];
-  /** Pairs of a key and its new value, `null` to remove it; of two with one key the last counts. */
+  /**
+   * Pairs of a key and its new value, `null` to delete it; the last one wins.
+   */
   readonly changes: readonly (readonly [
     string,
     Uint8Array<ArrayBuffer> | null,
   ])[];
 }
 
-/** What one commit replaced, in order. */
+/** The values that one commit replaced, in order. */
 type Replaced = (readonly [string, StoredValue | undefined])[];
 
-/** Most commits that a lying disk holds back: what its own memory takes. */
+/** Most commits that a lying disk has not written: the size of its cache. */
 export const COMMITS_HELD_BACK_MAX = 64;
 
 /** One database. */
 export class SimulatedDatabase implements Inode {
   readonly type = "file";
-  /** Enough that nobody takes it for an empty file. */
+  /** Nonzero, so that it is never taken for an empty file. */
   readonly sizeBytes = 4096;
-  /** How many have it open. */
+  /** Number of open handles. */
   openHandles = 0;
   readonly #chance: Chance;
   readonly #values: Map<string, StoredValue>;
-  /** All keys in order as of the last list; may hold keys that are gone. */
+  /** All keys in order as of the last list; may contain deleted keys. */
   #sorted: string[] = [];
-  /** Keys that came since, in any order. */
+  /** Keys added since, in any order. */
   #fresh: string[] = [];
   #version = 0;
-  /** What the newest commits replaced, which are not on the platter though it was said. */
+  /**
+   * What the newest commits replaced, which the disk acknowledged but has not
+   * written.
+   */
   #heldBack: Replaced[] = [];
-  /** The last commit, if it failed and lies in the WAL nevertheless. */
+  /** The last commit, if it failed but is in the WAL nevertheless. */
   #ghost: DatabaseCommit | undefined;
 
   constructor(
@@ -65,12 +70,12 @@ export class SimulatedDatabase implements Inode {
     this.#values = new Map(values);
   }
 
-  /** What stands under `key`. */
+  /** The value of `key`. */
   get(key: string): StoredValue | undefined {
     return this.#values.get(key);
   }
 
-  /** Another database of the same content, all of it on the platter, that nobody has open. */
+  /** A copy with all content on the platter and no open handles. */
   copy(chance: Chance): SimulatedDatabase {
     const database = new SimulatedDatabase(chance, this.#values);
     database.#sorted = [...this.#inOrder()];
@@ -78,12 +83,12 @@ export class SimulatedDatabase implements Inode {
     return database;
   }
 
-  /** Keys in it, in the order in which they came. */
+  /** Its keys, in insertion order. */
   keys(): IterableIterator<string> {
     return this.#values.keys();
   }
 
-  /** Up to `limit` keys from `start` up to, not including, `end`, in order. */
+  /** Up to `limit` keys from `start` to `end`, exclusive, in order. */
   range(
     start: string,
     end: string,
@@ -112,7 +117,7 @@ export class SimulatedDatabase implements Inode {
     return this.#sorted;
   }
 
-  /** Whether what a commit demands is so. */
+  /** Whether the checks of a commit pass. */
   allows(commit: DatabaseCommit): boolean {
     return commit.checks.every(([key, versionstamp]) =>
       (this.#values.get(key)?.versionstamp ?? null) === versionstamp
@@ -120,12 +125,12 @@ export class SimulatedDatabase implements Inode {
   }
 
   /**
-   * Does what `commit` says, and answers the stamp it has.
+   * Performs `commit` and returns its versionstamp.
    *
-   * @param holdBack Whether a lying disk keeps it to itself.
+   * @param holdBack Whether a lying disk keeps it in its cache.
    */
   apply(commit: DatabaseCommit, holdBack: boolean): string {
-    // As in Deno KV not the next number, so that a lost one does not come again.
+    // Not the next number, as in Deno KV, so that a lost one does not recur.
     this.#version += 1 + this.#chance.below(8);
     const versionstamp = `${this.#version.toString(16).padStart(16, "0")}0000`;
     const replaced: Replaced = [];
@@ -136,7 +141,7 @@ export class SimulatedDatabase implements Inode {
     if (holdBack) {
       this.#heldBack.push(replaced);
       if (this.#heldBack.length > COMMITS_HELD_BACK_MAX) this.#heldBack.shift();
-      // An honest sync brings everything to the platter that was written before.
+      // An honest sync also makes everything written before it durable.
     } else if (this.#heldBack.length > 0) this.#heldBack = [];
     this.#ghost = undefined;
     return versionstamp;
@@ -151,12 +156,14 @@ export class SimulatedDatabase implements Inode {
     }
   }
 
-  /** Notes that `commit` failed; by chance it is in the WAL. */
+  /** Records that `commit` failed; it may be in the WAL, at random. */
   fail(commit: DatabaseCommit): void {
     this.#ghost = this.#chance.chance(0.5) ? commit : undefined;
   }
 
-  /** One more has it open. Answers whether a commit that had failed has come to be thereby. */
+  /**
+   * Adds a handle. Returns whether a failed commit has become visible by that.
+   */
   open(): boolean {
     const ghost = this.openHandles++ === 0 ? this.#ghost : undefined;
     if (ghost === undefined) return false;
@@ -164,7 +171,10 @@ export class SimulatedDatabase implements Inode {
     return true;
   }
 
-  /** Leaves what is on the platter. Answers how many acknowledged commits are gone. */
+  /**
+   * Keeps what is on the platter. Returns the number of acknowledged commits
+   * lost.
+   */
   losePower(): number {
     const lost = this.#chance.below(this.#heldBack.length + 1);
     for (let i = 0; i < lost; i++) {
@@ -172,16 +182,20 @@ export class SimulatedDatabase implements Inode {
       for (const [key, value] of replaced.reverse()) this.#put(key, value);
     }
     this.#heldBack = [];
-    // What was begun after them cannot outlive them, and was never synced.
+    // A commit started after lost ones cannot survive them, and was never
+    // synced.
     if (lost > 0 || this.#chance.chance(0.5)) this.#ghost = undefined;
     return lost;
   }
 
-  /** Damages one bit of what stands under `key`, drawn by `chance`; false if there is none. */
+  /**
+   * Flips one bit of the value of `key`, drawn from `chance`; false if there is
+   * none.
+   */
   flip(key: string, chance: Chance): boolean {
     const stored = this.#values.get(key);
     if (stored === undefined || stored.value.length === 0) return false;
-    // A copy: who has read it has it sound.
+    // A copy, since earlier readers have the intact value.
     const value = stored.value.slice();
     const at = chance.below(value.length);
     value[at] = (value[at] as number) ^ 1 << chance.below(8);

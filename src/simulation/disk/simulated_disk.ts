@@ -1,16 +1,16 @@
 /**
  * The disk of a simulated machine. It outlives the processes of the machine,
- * and loses what a real one would:
+ * and loses what a real one would lose:
  *
- * - A process that dies leaves everything it had written, in the memory of the
- *   system; what was under way has been done or not; its locks are free.
- * - Power loss leaves what was synced, and of the rest what the system happened
- *   to have brought to the platter: of each file the writes up to some moment,
- *   the last of them torn; of each folder the changes of names up to some
- *   moment; of a database every acknowledged commit, unless the disk lies.
+ * - A process crash keeps everything written, in the page cache; pending calls
+ *   were done or not; its locks are released.
+ * - A power loss keeps what was synced, and whatever else happened to be
+ *   written back: of each file the writes up to some moment, the last of them
+ *   torn; of each folder the changes of names up to some moment; of a database
+ *   every acknowledged commit, unless the disk lies.
  *
- * Every call is answered by an event of the process that made it. What goes
- * wrong, and when, comes from the disk's own chance.
+ * Every call completes in an event of the process that made it. Faults and
+ * their times come from the disk's own random draws.
  *
  * @module
  */
@@ -25,28 +25,34 @@ import { Folder, type Inode } from "./folder.ts";
 import { SimulatedDatabase } from "./simulated_database.ts";
 import { SimulatedFile } from "./simulated_file.ts";
 
-/** Something that rot can hit. */
+/** Something that bit rot can damage. */
 export interface RotTarget {
-  /** The file. */
+  /** The path of the file. */
   readonly path: string;
-  /** Of a database, the key whose value is hit. */
+  /** In a database, the key of the damaged value. */
   readonly key?: Uint8Array;
 }
 
-/** Whether `target` is what a store keeps for its users, rather than what it needs to open at all. */
+/**
+ * Whether `target` is a stored value of a store's users, and not something the
+ * store needs to open.
+ */
 export function isStoredValue({ key }: RotTarget): boolean {
   const first = key?.[0];
   return first === space.data || first === space.chunk ||
     first === space.journal;
 }
 
-/** What was on a disk at some moment; never changed, so that many disks can begin with it. */
+/**
+ * The content of a disk at some moment; immutable, so that many disks can start
+ * from it.
+ */
 export interface DiskImage {
-  /** Everything, as if synced. */
+  /** All content, as if synced. */
   readonly root: Folder;
 }
 
-/** A copy of `node` and of all that is below it, on the platter. */
+/** A copy of `node` and everything below it, on the platter. */
 function copyOf(node: Inode, chance: Chance): Inode {
   if (node instanceof SimulatedDatabase) return node.copy(chance);
   if (node instanceof SimulatedFile) return node.copy();
@@ -86,7 +92,7 @@ export class SimulatedDisk extends DiskConditions {
   readonly #crashChance: Chance;
   #processes = 0;
 
-  /** A disk that holds what `image` does. @param image @default {nothing} */
+  /** A disk with the content of `image`. @param image @default {nothing} */
   constructor(options: DiskOptions, image?: DiskImage) {
     super(options);
     this.#crashChance = options.chance.fork("crashes");
@@ -95,12 +101,12 @@ export class SimulatedDisk extends DiskConditions {
       : copyOf(image.root, options.chance.fork("databases")) as Folder;
   }
 
-  /** What is on it now, for other disks to begin with. */
+  /** Its current content, for other disks to start from. */
   image(): DiskImage {
     return { root: copyOf(this.#root, this.#crashChance) as Folder };
   }
 
-  /** The disk as a new process has it, which `runtime` calls back. */
+  /** The disk for a new process, with `runtime` for callbacks. */
   attach(runtime: Runtime): Disk {
     const life = new DiskLife(++this.#processes, this.#root, this, runtime);
     this.#lives.add(life);
@@ -108,10 +114,11 @@ export class SimulatedDisk extends DiskConditions {
   }
 
   /**
-   * Ends processes without a word: `process` is their death alone, `power` takes
-   * the memory of the machine as well.
+   * Crashes processes: `process` is the death of the process alone, `power`
+   * also loses the memory of the machine.
    *
-   * @param disk Of the one process that dies. @default {all}
+   * @param disk Of the one process that dies.
+   * @default {all}
    */
   crash(how: "process" | "power", disk?: Disk): void {
     for (const life of this.#lives) {
@@ -140,11 +147,13 @@ export class SimulatedDisk extends DiskConditions {
   }
 
   /**
-   * Damages one bit of something that `mayHit` allows, and answers of what;
+   * Damages one bit of something that `mayHit` allows, and returns what;
    * `undefined` if there is nothing.
    *
-   * @param mayHit @default {isStoredValue}
-   * @param bytesOf How many bytes of a file may be hit, from its first one. @default {all}
+   * @param mayHit
+   * @default {isStoredValue}
+   * @param bytesOf How many leading bytes of a file may be hit.
+   * @default {all}
    */
   rot(
     mayHit: (target: RotTarget) => boolean = isStoredValue,
@@ -164,12 +173,15 @@ export class SimulatedDisk extends DiskConditions {
     return undefined;
   }
 
-  /** Takes away, for good, every file whose path `isLost` names, and answers how many. Whoever has one open keeps it. */
+  /**
+   * Permanently deletes every file whose path `isLost` accepts, and returns how
+   * many. Open handles keep their file.
+   */
   lose(isLost: (path: string) => boolean): number {
     return loseBelow(this.#root, "", isLost);
   }
 
-  /** Adds everything below `node` that may be hit. */
+  /** Adds everything at or below `node` that may be hit. */
   #collect(
     node: Inode,
     path: string,

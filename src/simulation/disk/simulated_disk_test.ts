@@ -22,7 +22,7 @@ async function create(
   return file;
 }
 
-/** A file with `content`, synced, and so is its name. */
+/** Creates a file with `content`, and syncs it and its name. */
 async function createDurably(
   bench: DiskBench,
   disk: Disk,
@@ -35,7 +35,7 @@ async function createDurably(
   return file;
 }
 
-Deno.test("SimulatedDisk keeps what a process that died had written, synced or not", async () => {
+Deno.test("SimulatedDisk keeps what a dead process had written, synced or not", async () => {
   const bench = new DiskBench("killed");
   const { disk } = bench.live();
   const file = await create(bench, disk, "/a", bytes(1, 2));
@@ -49,7 +49,7 @@ Deno.test("SimulatedDisk keeps what a process that died had written, synced or n
   assertEquals(bench.disk.counts.lostChanges, 0);
 });
 
-Deno.test("SimulatedDisk keeps names over power loss that were there when their folder was synced", async () => {
+Deno.test("SimulatedDisk keeps names through a power loss that were there when their folder was synced", async () => {
   const seen = new Set<string>();
   for (let seed = 0; seed < 100; seed++) {
     const bench = new DiskBench(seed);
@@ -68,7 +68,7 @@ Deno.test("SimulatedDisk keeps names over power loss that were there when their 
       assertEquals(await bench.run(next.readFile("/old")), bytes(2));
     }
   }
-  // Neither name of what was renamed, or both, is never left.
+  // Neither name of a renamed file, or both, never remain.
   assertEquals([...seen].sort(), ["end", "end old", "last old"]);
 });
 
@@ -87,7 +87,7 @@ Deno.test("SimulatedDisk loses a file whose name was not synced, whatever was sy
   assert(lost > 5 && lost < 45, `${lost}`);
 });
 
-Deno.test("SimulatedDisk makes durable by a sync what was written before it, not what came after", async () => {
+Deno.test("SimulatedDisk makes what was written before a sync durable, not what came after", async () => {
   let kept = 0;
   for (let seed = 0; seed < 50; seed++) {
     const bench = new DiskBench(seed, {
@@ -107,7 +107,7 @@ Deno.test("SimulatedDisk makes durable by a sync what was written before it, not
   assert(kept > 5 && kept < 45, `${kept}`);
 });
 
-Deno.test("SimulatedDisk never answers a process that has died, and does by halves what was under way", async () => {
+Deno.test("SimulatedDisk never answers a dead process, and performs some of its pending calls", async () => {
   const done = { write: 0, commit: 0 };
   for (let seed = 0; seed < 100; seed++) {
     const bench = new DiskBench(seed);
@@ -123,7 +123,7 @@ Deno.test("SimulatedDisk never answers a process that has died, and does by halv
     kv.set(key(3), bytes(3)).then(() => answers.push("set"));
     await bench.happen(0);
     bench.crash(seed % 2 === 0 ? "process" : "power");
-    // Nothing that a dead process does still reaches the disk.
+    // Nothing that a dead process does reaches the disk.
     file.writeAt(bytes(9), 5);
     kv.set(key(4), bytes(4)).then(() => answers.push("late"), () => {});
     assertEquals(await bench.time.run(Infinity), "nothing_left");
@@ -146,7 +146,7 @@ Deno.test("SimulatedDisk never answers a process that has died, and does by halv
   assert(done.write > 20 && done.commit > 20 && done.commit < 80);
 });
 
-Deno.test("SimulatedDisk frees the locks of a process when it dies, and of no other", async () => {
+Deno.test("SimulatedDisk releases the locks of a process when it dies, and of no other", async () => {
   const bench = new DiskBench("locks");
   const lives = [bench.live(), bench.live(), bench.live()];
   const files = [];
@@ -164,7 +164,7 @@ Deno.test("SimulatedDisk frees the locks of a process when it dies, and of no ot
   assertEquals(new Set(lives.map(({ disk }) => disk.processId)).size, 3);
 });
 
-Deno.test("SimulatedDisk takes the time it is told, for syncs and for the rest", async () => {
+Deno.test("SimulatedDisk takes the configured time, for syncs and other calls", async () => {
   const bench = new DiskBench("slow", {
     weather: { syncMsMin: 10, syncMsMax: 12, liesAboutSync: false },
     operationMsMax: 1,
@@ -187,13 +187,13 @@ Deno.test("SimulatedDisk takes the time it is told, for syncs and for the rest",
   }
   bench.disk.syncDelayMs = 500;
   assert(await took(() => disk.syncFolder("/")) >= 510);
-  // A database does one thing after the other.
+  // A database performs one call after the other.
   const commits = [kv.set(key(1), bytes(2)), kv.set(key(1), bytes(3))];
   assert(await took(() => kv.get(key(1))) >= 1020);
   await Promise.all(commits);
 });
 
-Deno.test("SimulatedDisk says that it is full in the system's words, and lets what is there be changed", async () => {
+Deno.test("SimulatedDisk reports that it is full in the system's words, and allows changes in place", async () => {
   const bench = new DiskBench("full");
   const { disk } = bench.live();
   const file = await create(bench, disk, "/a", bytes(1, 2));
@@ -226,7 +226,7 @@ Deno.test("SimulatedDisk says that it is full in the system's words, and lets wh
   assertEquals(await bench.run(disk.readFile("/a")), bytes(1, 3));
 });
 
-Deno.test("SimulatedDisk leaves open what became of a write or a commit that failed", async () => {
+Deno.test("SimulatedDisk leaves the outcome of a failed write or commit open", async () => {
   const seen = { written: 0, lost: 0, revived: 0, gone: 0 };
   for (let seed = 0; seed < 100; seed++) {
     const bench = new DiskBench(seed);
@@ -248,11 +248,11 @@ Deno.test("SimulatedDisk leaves open what became of a write or a commit that fai
     bench.disk.writeErrorProbability = 0;
     const content = await bench.run(disk.readFile("/a"));
     seen[content?.[0] === 2 ? "written" : "lost"]++;
-    // It is not seen as long as the database is open.
+    // It is invisible while the database is open.
     assertEquals((await bench.run(kv.get(key(1)))).value, null);
     const other = await bench.run(disk.openKv("/kv"));
     assertEquals((await bench.run(other.get(key(1)))).value, null);
-    // The next commit takes its place.
+    // The next commit overwrites it.
     if (seed % 4 === 0) await bench.run(kv.set(key(2), bytes(2)));
     bench.crash("process");
     const again = await bench.run(bench.live().disk.openKv("/kv"));
@@ -300,7 +300,7 @@ Deno.test("SimulatedDisk loses no acknowledged commit, unless it lies, and then 
     lying.disk.liesAboutSync = true;
     const kv = await commitTen(lying);
     if (seed % 10 === 0) {
-      // An honest commit takes all before it along.
+      // An honest commit makes all earlier ones durable.
       lying.disk.liesAboutSync = false;
       await lying.run(kv.set(key(10), bytes(10)));
     }
@@ -314,7 +314,7 @@ Deno.test("SimulatedDisk loses no acknowledged commit, unless it lies, and then 
   assertEquals(left.size, 11);
 });
 
-Deno.test("SimulatedDisk.rot() damages one bit of a stored value, or of what it is told", async () => {
+Deno.test("SimulatedDisk.rot() flips one bit of a stored value, or of what it is given", async () => {
   const bench = new DiskBench("rot");
   const { disk } = bench.live();
   assertEquals(bench.disk.rot(), undefined);
@@ -324,7 +324,7 @@ Deno.test("SimulatedDisk.rot() damages one bit of a stored value, or of what it 
   await bench.run(kv.set(key(space.data, 1), bytes(0, 0)));
   const before = (await bench.run(kv.get(key(space.data, 1)))).value;
   assertEquals(bench.disk.rot(), { path: "/kv", key: bytes(space.data, 1) });
-  // What was read before is as it was.
+  // Earlier reads are unaffected.
   assertEquals(before, bytes(0, 0));
   const bits = (value: unknown) =>
     [...value as Uint8Array].map((byte) => byte.toString(2))
@@ -341,7 +341,7 @@ Deno.test("SimulatedDisk.rot() damages one bit of a stored value, or of what it 
   assertEquals(bits((await bench.run(kv.get(key(5)))).value), 1);
 });
 
-Deno.test("SimulatedDisk lets reads of parts of files fail, and shows rot in them", async () => {
+Deno.test("SimulatedDisk can fail partial reads of files, and shows rot in them", async () => {
   const bench = new DiskBench("reads");
   const { disk } = bench.live();
   await create(bench, disk, "/a", bytes(0, 0, 0));
@@ -359,12 +359,12 @@ Deno.test("SimulatedDisk lets reads of parts of files fail, and shows rot in the
   assertEquals(await bench.run(reader.readAt(into, 0)), 3);
   assert(into.some((byte) => byte !== 0));
   bench.crash("process");
-  // Nobody is answered any more.
+  // Pending reads never complete.
   reader.readAt(into, 0).then(() => assert(false));
   assertEquals(await bench.time.run(Infinity), "nothing_left");
 });
 
-Deno.test("SimulatedDisk does the same again from the same seed", async () => {
+Deno.test("SimulatedDisk behaves the same with the same seed", async () => {
   const run = async (seed: number) => {
     const bench = new DiskBench(seed, {
       weather: { syncMsMin: 0, syncMsMax: 9, liesAboutSync: true },

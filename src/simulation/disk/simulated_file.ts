@@ -1,5 +1,5 @@
 /**
- * A file on a simulated disk, and what a process that has opened it can do.
+ * A file on a simulated disk, and the handles of processes that opened it.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { Inode } from "./folder.ts";
 export class SimulatedFile implements Inode {
   readonly type = "file";
   readonly content: FileContent;
-  /** Who has locked it. */
+  /** The handle that has locked it. */
   holder: OpenFile | undefined;
 
   constructor(content: FileContent = new FileContent()) {
@@ -24,13 +24,13 @@ export class SimulatedFile implements Inode {
     return this.content.length;
   }
 
-  /** Another file of the same content, synced. */
+  /** A copy of the file, synced. */
   copy(): SimulatedFile {
     return new SimulatedFile(this.content.copy());
   }
 }
 
-/** A file as one opener has it. */
+/** One handle of a file. */
 export class OpenFile implements DiskFile {
   readonly #file: SimulatedFile;
   readonly #operations: DiskOperations;
@@ -38,7 +38,7 @@ export class OpenFile implements DiskFile {
   #written = 0;
   #open = true;
 
-  /** @param onClose Told once, when it is closed by its opener. */
+  /** @param onClose Called once, when its opener closes it. */
   constructor(
     file: SimulatedFile,
     operations: DiskOperations,
@@ -140,21 +140,21 @@ export class OpenFile implements DiskFile {
     this.abandon();
   }
 
-  /** What the system does for an opener that is dead. */
+  /** Releases it after the death of its opener. */
   abandon(): void {
     this.#open = false;
     if (this.#file.holder === this) this.#file.holder = undefined;
   }
 }
 
-/** A file that one process has open to be read. */
+/** A handle for reading. */
 export class OpenReader implements DiskReader {
   readonly #file: SimulatedFile;
   readonly #operations: DiskOperations;
   readonly #onClose: (reader: OpenReader) => void;
   #open = true;
 
-  /** @param onClose Told once, when it is closed by its opener. */
+  /** @param onClose Called once, when its opener closes it. */
   constructor(
     file: SimulatedFile,
     operations: DiskOperations,
@@ -184,6 +184,8 @@ export class OpenReader implements DiskReader {
     this.#open = false;
   }
 
-  /** What the system does for an opener that is dead: nobody is answered any more. */
+  /**
+   * Releases it after the death of its opener: pending reads never complete.
+   */
   abandon(): void {}
 }

@@ -1,8 +1,7 @@
 /**
- * A simulated database as one opener has it: the part of `Deno.Kv` that Whorl
- * uses. Deno KV has one thread for a database, so one thing is done after the
- * other, in the order of the calls.
- *
+ * A handle of a simulated database: the part of `Deno.Kv` that Whorl uses. Deno
+ * KV has one thread per database, so calls are performed one after the other,
+ * in order.
  * @module
  */
 import { briefCopy } from "../../base/byte_slab.ts";
@@ -24,19 +23,19 @@ import type {
   SimulatedDatabase,
 } from "./simulated_database.ts";
 
-/** No key as text reaches it: its characters are bytes. */
+/** After all keys as text, whose characters are bytes. */
 const PAST_ALL = "\u{100}";
 
-/** A database that was opened. */
+/** An open database. */
 export class SimulatedKv implements KvDatabase {
   readonly #database: SimulatedDatabase;
   readonly #operations: DiskOperations;
   readonly #onClose: (kv: SimulatedKv) => void;
-  /** Settles when all that was asked before is done. */
+  /** Settles when all earlier calls are done. */
   #last: Promise<unknown> = Promise.resolve();
   #open = true;
 
-  /** @param onClose Told once, when it is closed by its opener. */
+  /** @param onClose Called once, when its opener closes it. */
   constructor(
     database: SimulatedDatabase,
     operations: DiskOperations,
@@ -69,7 +68,7 @@ export class SimulatedKv implements KvDatabase {
     );
   }
 
-  /** What stands under a key, in bytes of the caller's own. */
+  /** The entry of a key, with bytes owned by the caller. */
   #entry(key: Uint8Array, keyText: string): KvEntry {
     const stored = this.#database.get(keyText);
     return stored === undefined
@@ -118,7 +117,7 @@ export class SimulatedKv implements KvDatabase {
     key: KvKey,
     value: Uint8Array,
   ): Promise<{ readonly versionstamp: string }> {
-    // Without a check a commit always is.
+    // A commit without checks always succeeds.
     return await this.atomic().set(key, value).commit() as
       & KvCommitResult
       & { readonly ok: true };
@@ -177,7 +176,7 @@ export class SimulatedKv implements KvDatabase {
     this.abandon();
   }
 
-  /** What the system does for an opener that is dead. */
+  /** Releases it after the death of its opener. */
   abandon(): void {
     this.#open = false;
     this.#database.openHandles--;

@@ -1,7 +1,7 @@
 /**
- * A store whose writes are shown to somebody: invariants such as "no dot is
- * issued twice" are about everything that was ever written, which the content
- * at the end does not tell.
+ * A store whose writes are reported to a watch: invariants such as "no dot is
+ * issued twice" are about everything that was ever written, which the final
+ * content does not show.
  *
  * @module
  */
@@ -20,11 +20,11 @@ import type {
 } from "../../environment/storage.ts";
 import type { DiskDamage } from "../durable_writes.ts";
 
-/** Told of what happens to the stores of a cluster. */
+/** Notified of what happens to the stores of a cluster. */
 export interface StoreWatch {
   /**
-   * A store was opened; it is the one of its `path` from now on. It is used once
-   * this has resolved.
+   * A store was opened; from now on it is the one at its `path`. It is used
+   * once this has resolved.
    */
   opened(
     host: string,
@@ -33,8 +33,8 @@ export interface StoreWatch {
     damage: DiskDamage,
   ): Promise<void>;
   /**
-   * A vnode has given writes to its store, which may yet be lost. What this
-   * returns is told what became of them, before the vnode is.
+   * A vnode has passed writes to its store, which may still fail. The returned
+   * function gets their outcome, before the vnode does.
    */
   written(
     host: string,
@@ -46,7 +46,11 @@ export interface StoreWatch {
   deleted(host: string, path: string, partition: number): void;
 }
 
-/** `store`, with its writes shown to `watch`. @param damage What its disk has done so far. */
+/**
+ * `store`, with its writes reported to `watch`.
+ *
+ * @param damage What its disk has done so far.
+ */
 export async function watchedStore(
   store: Store,
   host: string,
@@ -143,7 +147,7 @@ class WatchedPartition implements PartitionStore {
   ): void {
     let outcome: { readonly error: Error | undefined } | undefined;
     let told = (error: Error | undefined): void => void (outcome = { error });
-    // A write that is refused is none.
+    // A refused write did not happen.
     this.#store.write(writes, (error) => {
       told(error);
       committed(error);

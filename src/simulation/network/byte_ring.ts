@@ -1,8 +1,8 @@
 /**
- * The bytes of one direction of a connection, between the one who wrote them
- * and the one who has not read them yet. Places are counted from the beginning
- * of the connection, as TCP's sequence numbers are, so a segment is two numbers
- * and its bytes are copied once in and once out, however often it is sent.
+ * The bytes of one direction of a connection, from their writer to a reader
+ * that has not read them yet. Positions count from the beginning of the
+ * connection, like TCP sequence numbers, so a segment is two numbers, and its
+ * bytes are copied once in and once out, however often it is sent.
  *
  * @module
  */
@@ -10,24 +10,27 @@ import { NO_BYTES } from "../../base/byte_slab.ts";
 import { invariant } from "../../base/invariant.ts";
 
 const RING_BYTES_MIN = 2 * 1024;
-/** So few are copied by hand, which beats a view and `set`. */
+/** Up to this many bytes a loop is faster than a view and `set`. */
 const LOOP_BYTES_MAX = 64;
-/** An empty ring larger than this gives its memory back. */
+/** An empty ring larger than this releases its buffer. */
 const RING_BYTES_KEPT = 64 * 1024;
 
-/** Bytes in order, addressed by their place in the stream. */
+/** Bytes in order, addressed by their position in the stream. */
 export class ByteRing {
-  /** A power of two long, so that a place becomes an index by masking. */
+  /**
+   * Its length is a power of two, so that masking turns a position into an
+   * index.
+   */
   #bytes = NO_BYTES;
   #start = 0;
   #end = 0;
 
-  /** Place of the first byte that is kept. */
+  /** Position of the first byte. */
   get start(): number {
     return this.#start;
   }
 
-  /** Place behind the last byte that is kept. */
+  /** Position after the last byte. */
   get end(): number {
     return this.#end;
   }
@@ -52,7 +55,7 @@ export class ByteRing {
     this.#end += count;
   }
 
-  /** Turns over one bit, counted from the byte at `place`. */
+  /** Flips one bit, counted from the byte at `place`. */
   flip(place: number, bit: number): void {
     const at = place + (bit >> 3);
     invariant(at >= this.#start && at < this.#end, "only what is kept changes");
@@ -82,7 +85,8 @@ export class ByteRing {
     let size = Math.max(this.#bytes.length, RING_BYTES_MIN);
     while (size < kept + count) size *= 2;
     const grown = new Uint8Array(size);
-    // Where a place stands depends on the size, so it may wrap in either ring.
+    // The index of a position depends on the size, so bytes may wrap in either
+    // ring.
     for (let place = this.#start; place < this.#end;) {
       const from = place & (this.#bytes.length - 1);
       const to = place & (size - 1);
@@ -98,7 +102,7 @@ export class ByteRing {
   }
 }
 
-/** Most writes are appended whole, and then need no view of their own. */
+/** Most writes are appended whole, and then need no view. */
 function part(source: Uint8Array, from: number, count: number): Uint8Array {
   return from === 0 && count === source.length
     ? source

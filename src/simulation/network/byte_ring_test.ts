@@ -3,14 +3,14 @@ import fc from "fast-check";
 import { InvariantError } from "../../base/invariant.ts";
 import { ByteRing } from "./byte_ring.ts";
 
-Deno.test("ByteRing gives back what was put in, in order, however it is cut", () => {
+Deno.test("ByteRing returns its bytes in order, however they are split", () => {
   fc.assert(fc.property(
     fc.array(fc.tuple(fc.nat(9_000), fc.nat(9_000)), { maxLength: 40 }),
     (steps) => {
       const ring = new ByteRing();
       let written = 0, read = 0;
       for (const [put, wanted] of steps) {
-        // Framed by bytes that must not get in.
+        // Surrounded by bytes that must not get in.
         const source = new Uint8Array(put + 2).fill(255);
         for (let i = 0; i < put; i++) source[i + 1] = (written + i) % 251;
         ring.append(source, 1, put);
@@ -26,15 +26,15 @@ Deno.test("ByteRing gives back what was put in, in order, however it is cut", ()
   ));
 });
 
-Deno.test("ByteRing.take() refuses to give more than is kept", () => {
+Deno.test("ByteRing.take() refuses to return more bytes than it has", () => {
   const ring = new ByteRing();
   ring.append(Uint8Array.of(1, 2, 3), 0, 3);
   assertThrows(() => ring.take(new Uint8Array(4), 4), InvariantError);
 });
 
-Deno.test("ByteRing.flip() turns over one bit of what is kept, wherever it stands, and nothing else", () => {
+Deno.test("ByteRing.flip() flips one bit, wherever it is, and nothing else", () => {
   const ring = new ByteRing();
-  // Past the middle of the first 2 KiB, so that what follows goes round.
+  // Past the middle of the first 2 KiB, so that the following bytes wrap.
   ring.append(new Uint8Array(1_500), 0, 1_500);
   ring.take(new Uint8Array(1_500), 1_500);
   ring.append(new Uint8Array(1_000), 0, 1_000);

@@ -1,10 +1,9 @@
 /**
- * What stands in the bytes of a stream, in words: which frames begin in a piece
- * of it, and of which one it is the rest. Only traces need it, so it follows a
- * stream from its first byte and is content with whatever it finds. Behind the
- * last frame of a handshake it looks for frames in records; whether those are
- * good is for the link to say.
- *
+ * The bytes of a stream in words: which frames begin in a chunk, and which
+ * frame it continues. Only traces need this, so it follows a stream from its
+ * first byte and accepts whatever it finds. After the last frame of a handshake
+ * it expects frames in records; whether those are valid is for the link to
+ * check.
  * @module
  */
 import { isWhorlError } from "../../base/errors.ts";
@@ -17,9 +16,9 @@ import { describeRaftFrame } from "./raft_frame_words.ts";
 import { FrameType } from "../../wire/frame_type.ts";
 import { RECORD_HEADER_BYTES, recordLength } from "../../wire/record.ts";
 
-/** The length, then the type. */
+/** After the length. */
 const TYPE_AT = 4;
-/** Bytes of a Raft message that are enough to say what it is about. */
+/** Bytes of a Raft message that are enough to describe it. */
 const RAFT_BYTES_MAX = 64;
 
 const NAMES: ReadonlyMap<number, string> = new Map(
@@ -28,29 +27,36 @@ const NAMES: ReadonlyMap<number, string> = new Map(
 
 /** Follows one direction of a stream. */
 export class FrameSummary {
-  /** Length and type of the frame that begins, as far as they have come. */
+  /** Length and type of the frame that begins, as far as they have arrived. */
   readonly #head = new Uint8Array(TYPE_AT + 1);
   #headBytes = 0;
-  /** Bytes that the current frame still lacks. */
+  /** Bytes missing of the current frame. */
   #lacking = 0;
   #name = "";
-  /** The beginning of a Raft message, while all of it is expected in this piece. */
+  /**
+   * The beginning of a Raft message, while all of it is expected in this chunk.
+   */
   readonly #raft = new Uint8Array(RAFT_BYTES_MAX);
   #raftBytes = -1;
-  /** Header of the record that begins, as far as it has come. */
+  /** Header of the record that begins, as far as it has arrived. */
   readonly #recordHead = new Uint8Array(RECORD_HEADER_BYTES);
   #recordHeadBytes = 0;
-  /** Bytes that the current record still lacks; without end in a handshake, which stands in none. */
+  /**
+   * Bytes missing of the current record; infinite during a handshake, which has
+   * no records.
+   */
   #recordLacking = Infinity;
-  /** Whether what came cannot be frames. */
+  /** Whether the bytes cannot be frames. */
   #foreign = false;
 
-  /** What the next piece of the stream holds: `2 vnodeRequest, ping, 214 bytes`. */
+  /**
+   * Describes the next chunk of the stream: `2 vnodeRequest, ping, 214 bytes`.
+   */
   describe(bytes: Uint8Array): string {
     const counts = new Map<string, number>();
     const parts: string[] = [];
     let at = 0;
-    /** Whether all of the piece so far belongs to a frame that began before it. */
+    /** Whether all of the chunk so far continues an earlier frame. */
     let continues = this.#lacking > 0;
     while (at < bytes.length && !this.#foreign) {
       if (this.#recordLacking === 0) {
@@ -104,7 +110,9 @@ export class FrameSummary {
     this.#raftBytes += left.length;
   }
 
-  /** Counts a Raft message by what it says, as far as it has come with this piece. */
+  /**
+   * Counts a Raft message by its description, as far as it is in this chunk.
+   */
   #count(counts: Map<string, number>): void {
     if (this.#raftBytes < 0) return;
     const name = describeRaftFrame(
@@ -127,7 +135,7 @@ export class FrameSummary {
   #frameEnds(): void {
     const type = this.#head[TYPE_AT];
     if (type !== FrameType.proof && type !== FrameType.welcome) return;
-    // The last of the handshake in its direction: what follows is the link's.
+    // The last handshake frame in its direction: records of the link follow.
     if (this.#recordLacking === Infinity) this.#recordLacking = 0;
   }
 

@@ -26,7 +26,7 @@ Deno.test("FrameSummary.describe() names the frames and counts them", () => {
   );
 });
 
-Deno.test("FrameSummary.describe() follows a frame over several pieces", () => {
+Deno.test("FrameSummary.describe() follows a frame over several chunks", () => {
   const summary = new FrameSummary();
   const bytes = frames(FrameType.ring, FrameType.pong);
   assertEquals(
@@ -53,7 +53,7 @@ Deno.test("FrameSummary.describe() counts only bytes once something cannot be a 
   assertEquals(summary.describe(frames(FrameType.ping)), "20 bytes");
 });
 
-Deno.test("FrameSummary.describe() finds frames in records behind a handshake", () => {
+Deno.test("FrameSummary.describe() finds frames in records after a handshake", () => {
   const { hello, proof, challenge, welcome, ring, pong } = FrameType;
   for (const [first, last] of [[hello, proof], [challenge, welcome]] as const) {
     const summary = new FrameSummary();
@@ -122,7 +122,7 @@ Deno.test("FrameSummary.describe() says what a message of a Raft group is about"
     summary.describe(append),
     `raft append of term 4: entries … behind 9 of 3, committed 8, ${append.length} bytes`,
   );
-  // Of one that comes in pieces only what the first has is looked at.
+  // Of a message in several chunks only the first is read.
   assertEquals(
     [[0, 20], [20, vote.length]].map(([from, to]) =>
       summary.describe(vote.subarray(from, to))

@@ -1,22 +1,24 @@
 /**
- * What a system keeps for one life of a process: its listeners, its ends of
- * connections and its attempts to connect. They go when the process does.
+ * What an operating system keeps for one incarnation of a process: its
+ * listeners, its ends of connections and its pending connects. They end with
+ * the process.
  *
  * @module
  */
 import type { SimulatedProcess } from "../simulated_process.ts";
 
-/** Something a system takes back when the process dies. */
+/** Something that the system reclaims when the process dies. */
 export interface KeptForProcess {
   /**
-   * The process is dead: nothing is told to it.
+   * The process is dead: it is not notified.
    *
-   * @param silently Whether its machine lost power, so that nobody else is told either.
+   * @param silently Whether its machine lost power, so that no peer is notified
+   * either.
    */
   processDied(silently: boolean): void;
 }
 
-/** One process on one host, as the network sees it. */
+/** One process on one host, as seen by the network. */
 export class NetworkLife {
   readonly host: string;
   readonly #process: SimulatedProcess;
@@ -28,29 +30,32 @@ export class NetworkLife {
     this.#process = process;
   }
 
-  /** Whether the process is no more. */
+  /** Whether the process has ended. */
   get over(): boolean {
-    // The network may hear of a death a moment after it.
+    // The network may learn of a death a moment later.
     return this.#over || this.#process.state === "dead";
   }
 
-  /** Remembers something until {@linkcode forget}. */
+  /** Keeps something until {@linkcode forget}. */
   keep(kept: KeptForProcess): void {
     this.#kept.add(kept);
   }
 
-  /** It has gone by itself. */
+  /** It has ended on its own. */
   forget(kept: KeptForProcess): void {
     this.#kept.delete(kept);
   }
 
-  /** Calls `callback` in the process: now, or when it goes on if it is paused, or never if it is dead. */
+  /**
+   * Calls `callback` in the process: now, when it resumes if it is paused, or
+   * never if it is dead.
+   */
   call(callback: () => void): void {
     if (this.#process.state === "running") callback();
     else this.#process.setTimer(0, callback);
   }
 
-  /** Takes everything back. */
+  /** Reclaims everything. */
   end(silently: boolean): void {
     if (this.#over) return;
     this.#over = true;

@@ -1,7 +1,6 @@
 /**
- * The way from one host to another: how long a segment takes, whether it gets
- * there, and what is being done to the way at the moment. The way back is
- * another one.
+ * The path from one host to another: how long a segment takes, whether it
+ * arrives, and which faults are active. The way back is a path of its own.
  *
  * @module
  */
@@ -9,43 +8,46 @@ import type { Chance } from "../../base/chance.ts";
 import type { NetworkWeather } from "../schedule/schedule.ts";
 import type { VirtualTime } from "../virtual_time.ts";
 
-/** Arrival of a segment that will not arrive. */
+/** Arrival time of a lost segment. */
 export const LOST: number = Infinity;
-/** Arrival of a segment that waits on a stalled path. */
+/** Arrival time of a segment that waits on a stalled path. */
 export const HELD: number = Number.MAX_VALUE;
 
-/** Least time before a system sends again what was not acknowledged, as in Linux. */
+/** Shortest time before unacknowledged data is sent again, as in Linux. */
 const RETRANSMIT_MS_MIN = 200;
 
-/** What has gone over the network so far. */
+/** Traffic of the network so far. */
 export interface TrafficCounts {
-  /** Segments with bytes, or the end of a stream, that have left a host, repetitions by the sender included. */
+  /**
+   * Segments with bytes or the end of a stream that left a host, including
+   * retransmissions.
+   */
   segments: number;
-  /** Segments and acknowledgements that were lost, to the weather or to a fault. */
+  /** Segments and acknowledgements that were lost, at random or by a fault. */
   lost: number;
-  /** Segments the sender's system sent again. */
+  /** Segments that were retransmitted. */
   retransmitted: number;
-  /** Segments that came twice; the second was dropped by the receiver's system. */
+  /** Segments that arrived twice; the receiving system dropped the second. */
   repeated: number;
   /** Segments that were overtaken by later ones. */
   reordered: number;
-  /** Bytes that processes have read. */
+  /** Bytes read by processes. */
   bytes: number;
-  /** Connections that a system has reset. */
+  /** Connections reset by a system. */
   resets: number;
-  /** Writes of which a bit was changed. */
+  /** Writes with a flipped bit. */
   corrupted: number;
 }
 
-/** What all paths of a network share. */
+/** Shared by all paths of a network. */
 export interface NetworkConditions {
   readonly time: VirtualTime;
   readonly counts: TrafficCounts;
-  /** The weather from now on. */
+  /** Current delay and loss. */
   weather: NetworkWeather;
 }
 
-/** What travels within one host meets no weather. */
+/** Traffic within a host has no delay and no loss. */
 const LOOPBACK_WEATHER: NetworkWeather = {
   delayMsMin: 0.02,
   delayMsMax: 0.05,
@@ -54,24 +56,30 @@ const LOOPBACK_WEATHER: NetworkWeather = {
   reorderProbability: 0,
 };
 
-/** One way from a host to a host. */
+/** One path from a host to a host. */
 export class NetworkPath {
   readonly from: string;
   readonly to: string;
-  /** Milliseconds that everything takes longer. */
+  /** Added latency in milliseconds. */
   addedDelayMs = 0;
-  /** How likely a bit of a write is changed. */
+  /** Probability that a bit of a write is flipped. */
   corruptProbability = 0;
-  /** Faults that let nothing through; they may overlap. */
+  /** Number of faults that block it; they may overlap. */
   #blocks = 0;
   #stalled = false;
-  /** Whether the machine at its end is without power. */
+  /** Whether the machine at its end has no power. */
   #dark = false;
-  /** How often the path became impassable, by which a packet under way knows that it was lost. */
+  /**
+   * How often the path was interrupted; a packet in flight is lost if this has
+   * changed.
+   */
   #losses = 0;
   readonly #held: (() => void)[] = [];
   readonly #conditions: NetworkConditions;
-  /** Of its own, so that the traffic of one pair of hosts leaves the luck of others alone. */
+  /**
+   * One per path, so that the traffic of one pair of hosts does not affect the
+   * draws of others.
+   */
   readonly #chance: Chance;
 
   constructor(
@@ -86,12 +94,12 @@ export class NetworkPath {
     this.#chance = chance;
   }
 
-  /** Whether nothing gets through. */
+  /** Whether it is blocked. */
   get blocked(): boolean {
     return this.#blocks > 0 || this.#dark;
   }
 
-  /** Whether everything waits. */
+  /** Whether it is stalled. */
   get stalled(): boolean {
     return this.#stalled;
   }
@@ -100,13 +108,19 @@ export class NetworkPath {
     return this.from === this.to ? LOOPBACK_WEATHER : this.#conditions.weather;
   }
 
-  /** How long a sender's system waits for an acknowledgement before it sends again, the first time. */
+  /**
+   * How long a sender waits for an acknowledgement before the first
+   * retransmission.
+   */
   get retransmitMs(): number {
     return RETRANSMIT_MS_MIN +
       2 * (this.#weather.delayMsMax + this.addedDelayMs);
   }
 
-  /** When something that leaves now arrives: a moment, {@linkcode LOST} or {@linkcode HELD}. */
+  /**
+   * When a segment that leaves now arrives: a time, {@linkcode LOST} or
+   * {@linkcode HELD}.
+   */
   arrival(): number {
     const { counts, time } = this.#conditions;
     if (this.blocked) {
@@ -124,7 +138,8 @@ export class NetworkPath {
     let delayMs = this.#delayMs();
     luck -= lossProbability;
     if (luck < repeatProbability) {
-      // Nothing above the receiver's system can tell, as it knows every byte by its place.
+      // Invisible above the receiving system, which knows every byte by its
+      // position.
       counts.repeated++;
     } else if (luck < repeatProbability + reorderProbability) {
       counts.reordered++;
@@ -134,16 +149,18 @@ export class NetworkPath {
     return time.now() + delayMs;
   }
 
-  /** Which bit of a write of `bytes` bytes is changed on the way, or undefined for none. */
+  /**
+   * The bit that is flipped in a write of `bytes` bytes, or undefined for none.
+   */
   changedBit(bytes: number): number | undefined {
-    // A path that is sound draws no luck for it.
+    // Without the fault, no random number is drawn for it.
     if (this.corruptProbability === 0) return undefined;
     if (!this.#chance.chance(this.corruptProbability)) return undefined;
     this.#conditions.counts.corrupted++;
     return this.#chance.below(bytes * 8);
   }
 
-  /** When something that was held arrives, now that the path flows again. */
+  /** When a held segment arrives, now that the stall has ended. */
   arrivalAfterStall(): number {
     return this.#conditions.time.now() + this.#delayMs();
   }
@@ -154,7 +171,10 @@ export class NetworkPath {
       this.addedDelayMs;
   }
 
-  /** Takes a packet without bytes across (a request to connect, a reset, a probe): `arrived` is called unless it is lost. */
+  /**
+   * Delivers a packet without bytes (a request to connect, a reset, a probe):
+   * `arrived` is called unless it is lost.
+   */
   carry(arrived: () => void): void {
     const atMs = this.arrival();
     if (atMs === LOST) return;
@@ -171,7 +191,10 @@ export class NetworkPath {
     });
   }
 
-  /** Lets nothing through until {@linkcode unblock} was called as often; what is under way is lost. */
+  /**
+   * Blocks it until {@linkcode unblock} was called as often; packets in flight
+   * are lost.
+   */
   block(): void {
     this.#blocks++;
     this.#loseAll();
@@ -183,18 +206,18 @@ export class NetworkPath {
     this.#held.length = 0;
   }
 
-  /** Takes one {@linkcode block} back. */
+  /** Removes one {@linkcode block}. */
   unblock(): void {
     if (this.#blocks > 0) this.#blocks--;
   }
 
-  /** The machine at its end loses power, or has it back. */
+  /** The machine at its end loses or regains power. */
   darken(dark: boolean): void {
     this.#dark = dark;
     if (dark) this.#loseAll();
   }
 
-  /** Holds everything back, or lets it go on. */
+  /** Stalls it, or ends the stall. */
   stall(stalled: boolean): void {
     this.#stalled = stalled;
     if (stalled) return;
@@ -203,7 +226,7 @@ export class NetworkPath {
     }
   }
 
-  /** Ends every fault of the path; a machine without power stays dark. */
+  /** Ends every fault of the path; a machine without power stays without. */
   heal(): void {
     this.#blocks = 0;
     this.addedDelayMs = 0;

@@ -1,6 +1,6 @@
 /**
- * What a message of a Raft group says, in words, from its first bytes: an append
- * may be long, and only its beginning is looked at.
+ * A Raft message in words, from its first bytes: an append may be long, and
+ * only its beginning is read.
  *
  * @module
  */
@@ -12,15 +12,18 @@ import {
 } from "../../raft/raft_message_codec.ts";
 import type { RaftMessage } from "../../raft/raft_message.ts";
 
-/** Of the group and of the member. */
+/** Of the group id and the uid. */
 const NUMBERS_BYTES = 12;
 
-/** `bytes` are those of the frame behind its header, or the first of them; `undefined` if that is not enough to tell. */
+/**
+ * Describes the message in `bytes`, a frame without its header, or a prefix of
+ * it; `undefined` if that is too short.
+ */
 export function describeRaftFrame(bytes: Uint8Array): string | undefined {
   const start = NUMBERS_BYTES;
   const copy = bytes.slice();
   return read(copy, start, copy.length) ??
-    // Without its entries, which may not all be here.
+    // Without its entries, which may be incomplete.
     read(copy, start, start + APPEND_HEADER_BYTES, " …");
 }
 

@@ -1,7 +1,7 @@
 /**
- * An attempt to connect: the first packet goes out, again and again with longer
- * pauses while nothing comes back, until the other system answers with yes or
- * no, the caller gives it up, or the system does.
+ * An attempt to connect: the first packet is repeated with doubling pauses
+ * until the other system accepts or refuses, the caller gives up, or the system
+ * does.
  *
  * @module
  */
@@ -13,9 +13,11 @@ import type { SimulatedListener } from "./simulated_listener.ts";
 import type { SimulatedStream } from "./simulated_stream.ts";
 import type { ScheduledEvent, VirtualTime } from "../virtual_time.ts";
 
-/** Pause before the first packet is sent again; it doubles each time. */
+/** Pause before the first packet is sent again; doubles each time. */
 export const CONNECT_RETRY_MS = 1_000;
-/** How often it is sent again, as `tcp_syn_retries`; all pauses together are 127 s. */
+/**
+ * How often it is repeated, as `tcp_syn_retries`; all pauses add up to 127 s.
+ */
 export const CONNECT_RETRIES_MAX = 6;
 
 /** What an attempt needs. */
@@ -26,23 +28,23 @@ export interface DialOptions {
   readonly back: NetworkPath;
   readonly address: Address;
   readonly signal: AbortSignal | undefined;
-  /** Who listens there now. */
+  /** The current listener at that address. */
   readonly listener: () => SimulatedListener | undefined;
-  /** The other system has said yes. */
+  /** The other system has accepted. */
   readonly connected: (listener: SimulatedListener) => SimulatedStream;
   /** The attempt has begun; {@linkcode over} follows. */
   readonly begun: () => void;
-  /** The attempt is over, whatever came of it. */
+  /** The attempt has ended, with or without success. */
   readonly over: (outcome: string) => void;
 }
 
-/** Connects as `options` say. @throws {WhorlError} `not_reachable` */
+/** Connects as `options` describe. @throws {WhorlError} `not_reachable` */
 export function dial(options: DialOptions): Promise<SimulatedStream> {
   const { life, address, signal } = options;
   if (signal?.aborted) {
     return Promise.reject(notReachable(address, reasonOf(signal.reason)));
   }
-  // A dead process waits for ever.
+  // A dead process waits forever.
   if (life.over) return new Promise(() => {});
   return new Promise((resolve, reject) => {
     new SimulatedDial(options, resolve, reject).start();
@@ -63,9 +65,9 @@ class SimulatedDial implements KeptForProcess {
   readonly #reject: (error: WhorlError) => void;
   #tries = 0;
   #retry: ScheduledEvent | undefined;
-  /** Whether the system has finished with it. */
+  /** Whether the system has finished the attempt. */
   #over = false;
-  /** Whether the process has been told. */
+  /** Whether the process has been notified. */
   #told = false;
   readonly #onAbort = (): void =>
     this.#fail(reasonOf(this.#options.signal?.reason), true);
@@ -98,7 +100,7 @@ class SimulatedDial implements KeptForProcess {
     );
     path.carry(() => {
       const listener = this.#options.listener();
-      // A full backlog says nothing; there may be room the next time.
+      // A full backlog gives no answer; there may be room next time.
       if (listener?.full) return;
       back.carry(() => {
         if (this.#over) return;
@@ -113,7 +115,8 @@ class SimulatedDial implements KeptForProcess {
     this.#end(`${this.#options.address} has answered`);
     const stream = this.#options.connected(listener);
     this.#options.life.call(() => {
-      // The signal may have fired while the process was paused or before it was told.
+      // The signal may have fired while the process was paused, or before it
+      // was notified.
       if (this.#told) return stream.close();
       this.#tell();
       this.#resolve(stream);
@@ -128,7 +131,7 @@ class SimulatedDial implements KeptForProcess {
       this.#tell();
       this.#reject(notReachable(this.#options.address, reason));
     };
-    // The process itself has given it up, or it hears of it when it runs.
+    // The process gave up itself; otherwise it is notified when it runs.
     if (atOnce) fail();
     else this.#options.life.call(fail);
   }

@@ -1,16 +1,16 @@
 /**
- * One direction of a connection, as the systems at its ends keep it: TCP with
- * what matters to a process above it, and without what does not.
+ * One direction of a connection, as kept by the systems at its ends: the parts
+ * of TCP that a process can notice.
  *
- * Kept: bounded send and receive buffers with a window, acknowledgements that
- * need a way back, loss that is made good after a timeout that doubles, order,
- * and giving up in the end. So a process sees late and bunched bytes,
- * back-pressure, and connections that are half-open.
+ * Included: bounded send and receive buffers with a window, acknowledgements
+ * that need a way back, retransmission after a timeout that doubles, ordering,
+ * and giving up in the end. So a process sees late and batched bytes,
+ * back-pressure, and half-open connections.
  *
  * Left out: congestion control and fast retransmission, so a loss costs more
  * than in reality; and timers for what is known to arrive. A real sender sets a
- * timer for each segment and mostly calls it off. This one is only set once
- * something has been lost, which saves half of all events and cannot be told
+ * timer for each segment and usually cancels it. This one sets a timer only
+ * once something has been lost, which saves half of all events and is invisible
  * from outside.
  *
  * @module
@@ -25,24 +25,39 @@ import {
 } from "./network_path.ts";
 import type { ScheduledEvent } from "../virtual_time.ts";
 
-/** Bytes the sender's system keeps until they are acknowledged; a write waits for room. */
+/**
+ * Bytes the sending system keeps until they are acknowledged; a write waits for
+ * room.
+ */
 export const SEND_BUFFER_BYTES_MAX: number = 256 * 1024;
-/** A write that waits is woken once no more than this is unacknowledged, so that it is not fed by the byte. */
+/**
+ * A waiting write continues once no more than this is unacknowledged, so that
+ * it does not trickle.
+ */
 const WRITE_AGAIN_BYTES_MAX = SEND_BUFFER_BYTES_MAX * 3 / 4;
-/** Bytes the receiver's system keeps until they are read; the sender may send no more. */
+/**
+ * Bytes the receiving system keeps until they are read; the sender may not send
+ * more.
+ */
 export const RECEIVE_BUFFER_BYTES_MAX: number = 256 * 1024;
-/** Bytes of one segment, which stands for the burst that a network card makes of one write. */
+/**
+ * Bytes of one segment, which stands for the burst that a network card makes of
+ * one write.
+ */
 export const SEGMENT_BYTES_MAX: number = 64 * 1024;
-/** Timeouts in a row, each twice as long as the one before, after which a sender gives the connection up; as `tcp_retries2`. */
+/**
+ * Consecutive timeouts, each twice as long as the previous one, after which a
+ * sender gives up the connection; as `tcp_retries2`.
+ */
 export const RETRANSMITS_MAX = 15;
 /** Longest timeout. */
 const RETRANSMIT_MS_MAX = 120_000;
 
 /** The end that sends. */
 export interface FlowSender {
-  /** There is room in the send buffer that a write waited for. */
+  /** The send buffer has room that a write waited for. */
   roomCame(): void;
-  /** The other end has not answered for so long that the system gives it up. */
+  /** The other end has not answered for so long that the system gives up. */
   timedOut(): void;
   /** Nothing more will be sent. */
   senderDone(): void;
@@ -50,31 +65,34 @@ export interface FlowSender {
 
 /** The end that receives. */
 export interface FlowReceiver {
-  /** Whether the system takes what arrives; if not, it has answered with a reset. */
+  /**
+   * Whether the system accepts what arrives; if not, it has answered with a
+   * reset.
+   */
   takes(bytes: number): boolean;
-  /** Something can be read, or the end has come. */
+  /** Something can be read, or the stream has ended. */
   arrived(): void;
 }
 
-/** Bytes on their way. */
+/** Bytes in flight. */
 interface Segment {
-  /** Place of its first byte. */
+  /** Position of its first byte. */
   readonly start: number;
-  /** Place behind its last byte. */
+  /** Position after its last byte. */
   end: number;
-  /** Whether it says that the stream ends here. */
+  /** Whether it carries the end of the stream. */
   last: boolean;
-  /** When it arrives, whatever goes before it; or LOST or HELD. */
+  /** When it arrives, regardless of earlier segments; or LOST or HELD. */
   arriveAtMs: number;
   readonly sentAtMs: number;
 }
 
-/** What the receiver says on the way back. */
+/** Feedback from the receiver. */
 interface Acknowledgement {
   arriveAtMs: number;
-  /** It has all bytes before this place. */
+  /** It has all bytes before this position. */
   readonly end: number;
-  /** It has room for the bytes before this place. */
+  /** It has room for the bytes before this position. */
   readonly windowEnd: number;
 }
 
@@ -87,7 +105,7 @@ export class SimulatedFlow {
   readonly #receiver: FlowReceiver;
   readonly #ring: ByteRing = new ByteRing();
 
-  // What the sender's system knows.
+  // State of the sending system.
   #sentEnd = 0;
   #acknowledgedEnd = 0;
   #windowEnd = RECEIVE_BUFFER_BYTES_MAX;
@@ -95,22 +113,25 @@ export class SimulatedFlow {
   #finished = false;
   #lastSent = false;
   #dropped = false;
-  /** Timeouts since something was acknowledged. */
+  /** Timeouts since the last acknowledgement. */
   #timeouts = 0;
   #timer: ScheduledEvent | undefined;
 
-  /** Segments that have left and not arrived in order, by place. */
+  /** Segments sent and not yet arrived in order, by position. */
   readonly #underWay: Segment[] = [];
   #arrival: ScheduledEvent | undefined;
-  /** Acknowledgements the sender has not looked at, by arrival. */
+  /** Acknowledgements not yet processed by the sender, by arrival. */
   readonly #acknowledgements: Acknowledgement[] = [];
   #acknowledging: ScheduledEvent | undefined;
 
-  // What the receiver's system knows.
+  // State of the receiving system.
   #arrivedEnd = 0;
   #toldWindowEnd = RECEIVE_BUFFER_BYTES_MAX;
   #ended = false;
-  /** Whether it no longer knows the connection, so that nobody will tell of room again. */
+  /**
+   * Whether it has forgotten the connection, so that nobody will announce room
+   * again.
+   */
   #deaf = false;
 
   readonly #onArrival = (): void => this.#arrive();
@@ -135,7 +156,10 @@ export class SimulatedFlow {
     this.#receiver = receiver;
   }
 
-  /** Whether the sender's system has nothing left to do: all has arrived, or it no longer cares. */
+  /**
+   * Whether the sending system has nothing left to do: everything has arrived,
+   * or it has given up.
+   */
   get over(): boolean {
     return this.#dropped || this.#ended;
   }
@@ -145,30 +169,36 @@ export class SimulatedFlow {
     return this.#arrivedEnd - this.#ring.start;
   }
 
-  /** Whether everything has arrived, the end included. */
+  /** Whether everything has arrived, including the end. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** Place behind the last byte that was written. */
+  /** Position after the last byte written. */
   get writtenEnd(): number {
     return this.#ring.end;
   }
 
-  /** Place of the next byte to read. */
+  /** Position of the next byte to read. */
   get readEnd(): number {
     return this.#ring.start;
   }
 
-  /** Sends a segment without bytes, by which the receiver's system learns that the connection stands. */
+  /**
+   * Sends a segment without bytes, which tells the receiving system that the
+   * connection is established.
+   */
   open(): void {
     this.#send(0, false);
   }
 
-  /** Takes over what there is room for of `bytes` from `from` on, and returns how much that was. */
+  /**
+   * Accepts as many of `bytes` from `from` on as there is room for, and returns
+   * how many.
+   */
   push(bytes: Uint8Array, from: number): number {
     invariant(!this.#finished, "nothing is written behind the end");
-    // Whoever writes need not be told of room meanwhile.
+    // A writer needs no notification of room meanwhile.
     this.#roomWanted = false;
     this.#readAcknowledgements();
     const room = SEND_BUFFER_BYTES_MAX -
@@ -185,7 +215,7 @@ export class SimulatedFlow {
     return count;
   }
 
-  /** No more is written. What was is still sent, then the end. */
+  /** Ends the writing. Everything written is still sent, then the end. */
   finish(): void {
     this.#finished = true;
     this.#roomWanted = false;
@@ -193,13 +223,13 @@ export class SimulatedFlow {
     this.#awaitAcknowledgements();
   }
 
-  /** Moves bytes that have arrived into `into` and returns how many. */
+  /** Moves arrived bytes into `into` and returns how many. */
   read(into: Uint8Array): number {
     const count = Math.min(into.length, this.readable);
     if (count === 0) return 0;
     this.#ring.take(into, count);
     this.#conditions.counts.bytes += count;
-    // The sender hears of room once there is much of it, not of every byte.
+    // The sender is told of room once there is much of it, not for every byte.
     const half = RECEIVE_BUFFER_BYTES_MAX / 2;
     if (
       this.#toldWindowEnd - this.#arrivedEnd < half &&
@@ -208,7 +238,7 @@ export class SimulatedFlow {
     return count;
   }
 
-  /** The sender's system no longer cares; what is under way still arrives. */
+  /** The sending system gives up; what is in flight still arrives. */
   drop(): void {
     if (this.#dropped) return;
     this.#dropped = true;
@@ -220,20 +250,26 @@ export class SimulatedFlow {
     this.#acknowledgements.length = 0;
   }
 
-  /** The receiver's system no longer knows the connection. A sender that waits for room asks for it in the end, and hears of that. */
+  /**
+   * The receiving system forgets the connection. A sender that waits for room
+   * probes in the end, and learns of that.
+   */
   deafen(): void {
     this.#deaf = true;
     this.#awaitAcknowledgements();
   }
 
-  /** The sender's system says that it knows no such connection, once: if that is lost, nobody hears of it. */
+  /**
+   * The sending system sends a reset, once: if that is lost, nobody learns of
+   * it.
+   */
   reset(arrived: () => void): void {
     this.drop();
     this.#conditions.counts.resets++;
     this.path.carry(arrived);
   }
 
-  /** Neither end's system cares, and what is under way is lost. */
+  /** Both systems forget the connection, and what is in flight is lost. */
   destroy(): void {
     this.drop();
     this.#conditions.counts.lost += this.#underWay.length;
@@ -244,7 +280,7 @@ export class SimulatedFlow {
   }
 
   #transmit(): void {
-    // After a timeout the sender waits for a sign of life.
+    // After a timeout the sender waits for an acknowledgement.
     if (this.#dropped || this.#timeouts > 0) return;
     while (this.#sentEnd < this.#ring.end && this.#sentEnd < this.#windowEnd) {
       const count = Math.min(
@@ -287,7 +323,10 @@ export class SimulatedFlow {
     else this.#awaitArrival();
   }
 
-  /** The next event is the arrival of the first segment: later ones cannot be read before it. */
+  /**
+   * Schedules the arrival of the first segment: later ones cannot be read
+   * before it.
+   */
   #awaitArrival(): void {
     if (this.#arrival !== undefined) return;
     const first = this.#underWay[0];
@@ -310,10 +349,11 @@ export class SimulatedFlow {
       end = segment.end;
       last = segment.last;
     }
-    // Called a rounding error early, or for what was lost at this very moment.
+    // The event came early by a rounding error, or its segment was lost at this
+    // moment.
     if (arrived === 0) return this.#awaitArrival();
     if (!this.#receiver.takes(end - this.#arrivedEnd)) {
-      // Should the reset that answers it get lost, the sender will try again.
+      // If the reset that answers it is lost, the sender will retry.
       for (let i = 0; i < arrived; i++) {
         (underWay[i] as Segment).arriveAtMs = LOST;
       }
@@ -326,18 +366,19 @@ export class SimulatedFlow {
     this.#arrivedEnd = end;
     if (last) this.#ended = true;
     if (anything) this.#receiver.arrived();
-    // A process that waited has read by now, so there is room again.
+    // A waiting process has read by now, so there is room again.
     this.#acknowledge();
     if (last) this.#sender.senderDone();
   }
 
-  /** The receiver's system says what it has and what it has room for. */
+  /** The receiving system reports what it has, and its window. */
   #acknowledge(): void {
     if (this.#dropped) return;
     this.#toldWindowEnd = this.#ring.start + RECEIVE_BUFFER_BYTES_MAX;
     let arriveAtMs = this.back.arrival();
     if (arriveAtMs === LOST) return this.#startTimer();
-    // An acknowledgement that was overtaken says nothing new; kept in order they are a queue.
+    // An overtaken acknowledgement is redundant; kept in order, they form a
+    // queue.
     const before = this.#acknowledgements.at(-1);
     if (before !== undefined && before.arriveAtMs > arriveAtMs) {
       arriveAtMs = before.arriveAtMs;
@@ -350,7 +391,10 @@ export class SimulatedFlow {
     this.#awaitAcknowledgements();
   }
 
-  /** Whether the sender would do anything on an acknowledgement; otherwise it looks when it next writes. */
+  /**
+   * Whether the sender would act on an acknowledgement; otherwise it processes
+   * it at its next write.
+   */
   get #waiting(): boolean {
     return this.#roomWanted || this.#timeouts > 0 ||
       this.#sentEnd < this.#ring.end || (this.#finished && !this.#lastSent);
@@ -368,7 +412,7 @@ export class SimulatedFlow {
     );
   }
 
-  /** The sender's system looks at what has come back. */
+  /** The sending system processes acknowledgements. */
   #readAcknowledgements(): void {
     const queue = this.#acknowledgements;
     const now = this.#conditions.time.now();
@@ -411,7 +455,7 @@ export class SimulatedFlow {
     this.#timer = undefined;
     this.#readAcknowledgements();
     const lost = this.#underWay.some(({ arriveAtMs }) => arriveAtMs === LOST);
-    // What was lost may have been an acknowledgement that a later one makes good.
+    // A lost acknowledgement may be covered by a later one.
     const latest = this.#acknowledgements.at(-1);
     const unheard = (latest?.end ?? this.#acknowledgedEnd) < this.#arrivedEnd ||
       (latest?.windowEnd ?? this.#windowEnd) < this.#toldWindowEnd ||
@@ -429,7 +473,7 @@ export class SimulatedFlow {
     this.#awaitAcknowledgements();
   }
 
-  /** Sends up to `count` lost segments again, the first ones first. */
+  /** Retransmits up to `count` lost segments, in order. */
   #sendLostAgain(count: number): void {
     const { counts } = this.#conditions;
     for (const segment of this.#underWay) {
@@ -443,7 +487,9 @@ export class SimulatedFlow {
     this.#awaitArrival();
   }
 
-  /** Sends something the receiver has already, to hear what it says to that. */
+  /**
+   * Sends something the receiver already has, to provoke an acknowledgement.
+   */
   #probe(): void {
     this.#conditions.counts.segments++;
     this.#conditions.counts.retransmitted++;
@@ -453,7 +499,7 @@ export class SimulatedFlow {
     });
   }
 
-  /** Everything on its way to the receiver is lost. */
+  /** Everything in flight to the receiver is lost. */
   pathBroke(): void {
     const now = this.#conditions.time.now();
     let lost = 0;
@@ -468,7 +514,7 @@ export class SimulatedFlow {
     this.#startTimer();
   }
 
-  /** Everything on its way back to the sender is lost. */
+  /** Everything in flight back to the sender is lost. */
   backBroke(): void {
     const now = this.#conditions.time.now();
     const queue = this.#acknowledgements;
@@ -479,14 +525,14 @@ export class SimulatedFlow {
     this.#startTimer();
   }
 
-  /** The path was stalled, or flows again. */
+  /** The path was stalled, or is no longer stalled. */
   pathStalled(stalled: boolean): void {
     this.#holdOrRelease(this.#underWay, this.path, stalled);
     this.#recallArrival();
     this.#awaitArrival();
   }
 
-  /** The way back was stalled, or flows again. */
+  /** The way back was stalled, or is no longer stalled. */
   backStalled(stalled: boolean): void {
     this.#holdOrRelease(this.#acknowledgements, this.back, stalled);
     let latest = 0;

@@ -1,5 +1,5 @@
 /**
- * An address of a simulated host that a process listens on.
+ * An address on a simulated host that a process listens on.
  *
  * @module
  */
@@ -11,13 +11,16 @@ import type {
 import type { KeptForProcess, NetworkLife } from "./network_life.ts";
 import type { Accepter, SimulatedStream } from "./simulated_stream.ts";
 
-/** Connections that wait for a process to take them; further requests to connect get no answer. As Deno asks of the system. */
+/**
+ * Most connections waiting to be accepted; further requests to connect get no
+ * answer. The value that Deno passes to the system.
+ */
 export const BACKLOG_MAX = 511;
 
-/** Takes connections in for one process. */
+/** Accepts connections for one process. */
 export class SimulatedListener implements Listener, Accepter, KeptForProcess {
   readonly address: Address;
-  /** Who listens. */
+  /** The listening process. */
   readonly life: NetworkLife;
   readonly #accept: (stream: ByteStream) => void;
   readonly #forget: () => void;
@@ -37,7 +40,7 @@ export class SimulatedListener implements Listener, Accepter, KeptForProcess {
     life.keep(this);
   }
 
-  /** Whether no more connections can wait. */
+  /** Whether the backlog is full. */
   get full(): boolean {
     return this.#backlog >= BACKLOG_MAX;
   }

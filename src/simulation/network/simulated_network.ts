@@ -1,16 +1,17 @@
 /**
- * The network of a simulation: hosts, the paths between them, and what is done
- * to them. It implements the production {@linkcode Transport} for one life of a
+ * The network of a simulation: hosts, the paths between them, and their faults.
+ * It provides the production {@linkcode Transport} to one incarnation of a
  * process at a time; all delays and losses come from one seed, in virtual time.
  *
- * Faults are switched while it runs and act on what is under way:
+ * Faults can be switched at any time and affect what is in flight:
  *
- * - a _blocked_ path carries nothing. Nobody is told, so connections across it
- *   hang; blocked in one direction only, bytes get there and the
- *   acknowledgements do not get back.
- * - a _stalled_ path keeps everything until it flows again.
+ * - a _blocked_ path carries nothing. Nobody is notified, so connections across
+ *   it hang; if only one direction is blocked, bytes arrive and their
+ *   acknowledgements do not.
+ * - a _stalled_ path holds everything until the stall ends.
  * - a _slow_ path takes longer.
- * - a _corrupt_ path changes single bits, which TCP's own sum does not notice.
+ * - a _corrupt_ path flips single bits, which TCP's own checksum does not
+ *   detect.
  * - a _reset_ breaks connections at both ends, once.
  *
  * @module
@@ -43,38 +44,44 @@ import type { VirtualTime } from "../virtual_time.ts";
 const FIRST_FREE_PORT = 32_768;
 const PORT_MAX = 65_535;
 
-/** What a network needs. */
+/** Options of a network. */
 export interface SimulatedNetworkOptions {
   readonly time: VirtualTime;
-  /** Where its luck comes from. */
+  /** Source of its random draws. */
   readonly chance: Chance;
   readonly trace: Trace;
-  /** Delay and loss on every path, until {@linkcode SimulatedNetwork.weather} is set anew. */
+  /**
+   * Delay and loss on every path, until {@linkcode SimulatedNetwork.weather} is
+   * set.
+   */
   readonly weather: NetworkWeather;
 }
 
-/** What a network has carried and what it holds. */
+/** Traffic of a network, and what is open. */
 export interface NetworkCounts extends Readonly<TrafficCounts> {
-  /** Ends of connections that living processes have and have not closed. */
+  /** Ends of connections that living processes have not closed. */
   readonly openStreams: number;
-  /** Connections that some system still keeps, perhaps after both processes have let go. */
+  /**
+   * Connections that some system still keeps, perhaps after both processes have
+   * closed them.
+   */
   readonly connections: number;
-  /** Addresses that are listened on. */
+  /** Addresses that processes listen on. */
   readonly listeners: number;
   /** Attempts to connect so far. */
   readonly connects: number;
-  /** Attempts that are under way. */
+  /** Pending attempts. */
   readonly connecting: number;
 }
 
 interface Host {
   readonly name: string;
   nextPort: number;
-  /** Whether its machine is without power. */
+  /** Whether its machine has no power. */
   dark: boolean;
 }
 
-/** Hosts and what runs between them. */
+/** Hosts and the paths between them. */
 export class SimulatedNetwork {
   readonly #conditions: NetworkConditions;
   readonly #chance: Chance;
@@ -84,7 +91,7 @@ export class SimulatedNetwork {
   readonly #lives: Map<SimulatedProcess, NetworkLife> = new Map();
   readonly #listeners: Map<Address, SimulatedListener> = new Map();
   readonly #connections: Set<SimulatedConnection> = new Set();
-  /** Hosts that others reach by another name only, by that name. */
+  /** By that name, hosts that others reach by another name only. */
   readonly #doors = new Map<string, string>();
   #connects = 0;
   #connecting = 0;
@@ -112,7 +119,7 @@ export class SimulatedNetwork {
     };
   }
 
-  /** Delay and loss from now on; what is under way keeps the luck it had. */
+  /** Current delay and loss; what is in flight keeps what was drawn for it. */
   get weather(): NetworkWeather {
     return this.#conditions.weather;
   }
@@ -121,7 +128,10 @@ export class SimulatedNetwork {
     this.#conditions.weather = weather;
   }
 
-  /** From now on others reach `host` as `door` and not by its own name, as one behind a forwarded port. */
+  /**
+   * From now on others reach `host` as `door` and not by its own name, as
+   * behind a forwarded port.
+   */
   hide(host: string, door: string): void {
     this.#doors.set(door, host);
   }
@@ -133,15 +143,16 @@ export class SimulatedNetwork {
   }
 
   /**
-   * The transport of one life of a process on `host`, which has power from now
-   * on. It listens only on that host.
+   * The transport for a new incarnation of a process on `host`, which has power
+   * from now on. It listens only on that host.
    */
   transport(host: string, process: SimulatedProcess): Transport {
     const life = new NetworkLife(host, process);
     this.#lives.set(process, life);
     this.#darken(host, false);
     return {
-      // An async function, so that a bad address rejects as every other failure does.
+      // An async function, so that a bad address rejects like every other
+      // failure.
       // deno-lint-ignore require-await
       listen: async (address, accept) => this.#listen(life, address, accept),
       // deno-lint-ignore require-await
@@ -151,12 +162,13 @@ export class SimulatedNetwork {
   }
 
   /**
-   * Takes back what the system kept for a process that has died. Its listeners
-   * vanish; its connections are closed by the system, which lets what was
-   * written arrive and resets those with something unread.
+   * Reclaims what the system kept for a process that has died. Its listeners
+   * vanish; its connections are closed by the system, which still delivers what
+   * was written, and resets connections with unread bytes.
    *
-   * @param powerLost Whether the machine died with it. Then nobody is told, and
-   * the host is silent until the next life begins on it. @default {false}
+   * @param powerLost Whether the machine died with it. Then nobody is notified,
+   * and the host is silent until the next incarnation begins on it.
+   * @default {false}
    */
   processDied(process: SimulatedProcess, powerLost = false): void {
     const life = this.#lives.get(process);
@@ -166,39 +178,51 @@ export class SimulatedNetwork {
     life.end(powerLost);
   }
 
-  /** Lets nothing through from one host to the other, until {@linkcode unblock} was called as often; what is under way is lost. */
+  /**
+   * Blocks the path from one host to another, until {@linkcode unblock} was
+   * called as often; what is in flight is lost.
+   */
   block(from: string, to: string): void {
     const path = this.#path(from, to);
     path.block();
     this.#broke(path);
   }
 
-  /** Takes one {@linkcode block} back. */
+  /** Removes one {@linkcode block}. */
   unblock(from: string, to: string): void {
     this.#path(from, to).unblock();
   }
 
-  /** Keeps back what travels from one host to the other, until {@linkcode unstall}. */
+  /** Holds what travels from one host to another, until {@linkcode unstall}. */
   stall(from: string, to: string): void {
     this.#stall(this.#path(from, to), true);
   }
 
-  /** Lets what was kept back go on. */
+  /** Releases what was held. */
   unstall(from: string, to: string): void {
     this.#stall(this.#path(from, to), false);
   }
 
-  /** Makes everything from one host to the other take `addedDelayMs` longer from now on; 0 ends it. */
+  /**
+   * Adds `addedDelayMs` to the latency from one host to another from now on; 0
+   * ends it.
+   */
   slow(from: string, to: string, addedDelayMs: number): void {
     this.#path(from, to).addedDelayMs = addedDelayMs;
   }
 
-  /** Changes a bit of what is written from one host to the other, with so much probability for each write; 0 ends it. */
+  /**
+   * Flips a bit of writes from one host to another, with this probability per
+   * write; 0 ends it.
+   */
   corrupt(from: string, to: string, probability: number): void {
     this.#path(from, to).corruptProbability = probability;
   }
 
-  /** Breaks all connections between two hosts at both ends, with what is under way; returns how many. */
+  /**
+   * Breaks all connections between two hosts at both ends, with what is in
+   * flight; returns how many.
+   */
   reset(one: string, other: string): number {
     let count = 0;
     for (const connection of [...this.#connections]) {
@@ -211,7 +235,9 @@ export class SimulatedNetwork {
     return count;
   }
 
-  /** Ends every fault. The weather stays, and machines without power stay dark. */
+  /**
+   * Ends every fault. Delay and loss stay, and so do machines without power.
+   */
   healAll(): void {
     for (const path of this.#paths.values()) {
       const { stalled } = path;
@@ -220,7 +246,7 @@ export class SimulatedNetwork {
     }
   }
 
-  /** What it has carried so far and what it holds now. */
+  /** Traffic so far, and what is open. */
   counts(): NetworkCounts {
     let openStreams = 0;
     for (const { near, far } of this.#connections) {
@@ -293,7 +319,7 @@ export class SimulatedNetwork {
     accept: (stream: ByteStream) => void,
   ): Listener | Promise<never> {
     const asked = parseAddress(address);
-    // A dead process waits for ever.
+    // A dead process waits forever.
     if (life.over) return new Promise<never>(() => {});
     if (asked.host !== life.host) {
       throw new WhorlError(
@@ -321,7 +347,10 @@ export class SimulatedNetwork {
     return listener;
   }
 
-  /** Ports are given out in turn, so that a late packet finds nobody by mistake. */
+  /**
+   * Ports are assigned in sequence, so that a late packet never reaches a newer
+   * connection.
+   */
   #freePort(name: string): number {
     const host = this.#host(name);
     const port = host.nextPort;

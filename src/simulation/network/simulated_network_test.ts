@@ -10,10 +10,13 @@ import {
 import { BACKLOG_MAX } from "./simulated_listener.ts";
 import { NetworkBench, type Watched } from "../testing/network_bench.ts";
 
-/** Longer than a system takes to notice and to make good what was lost in a short fault. */
+/**
+ * Longer than a system takes to notice and recover what was lost in a short
+ * fault.
+ */
 const A_WHILE_MS = 5_000;
 
-Deno.test("SimulatedNetwork carries bytes in the time the weather says", async () => {
+Deno.test("SimulatedNetwork delivers bytes with the configured delay", async () => {
   const bench = new NetworkBench();
   const { near, far } = await bench.pair();
   const begunMs = bench.time.now();
@@ -37,7 +40,7 @@ Deno.test("SimulatedNetwork sends what is written at one moment as one segment",
   assertEquals(bench.network.counts().segments - before, 1);
 });
 
-Deno.test("SimulatedNetwork.hide() has a host reached by another name only", async () => {
+Deno.test("SimulatedNetwork.hide() makes a host reachable by another name only", async () => {
   const bench = new NetworkBench();
   const { a } = await bench.pair();
   bench.network.hide("b", "door");
@@ -84,7 +87,7 @@ Deno.test("SimulatedNetwork.corrupt() changes one bit of each write in one direc
   bench.network.corrupt("a", "b", 1);
   for (let i = 0; i < 3; i++) {
     const there = bench.read(far), back = bench.read(near);
-    // Zeros stay characters of one byte, whichever of their lower bits is set.
+    // Zeros remain one-byte characters, whichever of their lower bits is set.
     bench.write(near, "\0".repeat(9));
     bench.write(far, "back");
     await bench.pass(11);
@@ -115,7 +118,7 @@ Deno.test("SimulatedNetwork refuses a connect after a round trip where nobody li
   assertEquals(bench.network.counts().connecting, 0);
 });
 
-Deno.test("SimulatedNetwork.block() lets a connect hang until its signal fires, in either direction", async () => {
+Deno.test("SimulatedNetwork.block() makes a connect hang until its signal fires, in either direction", async () => {
   for (const [from, to] of [["a", "b"], ["b", "a"]] as const) {
     const bench = new NetworkBench();
     const { transport } = bench.host("a");
@@ -137,7 +140,7 @@ Deno.test("SimulatedNetwork.block() lets a connect hang until its signal fires, 
   }
 });
 
-Deno.test("SimulatedNetwork gives a connect up by itself after the pauses of seven packets", async () => {
+Deno.test("SimulatedNetwork gives up a connect after the pauses of seven packets", async () => {
   const bench = new NetworkBench();
   const { transport } = bench.host("a");
   bench.network.block("a", "b");
@@ -151,7 +154,7 @@ Deno.test("SimulatedNetwork gives a connect up by itself after the pauses of sev
   );
 });
 
-Deno.test("SimulatedNetwork.unblock() lets the next packet of a connect get through", async () => {
+Deno.test("SimulatedNetwork.unblock() lets the next packet of a connect through", async () => {
   const bench = new NetworkBench();
   const { transport } = bench.host("a");
   await bench.host("b").transport.listen("b:7", () => {});
@@ -163,7 +166,7 @@ Deno.test("SimulatedNetwork.unblock() lets the next packet of a connect get thro
   assert(connecting.value !== undefined);
 });
 
-Deno.test("SimulatedNetwork.block() loses what is under way, and it comes again once the path is whole", async () => {
+Deno.test("SimulatedNetwork.block() loses what is in flight, which is sent again after unblock()", async () => {
   const bench = new NetworkBench();
   const { near, far } = await bench.pair();
   bench.write(near, "under way, ");
@@ -216,7 +219,7 @@ async function drained(
   return writing;
 }
 
-Deno.test("SimulatedNetwork gives a connection up whose other end is silent for very long, and tells that one nothing", async () => {
+Deno.test("SimulatedNetwork gives up a connection whose other end is silent for very long, without telling that one", async () => {
   const bench = new NetworkBench();
   const { near, far } = await bench.pair();
   bench.network.block("a", "b");
@@ -241,7 +244,7 @@ Deno.test("SimulatedNetwork gives a connection up whose other end is silent for 
   );
 });
 
-Deno.test("SimulatedNetwork.stall() keeps bytes, acknowledgements and connects until unstall()", async () => {
+Deno.test("SimulatedNetwork.stall() holds bytes, acknowledgements and connects until unstall()", async () => {
   for (const [from, to] of [["a", "b"], ["b", "a"]] as const) {
     const bench = new NetworkBench();
     const { a, near, far } = await bench.pair();
@@ -272,7 +275,7 @@ Deno.test("SimulatedNetwork.stall() keeps bytes, acknowledgements and connects u
   }
 });
 
-Deno.test("SimulatedNetwork.reset() breaks both ends at once and loses what is under way", async () => {
+Deno.test("SimulatedNetwork.reset() breaks both ends at once and loses what is in flight", async () => {
   const bench = new NetworkBench();
   const { near, far } = await bench.pair();
   bench.write(near, "arrived");
@@ -291,7 +294,7 @@ Deno.test("SimulatedNetwork.reset() breaks both ends at once and loses what is u
     failed.error,
     "connection_closed: Cannot write to b:7: the connection was reset",
   );
-  // What a system has received can be read, as in Linux.
+  // What a system has received can still be read, as in Linux.
   assertEquals(arrived, { value: "arrived" });
   const behind = bench.read(far);
   await bench.pass(A_WHILE_MS);
@@ -323,7 +326,7 @@ Deno.test("SimulatedNetwork.healAll() ends blocks, stalls and delays", async () 
   assertEquals(back, { value: "back" });
   await bench.pass(A_WHILE_MS);
   assertEquals(there, { value: "there" });
-  // Ends of faults that were planned before change nothing any more.
+  // Ends of faults that were scheduled earlier have no effect any more.
   bench.network.unblock("a", "b");
   bench.network.block("a", "b");
   const cut = bench.read(far);
@@ -332,7 +335,7 @@ Deno.test("SimulatedNetwork.healAll() ends blocks, stalls and delays", async () 
   assertEquals(cut, {});
 });
 
-Deno.test("SimulatedNetwork.processDied() lets the last words arrive, then the end", async () => {
+Deno.test("SimulatedNetwork.processDied() delivers the last bytes, then the end", async () => {
   const bench = new NetworkBench();
   const { a, near, far } = await bench.pair();
   const never = bench.read(near);
@@ -344,7 +347,7 @@ Deno.test("SimulatedNetwork.processDied() lets the last words arrive, then the e
   const end = bench.read(far);
   await bench.pass(0);
   assertEquals(end, { value: "end" });
-  // Nobody is there to take an answer.
+  // Nobody is there to receive an answer.
   const answering = bench.write(far, "an answer");
   await bench.pass(21);
   assertEquals(answering, { value: "written" });
@@ -376,7 +379,7 @@ Deno.test("SimulatedNetwork.processDied() resets a connection with something unr
   );
 });
 
-Deno.test("SimulatedNetwork.processDied() takes listeners with it, and the next life can listen again", async () => {
+Deno.test("SimulatedNetwork.processDied() closes listeners, and the next incarnation can listen again", async () => {
   const bench = new NetworkBench();
   const { a, b } = await bench.pair();
   bench.kill(b);
@@ -390,7 +393,7 @@ Deno.test("SimulatedNetwork.processDied() takes listeners with it, and the next 
   assert(connecting.value !== undefined);
 });
 
-Deno.test("SimulatedNetwork.processDied() after a power loss tells nobody until somebody sends to the next life", async () => {
+Deno.test("SimulatedNetwork.processDied() after a power loss notifies nobody until somebody sends to the next incarnation", async () => {
   const bench = new NetworkBench();
   const { a, b, near, far } = await bench.pair();
   bench.write(far, "on the wire");
@@ -416,7 +419,7 @@ Deno.test("SimulatedNetwork.processDied() after a power loss tells nobody until 
   assert(connecting.error?.includes("refused"));
 });
 
-Deno.test("SimulatedNetwork never calls a dead process, nor does what it still asks for", async () => {
+Deno.test("SimulatedNetwork never calls a dead process, nor performs its requests", async () => {
   const bench = new NetworkBench();
   const { a, b, near, far } = await bench.pair();
   const idle = bench.watch(b.transport.connect("a:9"));
@@ -441,7 +444,7 @@ Deno.test("SimulatedNetwork never calls a dead process, nor does what it still a
   assertEquals([openStreams, connections, connecting], [0, 0, 0]);
 });
 
-Deno.test("SimulatedNetwork fills the buffers of a paused process, then lets the writer wait; it reads after it went on", async () => {
+Deno.test("SimulatedNetwork fills the buffers of a paused process, then makes the writer wait; the process reads once resumed", async () => {
   const bench = new NetworkBench();
   const { b, near, far } = await bench.pair();
   const reading = bench.read(far, 5);
@@ -473,7 +476,7 @@ Deno.test("SimulatedNetwork fills the buffers of a paused process, then lets the
   assertEquals(last, { value: "written" });
 });
 
-Deno.test("SimulatedNetwork makes good a window update that was lost", async () => {
+Deno.test("SimulatedNetwork recovers from a lost window update", async () => {
   const bench = new NetworkBench();
   const { near, far } = await bench.pair();
   const total = 3 * (SEND_BUFFER_BYTES_MAX + RECEIVE_BUFFER_BYTES_MAX);
@@ -491,7 +494,7 @@ Deno.test("SimulatedNetwork makes good a window update that was lost", async () 
   assertEquals([read, writing], [total, { value: "written" }]);
 });
 
-Deno.test("SimulatedNetwork lets a writer without room find out that nobody is there any more", async () => {
+Deno.test("SimulatedNetwork lets a writer without room detect that the other end is gone", async () => {
   const bench = new NetworkBench();
   const { b, near } = await bench.pair();
   const writing = bench.write(near, 2 * SEND_BUFFER_BYTES_MAX + 1);
@@ -509,7 +512,7 @@ Deno.test("SimulatedNetwork lets a writer without room find out that nobody is t
   );
 });
 
-Deno.test("SimulatedNetwork tells a paused process of connections and answers once it goes on", async () => {
+Deno.test("SimulatedNetwork gives a paused process its connections and answers once it resumes", async () => {
   const bench = new NetworkBench();
   const { a, b } = await bench.pair();
   const accepted: ByteStream[] = [];
@@ -532,13 +535,13 @@ Deno.test("SimulatedNetwork tells a paused process of connections and answers on
   b.process.resume();
   await bench.pass(100);
   assertEquals(accepted.length, 2);
-  // Of the one that nobody wanted only the end came.
+  // The one that nobody accepted received only the end.
   const ends = accepted.map((stream) => bench.read(stream));
   await bench.pass(100);
   assertEquals(ends.filter(({ value }) => value === "end").length, 1);
 });
 
-Deno.test("SimulatedNetwork answers no connect while a backlog is full", async () => {
+Deno.test("SimulatedNetwork does not answer connects while a backlog is full", async () => {
   const bench = new NetworkBench();
   const { a, b } = await bench.pair();
   b.process.pause();
@@ -552,11 +555,11 @@ Deno.test("SimulatedNetwork answers no connect while a backlog is full", async (
   assert(one.value !== undefined);
 });
 
-Deno.test("SimulatedListener.close() refuses those who have not been taken yet", async () => {
+Deno.test("SimulatedListener.close() refuses connections that were not accepted yet", async () => {
   const bench = new NetworkBench();
   const { a, listener } = await bench.pair();
   const connecting = bench.watch(a.transport.connect("b:7"));
-  // The answer is there, what the connecter sends next is not.
+  // The answer has arrived, but not what the connecting end sends next.
   await bench.pass(25);
   assert(connecting.value !== undefined);
   listener.close();
@@ -565,7 +568,7 @@ Deno.test("SimulatedListener.close() refuses those who have not been taken yet",
   assert(reading.error?.includes("the other end has reset the connection"));
 });
 
-Deno.test("SimulatedNetwork names frames in a trace, where they leave and where they are read", async () => {
+Deno.test("SimulatedNetwork traces frames where they are sent and where they are read", async () => {
   const bench = new NetworkBench({}, { traced: true });
   const { a, near, far } = await bench.pair();
   const into = new ByteWriter(64);

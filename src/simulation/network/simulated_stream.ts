@@ -1,12 +1,12 @@
 /**
  * One end of a simulated connection: what the process holds, and what the
- * system keeps of it when the process has let go.
+ * system keeps after the process has let go.
  *
- * It does as Linux does. A close lets what was written arrive, but resets the
- * connection if something that came was never read; whoever writes to an end
- * that was closed is reset; a process that is killed has its ends closed by the
- * system, so that its last words may still arrive; after a power loss nobody
- * hears anything until he sends to the machine that has come up again.
+ * It behaves like Linux. A close still delivers what was written, but resets
+ * the connection if received bytes were never read; writing to a closed end
+ * gets a reset; the system closes the ends of a killed process, so that its
+ * last words may still arrive; after a power loss nobody is notified until he
+ * sends to the machine that has booted again.
  *
  * @module
  */
@@ -31,16 +31,18 @@ interface PendingWrite {
   readonly reject: (error: WhorlError) => void;
 }
 
-/** Who takes a connection in. */
+/** The accepting side of a connection. */
 export interface Accepter {
-  /** Hands `stream` to the listening process; false if nobody listens any more. */
+  /**
+   * Hands `stream` to the listening process; false if nobody listens any more.
+   */
   hand(stream: SimulatedStream): boolean;
 }
 
 /** What a new connection needs. */
 export interface ConnectionOptions {
   readonly conditions: NetworkConditions;
-  /** From the end that connects to the one that accepts. */
+  /** From the end that connected to the one that accepted. */
   readonly path: NetworkPath;
   readonly back: NetworkPath;
   readonly near: NetworkLife;
@@ -48,19 +50,22 @@ export interface ConnectionOptions {
   readonly far: NetworkLife;
   readonly farAddress: Address;
   readonly accepter: Accepter;
-  /** Watches what is sent and received, for the trace. */
+  /** Records what is sent and received, for the trace. */
   readonly trace: StreamTrace | undefined;
-  /** It stands, at the one end or at both; said more than once. */
+  /** It is established, at one end or both; called more than once. */
   readonly stands: (connection: SimulatedConnection) => void;
-  /** Neither end is left. */
+  /** Both ends are gone. */
   readonly over: (connection: SimulatedConnection) => void;
 }
 
-/** Two ends and what is between them. */
+/** Two ends and the flows between them. */
 export class SimulatedConnection {
   /** The end that connected. */
   readonly near: SimulatedStream;
-  /** The end that accepts; nobody holds it until the first segment has come. */
+  /**
+   * The end that accepts; no process holds it until the first segment has
+   * arrived.
+   */
   readonly far: SimulatedStream;
   readonly #options: ConnectionOptions;
 
@@ -101,7 +106,10 @@ export class SimulatedConnection {
     return [this.near.outgoing, this.far.outgoing];
   }
 
-  /** Breaks it at both ends at once; what is under way is lost. False if no system knows it any more. */
+  /**
+   * Breaks it at both ends at once; what is in flight is lost. False if no
+   * system knows it any more.
+   */
   reset(): boolean {
     if (!this.near.alive && !this.far.alive) return false;
     for (const flow of this.flows) flow.destroy();
@@ -125,15 +133,15 @@ export class SimulatedConnection {
 export class SimulatedStream
   implements ByteStream, FlowSender, FlowReceiver, KeptForProcess {
   readonly remoteAddress: Address;
-  /** What arrives here. */
+  /** Bytes that arrive here. */
   incoming!: SimulatedFlow;
-  /** What leaves here. */
+  /** Bytes that leave here. */
   outgoing!: SimulatedFlow;
   readonly #connection: SimulatedConnection;
   readonly #life: NetworkLife;
   readonly #trace: StreamTrace | undefined;
   #other!: SimulatedStream;
-  /** Set until the process has been told of the connection. */
+  /** Set until the process has been given the connection. */
   #accepter: Accepter | undefined;
   /** Whether the system knows the connection. */
   #alive = true;
@@ -141,10 +149,10 @@ export class SimulatedStream
   #held: boolean;
   /** Whether the process has closed it. */
   #closed = false;
-  /** Why it broke. */
+  /** Why it broke, if it did. */
   #broken: string | undefined;
   #reading: PendingRead | undefined;
-  /** Where the bytes go that it reads. */
+  /** The buffer of a pending read. */
   #into: Uint8Array<ArrayBuffer> | undefined;
   #writing: PendingWrite | undefined;
   #wakeDue = false;
@@ -169,7 +177,7 @@ export class SimulatedStream
     if (this.#held) life.keep(this);
   }
 
-  /** Puts the ends together. */
+  /** Connects the ends. */
   connect(
     other: SimulatedStream,
     incoming: SimulatedFlow,
@@ -180,7 +188,7 @@ export class SimulatedStream
     this.outgoing = outgoing;
   }
 
-  /** The host it is on. */
+  /** Its host. */
   get host(): string {
     return this.#life.host;
   }
@@ -195,13 +203,13 @@ export class SimulatedStream
     return this.#held;
   }
 
-  /** Whether neither a process nor the system has anything to do with it. */
+  /** Whether neither a process nor the system still uses it. */
   get gone(): boolean {
     return !this.#held &&
       (!this.#alive || this.#accepter !== undefined || this.outgoing.over);
   }
 
-  // What the process does.
+  // Called by the process.
 
   read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
     if (this.#life.over) return never();
@@ -239,13 +247,13 @@ export class SimulatedStream
     this.#reading = this.#writing = undefined;
   }
 
-  /** The system gets the end back, from a process that closed it or died. */
+  /** The system takes over the end from a process that closed it or died. */
   #release(): void {
     this.#closed = true;
     this.#held = false;
     this.#life.forget(this);
     if (this.#alive) {
-      // To hang up on unread bytes is to lose them, and the other end is told so.
+      // Closing with unread bytes loses them, and the other end is notified.
       if (this.incoming.readable > 0) this.#resetOther();
       else this.outgoing.finish();
     }
@@ -262,7 +270,7 @@ export class SimulatedStream
     );
   }
 
-  /** What a read gets now, undefined if it must wait. */
+  /** The result of a read now, undefined if it must wait. */
   #take(into: Uint8Array<ArrayBuffer>): number | null | undefined {
     invariant(into.length > 0, "a read has room for a byte");
     const count = this.incoming.read(into);
@@ -273,7 +281,7 @@ export class SimulatedStream
     return this.incoming.ended ? null : undefined;
   }
 
-  /** Goes on with what the process waits for. */
+  /** Completes what the process waits for, if possible. */
   #settle(): void {
     const reading = this.#reading;
     if (reading !== undefined) {
@@ -296,7 +304,7 @@ export class SimulatedStream
     writing.resolve();
   }
 
-  /** Sees to it that the process goes on, if it waits for anything here. */
+  /** Schedules `#settle()`, if the process waits for anything here. */
   #rouse(): void {
     if (
       this.#wakeDue || !this.#held ||
@@ -306,7 +314,7 @@ export class SimulatedStream
     this.#life.call(this.#wake);
   }
 
-  // What the system does.
+  // Called by the system.
 
   takes(bytes: number): boolean {
     const accepter = this.#accepter;
@@ -346,7 +354,7 @@ export class SimulatedStream
     this.incoming.deafen();
   }
 
-  /** Tells the other end that there is no such connection here. */
+  /** Tells the other end that this connection does not exist here. */
   #resetOther(): void {
     this.#forgetConnection();
     this.#trace?.reset(this.host, this.#other.host);
@@ -355,7 +363,10 @@ export class SimulatedStream
     );
   }
 
-  /** The system learns that the connection is no more. What has arrived can still be read. */
+  /**
+   * The system learns that the connection is broken. What has arrived can still
+   * be read.
+   */
   breakOff(reason: string): void {
     if (!this.#alive) return;
     this.#forgetConnection();

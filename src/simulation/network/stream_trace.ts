@@ -1,10 +1,10 @@
 /**
- * What connections tell a trace: which frames leave and arrive, and what breaks.
- * It exists only where a trace is wanted.
+ * Trace events of connections: which frames leave and arrive, and which
+ * connections break. It exists only if there is a trace.
  *
- * A message is what one write hands to the system. It is received when a
- * process has read its last byte, not when its system has it, for only then can
- * anything follow from it.
+ * A message is what one write passes to the system. It counts as received when
+ * a process has read its last byte, not when its system has it, since nothing
+ * can follow from it before.
  *
  * @module
  */
@@ -14,18 +14,18 @@ import type { Trace } from "../trace/trace.ts";
 
 interface MessageUnderWay {
   readonly id: number;
-  /** Place behind its last byte. */
+  /** Position after its last byte. */
   readonly end: number;
   readonly text: string;
 }
 
 interface TracedFlow {
   readonly frames: FrameSummary;
-  /** In the order they were sent; no more than there are bytes in the buffers. */
+  /** In the order they were sent; bounded by the bytes in the buffers. */
   readonly underWay: MessageUnderWay[];
 }
 
-/** Writes to a trace what happens on all streams of a network. */
+/** Traces what happens on all streams of a network. */
 export class StreamTrace {
   readonly #trace: Trace;
   readonly #flows: WeakMap<SimulatedFlow, TracedFlow> = new WeakMap();
@@ -49,7 +49,7 @@ export class StreamTrace {
     this.#trace.add(from, "send", text, { id, from, to });
   }
 
-  /** Something was read from `flow`. */
+  /** Bytes were read from `flow`. */
   received(flow: SimulatedFlow): void {
     const underWay = this.#flows.get(flow)?.underWay ?? [];
     const { from, to } = flow.path;
@@ -61,12 +61,12 @@ export class StreamTrace {
     }
   }
 
-  /** A process wanted to connect, and this is what came of it. */
+  /** A process tried to connect, with this outcome. */
   dialed(host: string, text: string): void {
     this.#trace.add(host, "connect", text);
   }
 
-  /** The system of `host` has answered `other` that there is no such connection. */
+  /** The system of `host` has sent `other` a reset. */
   reset(host: string, other: string): void {
     this.#trace.add(host, "reset", `knows no such connection from ${other}`);
   }

@@ -1,7 +1,7 @@
 /**
- * Somebody who watches all keys of a Raft group, as an application does: when
- * the node it asks dies or refuses, or just so, it goes on at another one, after
- * the last event it has seen.
+ * A client that watches all keys of a Raft group, like an application: when the
+ * node it uses dies or refuses, or at random, it continues at another one,
+ * after the last event it has seen.
  *
  * @module
  */
@@ -12,26 +12,26 @@ import type { Violation } from "../checkers/violation.ts";
 import type { SimulatedCluster } from "../simulated_cluster.ts";
 import type { SimulatedMachine } from "../simulated_machine.ts";
 
-/** How long it waits before it goes on elsewhere, in virtual milliseconds. */
+/** How long it waits before it continues elsewhere, in virtual milliseconds. */
 const AGAIN_MS = 100;
-/** How likely it goes elsewhere after an event though nothing is wrong. */
+/** Probability that it moves after an event although nothing is wrong. */
 const MOVES = 0.02;
 
-/** Who watches what. */
+/** Options of a watcher. */
 export interface WatcherOptions {
   readonly name: string;
   readonly group: string;
   readonly cluster: SimulatedCluster;
   readonly chance: Chance;
-  /** Whether puts bring their values. */
+  /** Whether puts deliver their values. */
   readonly values: boolean;
-  /** Told of what no application should ever see. */
+  /** Called for what no application should ever see. */
   readonly onViolation: (violation: Violation) => void;
 }
 
-/** Watches until it is told to stop. */
+/** Watches until it is stopped. */
 export class GroupWatcher {
-  /** All that was seen, in the order in which it came. */
+  /** All events, in the order in which they arrived. */
   readonly events: RaKvEvent[] = [];
   readonly #options: WatcherOptions;
   #now: AbortController | undefined;
@@ -49,12 +49,12 @@ export class GroupWatcher {
     return this.#options.values;
   }
 
-  /** Everything up to here was told. */
+  /** Everything up to here was delivered. */
   get index(): number {
     return this.events.at(-1)?.index ?? 0;
   }
 
-  /** Begins, or goes on, at some node that serves. */
+  /** Starts, or continues, at some node that serves. */
   begin(): void {
     if (this.#over) return;
     const { cluster, chance } = this.#options;
@@ -111,7 +111,7 @@ export class GroupWatcher {
             `${name} at ${host}: ${JSON.stringify(event)}`,
           );
         }
-        // In the middle of an entry nobody could go on from its index.
+        // A watch cannot resume in the middle of an entry.
         if (event.index > before && chance.chance(MOVES)) this.#move(now);
       }
     } catch (error) {
@@ -125,14 +125,14 @@ export class GroupWatcher {
     }
   }
 
-  /** Leaves once all of the entry has been told. */
+  /** Moves once all events of the entry were delivered. */
   #move(now: AbortController): void {
     this.#options.cluster.time.schedule(0, () => {
       if (this.#now === now) now.abort();
     });
   }
 
-  /** Watches no more. */
+  /** Stops watching. */
   stop(): void {
     this.#over = true;
     this.#now?.abort();

@@ -1,6 +1,6 @@
 /**
- * Rot in what a machine keeps of its Raft groups: a bit of the log that they
- * share, or of a file of one of them, is another than was written.
+ * Bit rot in the Raft files of a machine: a flipped bit in the log that its
+ * groups share, or in a file of one group.
  *
  * @module
  */
@@ -17,7 +17,10 @@ const PATHS: { readonly [Part in LogPart]: RegExp } = {
   snapshot: /\/raft\/groups\/\d+\/snapshots\/[^/]+\/(state|live)$/,
 };
 
-/** Damages one bit of a file of `part`, and answers of which; `undefined` if there is none. */
+/**
+ * Flips one bit of a file of `part`, and returns its path; `undefined` if there
+ * is none.
+ */
 export function rotLog(disk: SimulatedDisk, part: LogPart): string | undefined {
   return disk.rot(
     ({ path }) => PATHS[part].test(path),
@@ -25,7 +28,10 @@ export function rotLog(disk: SimulatedDisk, part: LogPart): string | undefined {
   )?.path;
 }
 
-/** Where the last batch of a file of the write-ahead log begins: whether that one was acknowledged is known a moment later only. */
+/**
+ * Where the last batch of a write-ahead log file begins: whether that one was
+ * acknowledged is known only a moment later.
+ */
 function lastBatchAt(content: Uint8Array): number {
   for (let at = content.length - 4; at >= 0; at--) {
     if (u32At(content, at) === BATCH_MAGIC) return at;

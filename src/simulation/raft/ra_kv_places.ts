@@ -1,7 +1,7 @@
 /**
- * The keys of a simulated cluster of `ra_kv`, as clients and as histories call
- * them. A history has one name for keys that are written together, as they are
- * judged together.
+ * The keys of a simulated cluster of `ra_kv`, as named by clients and by
+ * histories. A history has one name for keys that are written together, since
+ * they are judged together.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import type { GroupWrite } from "../checkers/group_writes.ts";
 import type { RaKvInput, RaKvOutput } from "../checkers/ra_kv_model.ts";
 import type { OperationRecord } from "../history.ts";
 
-/** Keys that are put, changed and deleted one by one, unless there are to be more. */
+/** Default number of keys that are written one by one. */
 export const PLAIN_KEYS = 4;
-/** Keys whose values have an end, and how long they stay, in milliseconds. */
+/** Keys whose values have a TTL, with that TTL in milliseconds. */
 export const FLEETING_KEYS: ReadonlyMap<string, number> = new Map([
   ["brief", 250],
   ["lease", 1_500],
@@ -24,9 +24,9 @@ const PAIR_NAME = "pair";
 export interface Place {
   readonly group: string;
   readonly key: string;
-  /** In the history. */
+  /** Its name in the history. */
   readonly name: string;
-  /** What is said of it with each input. */
+  /** Fields added to each input. */
   readonly about: { readonly place?: number; readonly fleeting?: true };
 }
 
@@ -44,7 +44,7 @@ export function placeOf(group: string, key: string): Place {
   };
 }
 
-/** Both keys of `group` that are written together. */
+/** The pair of keys of `group` that is written together. */
 export function pairOf(group: string): Place {
   return { group, key: "", name: nameOf(group, PAIR_NAME), about: {} };
 }
@@ -53,17 +53,17 @@ function nameOf(group: string, key: string): string {
   return `${group}/${key}`;
 }
 
-/** A key that is changed alone, by its number. */
+/** A key that is written alone, by its number. */
 export function plainKey(number: number): string {
   return `k${number}`;
 }
 
-/** What the key of a name in a history is called in its group. */
+/** The key in its group, from its name in a history. */
 export function keyOf(name: string): string {
   return name.slice(name.indexOf("/") + 1);
 }
 
-/** For a put of `key`, how long its value stays. */
+/** Options for a put of `key`: its TTL, if any. */
 export function ttlOf(key: string): { readonly ttlMs?: number } {
   const ttlMs = FLEETING_KEYS.get(key);
   return ttlMs === undefined ? {} : { ttlMs };
@@ -78,7 +78,7 @@ export function groupKeys(): string[] {
   ];
 }
 
-/** Every key that was worked on, of all groups. */
+/** Every key that was used, in all groups. */
 export function placesOf(
   history: readonly OperationRecord<RaKvInput, RaKvOutput>[],
 ): readonly Place[] {

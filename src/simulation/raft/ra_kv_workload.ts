@@ -1,11 +1,11 @@
 /**
- * The load on clusters of `ra_kv`, and what these promise about it: that
- * everything clients saw can be explained by keys that did one thing after the
- * other.
+ * The load on clusters of `ra_kv`, and the check of what they promise: that
+ * everything clients saw can be explained by a sequential store.
  *
- * Few keys, so that clients meet on them, and every value is written once, so
- * that a value tells who wrote it. Some keys are put, changed and deleted one by
- * one; some hold values with an end; and two are written together, in batches.
+ * There are few keys, so that clients conflict, and every value is written
+ * once, so that a value identifies its write. Some keys are put, changed and
+ * deleted one by one; some values have a TTL; and two keys are written
+ * together, in batches.
  *
  * @module
  */
@@ -45,17 +45,25 @@ import {
   ttlOf,
 } from "./ra_kv_places.ts";
 
-/** What the load is like. */
+/** Options of the workload. */
 export interface RaKvWorkloadOptions {
-  /** Keys of each cluster that all clients share, besides those with an end and those of batches. @default {4} */
+  /**
+   * Number of keys of each cluster that all clients share, besides those with a
+   * TTL and those of batches.
+   *
+   * @default {4}
+   */
   readonly keys?: number;
-  /** How many clusters. @default {1} */
+  /** Number of clusters. @default {1} */
   readonly groups?: number;
 }
 
-/** How long a client waits after a failure, in virtual milliseconds: what refuses at once would use up all operations while nothing can be done. */
+/**
+ * How long a client waits after a failure, in virtual milliseconds: immediate
+ * refusals would use up all operations while nothing can be done.
+ */
 const AFTER_FAILURE_MS = 300;
-/** What a client has read of a key. */
+/** The last read of a key by a client. */
 interface Seen {
   readonly value: string | null;
   readonly index: number;
@@ -153,7 +161,7 @@ async function onPair(
   await batch(operation, group, changes, seen.index);
 }
 
-/** Writes both of a pair, if the key that was read still is as it was. */
+/** Writes both keys of a pair, if the one that was read has not changed. */
 async function batch(
   operation: WorkloadOperation,
   group: string,
@@ -206,7 +214,7 @@ function seenOf({ value, index }: RaKvFound): Seen {
   return { value: value === undefined ? null : value as string, index };
 }
 
-/** What the client knows of a key, which may have grown old; else it reads it. */
+/** What the client remembers of a key, possibly stale; otherwise reads it. */
 async function recall(
   operation: WorkloadOperation,
   place: Place,
@@ -218,7 +226,10 @@ async function recall(
     : await get(operation, place);
 }
 
-/** By index, which tells as much as the value: of two of one key no two have one index, and 0 is that of none. */
+/**
+ * Compares the index, which identifies the value: two values of a key never
+ * share an index, and 0 means none.
+ */
 async function compareAndSet(
   operation: WorkloadOperation,
   place: Place,
@@ -243,7 +254,7 @@ async function compareAndSet(
   );
 }
 
-/** A write, which gives its index, or false if it did not find what it needs. */
+/** A write; returns its index, or false if a condition failed. */
 async function change(
   operation: WorkloadOperation,
   { name, about }: Place,
@@ -263,7 +274,10 @@ async function change(
   if (done === undefined) await operation.sleep(AFTER_FAILURE_MS);
 }
 
-/** Index of what `writing` did; false if a majority has agreed that its condition does not hold. */
+/**
+ * Index of what `writing` did; false if a majority has agreed that its
+ * condition does not hold.
+ */
 async function indexOf(
   writing: Promise<RaKvWritten>,
 ): Promise<number | false> {
@@ -278,10 +292,10 @@ async function indexOf(
 }
 
 /**
- * What the clusters promise once faults have ended: every node can read every
- * key and write, all that clients saw, with these last operations, is
- * linearizable, and members call those entries live that hold what is found
- * then. What cannot be decided has failed.
+ * What the clusters promise once faults have ended: every node can read and
+ * write every key, everything clients saw, including these last operations, is
+ * linearizable, and members report as live the entries that hold the values
+ * found then. An undecided check has failed.
  */
 export async function raKvChecks(
   run: FinishedRun,
@@ -361,7 +375,7 @@ export async function raKvChecks(
   ];
 }
 
-/** Asks every member which entries are live, when nobody writes any more. */
+/** Asks every member which entries are live, once nobody writes any more. */
 async function checkLive(
   run: FinishedRun,
   places: readonly Place[],

@@ -1,8 +1,8 @@
 /**
- * A Raft group of `ra_kv` on the nodes of a simulated cluster, as whoever looks
- * after it knows it: who is to be a member, and what is done to it meanwhile.
- * Everything goes through the production system of each node; here is also
- * looked whether what must hold of such a group does.
+ * A Raft group of `ra_kv` on the nodes of a simulated cluster, from its
+ * operator's point of view: which nodes should be members, and what is done to
+ * it meanwhile. Everything goes through the production system of each node; the
+ * invariants of such a group are checked here too.
  *
  * @module
  */
@@ -26,24 +26,32 @@ import type { SimulatedMachine } from "../simulated_machine.ts";
 import type { SimulatedOperator } from "../simulated_operator.ts";
 import { rotLog } from "./log_rot.ts";
 
-/** Virtual time in which a new group must have a leader, in milliseconds. */
+/**
+ * Virtual time within which a new group must have a leader, in milliseconds.
+ */
 const BEGIN_MS_MAX = 60_000;
-/** Virtual time in which a healed group must have one leader and equal members, in milliseconds. */
+/**
+ * Virtual time within which a healed group must have one leader and equal
+ * members, in milliseconds.
+ */
 export const GROUP_SETTLE_MS_MAX = 30_000;
-/** How long whoever changes the members waits before trying again, in virtual milliseconds. */
+/**
+ * How long the operator waits before retrying a membership change, in virtual
+ * milliseconds.
+ */
 const RETRY_MS = 100;
-/** How long they wait for the answer to such a command: longer than the node takes to find out what came of it. */
+/** Timeout of such a command: longer than a node takes to learn its outcome. */
 const ANSWER_MS_MAX = 80_000;
-/** How often it is looked whether something has come, in virtual milliseconds. */
+/** Interval between checks of a condition, in virtual milliseconds. */
 const LOOK_MS = 20;
 
-/** What the group is made of. */
+/** Options of a group. */
 export interface SimulatedGroupOptions {
   readonly name: string;
   readonly cluster: SimulatedCluster;
   readonly operator: SimulatedOperator;
   readonly plan: GroupPlan;
-  /** Machines whose logs were damaged, those of all groups. */
+  /** Machines whose logs were damaged, of all groups. */
   readonly rotten: Set<SimulatedMachine>;
 }
 
@@ -55,17 +63,20 @@ type MemberAct = Extract<
 /** The group. */
 export class SimulatedGroup {
   readonly name: string;
-  /** By number of the group: one that could not be formed is followed by another one of its name. */
+  /**
+   * By group id: one that could not be formed is followed by another one of its
+   * name.
+   */
   readonly #watches = new Map<number, RaftWatch>();
   readonly #violations: Violation[] = [];
   readonly #options: SimulatedGroupOptions;
-  /** Those that should have a member. */
+  /** Machines that should have a member. */
   readonly #wanted: Set<SimulatedMachine>;
-  /** Those on which a member may begin anew, as it was added or removed. */
+  /** Machines whose member may start anew, since it was added or removed. */
   readonly #mayBegin: Set<SimulatedMachine>;
   readonly #uids = new Map<SimulatedMachine, number>();
   readonly #seen = new Map<SimulatedMachine, RaftMember>();
-  /** Power that is to be lost when some member takes a new term. */
+  /** Pending power losses, for when some member takes a new term. */
   readonly #voterFaults: Extract<PlannedAct, { type: "voter_fault" }>[] = [];
 
   constructor(options: SimulatedGroupOptions) {
@@ -77,7 +88,7 @@ export class SimulatedGroup {
     this.#mayBegin = new Set(members);
   }
 
-  /** What did not hold. */
+  /** What was violated. */
   get violations(): readonly Violation[] {
     return [
       ...this.#violations,
@@ -104,14 +115,17 @@ export class SimulatedGroup {
     this.#cluster.trace.add("world", "group", `${this.name}: ${text}`);
   }
 
-  /** Makes the group, and lets time pass until it has a leader; the violation if it does not come to one. */
+  /**
+   * Creates the group, and lets time pass until it has a leader; returns a
+   * violation if it gets none.
+   */
   async begin(): Promise<Violation[]> {
     const cluster = this.#cluster;
     const names = [...this.#wanted].map(nameOf);
     const making = this.#make(names);
     const { network } = cluster;
     const { weather } = network;
-    // What is to be seen is how it lives, not how it comes about.
+    // This simulates an existing group, not its creation.
     network.weather = {
       ...weather,
       lossProbability: 0,
@@ -130,7 +144,7 @@ export class SimulatedGroup {
     return [];
   }
 
-  /** Starts the members, and adds those that could not be started then. */
+  /** Starts the members, and adds those that could not be started. */
   async #make(names: readonly string[]): Promise<void> {
     const late: string[] = [];
     await this.#again(async () => {
@@ -145,7 +159,7 @@ export class SimulatedGroup {
         try {
           await this.#ask(({ raKv }) => raKv.addMember(this.name, name));
         } catch (error) {
-          // It was made after all.
+          // It was created after all.
           if (!isWhorlError(error, "already_member")) throw error;
         }
         return true;
@@ -153,7 +167,7 @@ export class SimulatedGroup {
     }
   }
 
-  /** Has a node answer, some that runs unless one is named. */
+  /** Calls a node: the given one, or some running one. */
   #ask<T>(
     act: (node: WhorlNode) => Promise<T>,
     machine: SimulatedMachine | undefined = this.#cluster.machines
@@ -167,12 +181,15 @@ export class SimulatedGroup {
     return machine.node?.parts.raft?.member(this.name);
   }
 
-  /** Whether `machine` is to have a member. */
+  /** Whether `machine` should have a member. */
   isMember(machine: SimulatedMachine): boolean {
     return this.#wanted.has(machine);
   }
 
-  /** The machine whose member leads now, as far as that is known: the one of the highest term. */
+  /**
+   * The machine whose member leads, as far as known: the one with the highest
+   * term.
+   */
   leader(): SimulatedMachine | undefined {
     let leader: SimulatedMachine | undefined;
     let term = 0;
@@ -186,7 +203,7 @@ export class SimulatedGroup {
     return leader;
   }
 
-  /** Looks at the member on `machine`, after something has happened. */
+  /** Checks the member on `machine`, after an event. */
   look(machine: SimulatedMachine): void {
     const member = this.member(machine);
     const before = this.#seen.get(machine);
@@ -215,12 +232,15 @@ export class SimulatedGroup {
     this.#seen.delete(machine);
   }
 
-  /** Whether `groupId` is that of this group, or of one of its name before. */
+  /**
+   * Whether `groupId` is the id of this group, or of an earlier one with its
+   * name.
+   */
   has(groupId: number): boolean {
     return this.#watches.has(groupId);
   }
 
-  /** A message of the group, from the node `from`, has come to `machine`. */
+  /** A message of the group from the node `from` has reached `machine`. */
   heard(
     groupId: number,
     uid: number,
@@ -255,7 +275,7 @@ export class SimulatedGroup {
     );
   }
 
-  /** A member begins anew under another uid only where something was done to it. */
+  /** A member gets another uid only where something was done to it. */
   #checkUid(machine: SimulatedMachine, { uid, node }: RaftMember): void {
     const before = this.#uids.get(machine);
     this.#uids.set(machine, uid);
@@ -281,11 +301,14 @@ export class SimulatedGroup {
     );
   }
 
-  /** Does `acts`, each at its time, counted from now; resolves once the cluster is healed and all changes that were begun are done. */
+  /**
+   * Performs `acts`, each at its time, relative to now; resolves once the
+   * cluster is healed and all changes begun are done.
+   */
   async run(acts: readonly PlannedAct[]): Promise<void> {
     const cluster = this.#cluster;
     const begunAtMs = cluster.time.now();
-    /** Changes of the members, one after the other. */
+    /** Membership changes, one after the other. */
     let changes: Promise<void> = Promise.resolve();
     for (const act of acts) {
       await this.#until(() =>
@@ -340,7 +363,7 @@ export class SimulatedGroup {
     }
   }
 
-  /** Asks for something that may be refused, or come to nothing with its node. */
+  /** Requests something that may be refused, or fail with its node. */
   #attempt(act: (node: WhorlNode) => Promise<unknown>, index?: number): void {
     const machine = index === undefined ? undefined : this.#machine(index);
     this.#ask(act, machine).then(
@@ -386,7 +409,8 @@ export class SimulatedGroup {
   #rot(act: Extract<PlannedAct, { type: "log_rot" }>): void {
     const cluster = this.#cluster;
     const machine = this.#machine(act.node);
-    // What rots after power loss cannot be told from what never came to the disk.
+    // Rot after a power loss cannot be distinguished from what was never
+    // durable.
     if (cluster.healed || this.member(machine) === undefined) return;
     this.#options.rotten.add(machine);
     const { node, forMs } = act;
@@ -405,7 +429,7 @@ export class SimulatedGroup {
     else this.#wanted.delete(machine);
     const name = nameOf(machine);
     await this.#again(async () => {
-      // What an attempt came to that was not answered may be seen now.
+      // An earlier attempt without an answer may have succeeded.
       const { members, committed } = await this.#ask(({ raKv }) =>
         raKv.members(this.name)
       );
@@ -422,7 +446,7 @@ export class SimulatedGroup {
     this.#say(`done: ${describeAct(act)}`);
   }
 
-  /** Tries until it is said to be done. */
+  /** Retries until it is reported as done. */
   async #again(attempt: () => Promise<boolean>): Promise<void> {
     const { time } = this.#cluster;
     for (;;) {
@@ -439,9 +463,9 @@ export class SimulatedGroup {
   }
 
   /**
-   * Lets time pass until the group is whole: it has one leader, the members that
-   * it should have run, and all have applied all that there is. The violation if
-   * that does not come.
+   * Lets time pass until the group is whole: it has one leader, all its members
+   * run, and all have applied everything. Returns a violation if it does not
+   * get there.
    */
   async untilSettled(): Promise<Violation[]> {
     const { time } = this.#cluster;
@@ -460,7 +484,7 @@ export class SimulatedGroup {
     }
   }
 
-  /** What keeps the group from being whole. */
+  /** Why the group is not whole yet. */
   #lacking(): string | undefined {
     const machine = this.leader();
     const leader = machine && this.member(machine);
@@ -515,7 +539,7 @@ export function nameOf({ host }: SimulatedMachine): string {
   return `${host}@${host}`;
 }
 
-/** The whole state of a member's machine as a text, equal for equal states. */
+/** The whole state of a member's machine as text, equal for equal states. */
 function digestOf(member: RaftMember): string {
   const state = member.state as RaKvState;
   return `${stateDigest(state)} of ${state.keys.size} keys at ${state.timeMs}`;

@@ -1,9 +1,8 @@
 /**
  * The Raft groups of a simulated cluster, which share what the nodes have: one
- * write-ahead log, one system, one frame of heartbeats. After every event each
- * member is looked at, and each message that arrives is read along. Beside the
- * clients there are some who watch a group and some who read without asking its
- * leader.
+ * write-ahead log, one system, one heartbeat frame. After every event each
+ * member is checked, and so is each message that arrives. Besides the
+ * workload's clients, some watch a group and some read locally at its members.
  *
  * @module
  */
@@ -31,23 +30,28 @@ import { FLEETING_KEYS, groupKeys, groupWrites } from "./ra_kv_places.ts";
 import { SimulatedGroup } from "./simulated_group.ts";
 import { StaleReader } from "./stale_reader.ts";
 
-/** Virtual time in which those who watch must have heard of the last change, in milliseconds. */
+/**
+ * Virtual time within which watches must have delivered the last change, in
+ * milliseconds.
+ */
 const WATCH_MS_MAX = 30_000;
-/** How much later than its time a value may be gone from every member, in milliseconds. */
+/**
+ * How long after its expiry a value may remain on a member, in milliseconds.
+ */
 const EXPIRY_MS_MAX = 3_000;
-/** How often it is looked whether something has come, in virtual milliseconds. */
+/** Interval between checks of a condition, in virtual milliseconds. */
 const LOOK_MS = 20;
-/** Who watches each group: one with values, one without. */
+/** The watches of each group: one with values, one without. */
 const WATCHERS = [true, false];
 
-/** What the groups are made of. */
+/** Options of the groups. */
 export interface SimulatedGroupsOptions {
   readonly cluster: SimulatedCluster;
   readonly operator: SimulatedOperator;
   readonly plans: readonly GroupPlan[];
 }
 
-/** All of them. */
+/** All groups of a cluster. */
 export class SimulatedGroups {
   readonly #cluster: SimulatedCluster;
   readonly #groups: readonly SimulatedGroup[];
@@ -75,7 +79,7 @@ export class SimulatedGroups {
     );
   }
 
-  /** What did not hold. */
+  /** What was violated. */
   get violations(): readonly Violation[] {
     return [
       ...this.#violations,
@@ -83,7 +87,11 @@ export class SimulatedGroups {
     ];
   }
 
-  /** Looks whether something below a supervisor has ended for another reason than its disk: a member that breaks its own rules is started again, and nobody would see it. */
+  /**
+   * Checks whether something below a supervisor exited for a reason other than
+   * its disk: a member that breaks its own invariants is restarted, and nobody
+   * would notice.
+   */
   reported(life: string, report: SupervisorReport): void {
     if (report.type !== "child_exited" && report.type !== "start_failed") {
       return;
@@ -100,7 +108,7 @@ export class SimulatedGroups {
       error = error.cause
     ) {
       const { code } = error;
-      // Its log is closed under it when the disk has failed.
+      // A failed disk closes the log under it.
       if (isStoreFailure(code) || code === "closed") return;
       if (isRotten && code === "tail_lost") return;
     }
@@ -113,7 +121,10 @@ export class SimulatedGroups {
     });
   }
 
-  /** Makes the groups, and lets time pass until each has a leader; violations if they do not come to one. */
+  /**
+   * Creates the groups, and lets time pass until each has a leader; returns
+   * violations if they get none.
+   */
   async begin(): Promise<Violation[]> {
     const cluster = this.#cluster;
     cluster.time.observe(() => this.#look());
@@ -162,7 +173,9 @@ export class SimulatedGroups {
     }
   }
 
-  /** The system of a node in a new life, or after a failure of its disk. */
+  /**
+   * The system of a node, in a new incarnation or after a failure of its disk.
+   */
   #begins(machine: SimulatedMachine, system: RaftSystemProcess): void {
     this.#systems.add(system);
     this.#forgetDeaths.get(machine)?.();
@@ -185,7 +198,10 @@ export class SimulatedGroups {
     };
   }
 
-  /** Does to each group what is planned, each act at its time, counted from now; resolves once the cluster is healed and all changes that were begun are done. */
+  /**
+   * Performs the planned acts of each group, each at its time, relative to now;
+   * resolves once the cluster is healed and all changes begun are done.
+   */
   async run(): Promise<void> {
     await Promise.all(
       this.#groups.map((group, number) =>
@@ -194,7 +210,10 @@ export class SimulatedGroups {
     );
   }
 
-  /** Lets time pass until each group is whole; violations if that does not come. */
+  /**
+   * Lets time pass until each group is whole; returns violations if they do not
+   * get there.
+   */
   async untilSettled(): Promise<Violation[]> {
     for (const group of this.#groups) {
       const violations = await group.untilSettled();
@@ -203,7 +222,10 @@ export class SimulatedGroups {
     return [];
   }
 
-  /** Holds what those who watched and read have seen to what clients have written; when all is well again. */
+  /**
+   * Checks what watches and local reads have seen against what clients wrote,
+   * once everything has settled.
+   */
   async judge(
     history: readonly OperationRecord<unknown, unknown>[],
   ): Promise<Violation[]> {
@@ -235,7 +257,10 @@ export class SimulatedGroups {
     return violations;
   }
 
-  /** Lets time pass until no member has a value whose time is over. Where a clock has jumped, times are not known. */
+  /**
+   * Lets time pass until no member has an expired value. Where a clock has
+   * jumped, expiry times are unknown.
+   */
   async #untilExpired(
     group: SimulatedGroup,
     history: readonly OperationRecord<RaKvInput, RaKvOutput>[],
@@ -253,7 +278,7 @@ export class SimulatedGroups {
     const untilMs = Math.max(time.now(), ...ends) + EXPIRY_MS_MAX;
     const holding = (): string[] =>
       machines.flatMap((machine) => {
-        // What is left of a member that was removed hears of nothing more.
+        // The remains of a removed member receive nothing more.
         if (!group.isMember(machine)) return [];
         const state = group.member(machine)?.state as RaKvState | undefined;
         return (state?.expiries.size ?? 0) > 0 ? [machine.host] : [];
@@ -272,7 +297,7 @@ export class SimulatedGroups {
     return [];
   }
 
-  /** Lets time pass until those who watch have heard of the last change. */
+  /** Lets time pass until watches have delivered the last change. */
   async #untilTold(group: SimulatedGroup): Promise<Violation[]> {
     const { time } = this.#cluster;
     const leader = group.leader();
@@ -301,7 +326,7 @@ export class SimulatedGroups {
     return [];
   }
 
-  /** Nobody watches or reads any more. */
+  /** Stops all watches and reads. */
   stop(): void {
     for (const watchers of this.#watchers.values()) {
       for (const watcher of watchers) watcher.stop();

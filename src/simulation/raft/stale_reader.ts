@@ -1,6 +1,6 @@
 /**
- * Somebody who reads at one member of a Raft group after another without asking
- * its leader, and writes down how far the member was.
+ * A client that reads locally at one member of a Raft group after another,
+ * without asking the leader, and records how far the member had applied.
  *
  * @module
  */
@@ -15,26 +15,29 @@ import type { SimulatedGroup } from "./simulated_group.ts";
 
 /** Time between two reads, in virtual milliseconds. */
 const EVERY_MS = 150;
-/** More than the read of a value takes on a disk that stands still for a while. */
+/** Longer than the read of a value takes on a disk that stalls for a while. */
 const TIMEOUT_MS = 5_000;
 
-/** Who reads what. */
+/** Options of a reader. */
 export interface StaleReaderOptions {
   readonly group: SimulatedGroup;
   readonly cluster: SimulatedCluster;
   readonly chance: Chance;
   readonly keys: readonly string[];
   readonly fleeting: (key: string) => boolean;
-  /** Told of what no application should ever see. */
+  /** Called for what no application should ever see. */
   readonly onViolation: (violation: Violation) => void;
 }
 
-/** Reads until it is told to stop. */
+/** Reads until it is stopped. */
 export class StaleReader {
-  /** In the order in which they were answered, those of one member in that in which they were asked. */
+  /**
+   * In the order of their answers, which for one member is the order of the
+   * requests.
+   */
   readonly reads: StaleRead[] = [];
   readonly #options: StaleReaderOptions;
-  /** Lives of members by number. */
+  /** Numbers of the incarnations of members. */
   readonly #lives = new Map<RaftMember, number>();
   #over = false;
 
@@ -42,7 +45,7 @@ export class StaleReader {
     this.#options = options;
   }
 
-  /** Begins to read. */
+  /** Starts reading. */
   begin(): void {
     if (this.#over) return;
     this.#options.cluster.time.schedule(EVERY_MS, () => {
@@ -106,7 +109,7 @@ export class StaleReader {
     return `${member.node} (life ${life} of a member)`;
   }
 
-  /** Reads no more. */
+  /** Stops reading. */
   stop(): void {
     this.#over = true;
   }

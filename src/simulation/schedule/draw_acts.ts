@@ -1,14 +1,15 @@
 /**
- * Draws what happens to a Raft group besides what happens to any node: leaders
- * are struck just because they lead, members come and go, lead on request, and
- * store their state, and one may lose power at the very moment of its vote.
+ * Draws the acts on a Raft group, besides the faults of any node: leaders are
+ * hit because they lead, members are added and removed, take over leadership
+ * and take snapshots on request, and one may lose power at the very moment of
+ * its vote.
  *
  * @module
  */
 import type { Chance } from "../../base/chance.ts";
 import type { ActType, LeaderFault, LogPart, PlannedAct } from "./schedule.ts";
 
-/** Every kind of act. */
+/** Every type of act. */
 export const ACT_TYPES: readonly ActType[] = [
   "add_member",
   "remove_member",
@@ -20,7 +21,7 @@ export const ACT_TYPES: readonly ActType[] = [
   "log_rot",
 ];
 
-/** Everything of a log that may rot. */
+/** Every part of a log that may rot. */
 export const LOG_PARTS: readonly LogPart[] = [
   "wal",
   "segment",
@@ -28,7 +29,7 @@ export const LOG_PARTS: readonly LogPart[] = [
   "snapshot",
 ];
 
-/** Everything that may befall a leader. */
+/** Every fault that can hit a leader. */
 export const LEADER_FAULTS: readonly LeaderFault[] = [
   "kill",
   "power_loss",
@@ -40,7 +41,10 @@ export const LEADER_FAULTS: readonly LeaderFault[] = [
   "disk_errors",
 ];
 
-/** The same, those more often that leave a leader which does not know of the next one. */
+/**
+ * The same, with the faults that leave a leader unaware of its successor more
+ * often.
+ */
 const LEADER_FAULTS_DRAWN: readonly LeaderFault[] = [
   ...LEADER_FAULTS,
   "cut",
@@ -49,22 +53,30 @@ const LEADER_FAULTS_DRAWN: readonly LeaderFault[] = [
   "mute",
   "pause",
 ];
-/** Acts drawn. */
+/** Most acts drawn. */
 const ACTS_MAX = 8;
-/** Voters that a group is not made smaller than. */
+/** Fewest voters that a group is left with. */
 const VOTERS_MIN = 2;
-/** The same where one of them may lose its log: the others must be a majority. */
+/**
+ * The same where one of them may lose its log: the others must be a majority.
+ */
 const VOTERS_MIN_WITH_ROT = 3;
 
-/** What acts on a group are drawn within. */
+/** Limits of the acts drawn for a group. */
 export interface ActBounds {
   readonly nodes: number;
   readonly loadMs: number;
-  /** The one node whose logs may rot, if any may: what two lose may be all that there was. The groups of all nodes share a log, so that it is the same for all. */
+  /**
+   * The one node whose logs may rot, if any may: what two nodes lose may be all
+   * copies. The same for all groups, since a node's groups share a log.
+   */
   readonly rotten: number | undefined;
 }
 
-/** Draws acts that make sense one after the other on a group that begins with `members`. */
+/**
+ * Draws acts that make sense one after the other on a group that starts with
+ * `members`.
+ */
 export function drawActs(
   chance: Chance,
   members: readonly number[],
@@ -86,7 +98,7 @@ export function drawActs(
   const voters = [...members];
   const others: number[] = [];
   return times.flatMap((atMs): PlannedAct[] => {
-    // What happens to leaders matters most.
+    // Faults of leaders matter most.
     const type = chance.chance(0.2) ? "leader_fault" : chance.pick(enabled);
     const node = chance.below(nodes);
     switch (type) {
@@ -136,7 +148,10 @@ export function drawActs(
   });
 }
 
-/** What is in files of their own may rot under a process that runs; what it wrote last, only while there is none. */
+/**
+ * Files of their own may rot under a running process; recent writes only while
+ * none is running.
+ */
 function drawRot(
   chance: Chance,
 ): { readonly part: LogPart; readonly forMs: number } {

@@ -1,7 +1,7 @@
 /**
  * Draws what an operator does to a cluster: nodes join, leave and are replaced,
- * alone or several in a plan, some of it is taken back, a machine may die for
- * good, and transfers are held up. And faults at the very time of such changes,
+ * alone or several in a plan, some changes are cancelled, a machine may be lost
+ * for good, and transfers are held up. Also draws faults during these changes,
  * on the nodes they are about.
  *
  * @module
@@ -14,7 +14,7 @@ import type {
   PlannedFault,
 } from "./schedule.ts";
 
-/** Every kind of change. */
+/** Every type of change. */
 export const CHANGE_TYPES: readonly ChangeType[] = [
   "join",
   "leave",
@@ -26,13 +26,19 @@ export const CHANGE_TYPES: readonly ChangeType[] = [
   "handoff_off",
 ];
 
-/** Members a cluster must have before a machine of it is lost for good: the others then have three copies among them. */
+/**
+ * Fewest members of a cluster that loses a machine for good: the others then
+ * have three copies among them.
+ */
 export const LOSS_MEMBERS_MIN = 4;
-/** Changes drawn. */
+/** Most changes drawn. */
 const CHANGES_MAX = 6;
-/** Time after the beginning of a change in which a fault is drawn beside it, in virtual milliseconds. */
+/**
+ * How long after the beginning of a change a fault may be drawn for it, in
+ * virtual milliseconds.
+ */
 const BESIDE_MS = 2_500;
-/** Kinds of fault that are drawn beside a change. */
+/** Types of fault drawn during a change. */
 const BESIDE: readonly FaultType[] = [
   "kill",
   "kill",
@@ -53,7 +59,10 @@ export function losesMachine(changes: readonly PlannedChange[]): boolean {
   );
 }
 
-/** Draws changes that make sense one after the other, on a cluster of `nodes` members and `spares` machines besides. */
+/**
+ * Draws changes that make sense one after the other, on a cluster of `nodes`
+ * members and `spares` further machines.
+ */
 export function drawChanges(
   chance: Chance,
   nodes: number,
@@ -68,7 +77,7 @@ export function drawChanges(
     () => chance.below(Math.max(1, Math.floor(loadMs * 0.8))),
   ).sort((a, b) => a - b);
   const changes: PlannedChange[] = [];
-  /** What is staged and no commit has taken along yet. */
+  /** What is staged and not committed yet. */
   let staged: { readonly joined: number[]; readonly left: number[] } = {
     joined: [],
     left: [],
@@ -174,7 +183,7 @@ function drawType(
   return "transfer_limit";
 }
 
-/** Draws faults for the time of `changes`, mostly on the nodes they are about. */
+/** Draws faults during `changes`, mostly on the nodes they are about. */
 export function drawFaultsBesideChanges(
   chance: Chance,
   changes: readonly PlannedChange[],

@@ -1,8 +1,8 @@
 /**
- * Makes a schedule of a seed. Each seed draws its own mix: some kinds of fault
- * are switched off for it altogether, which lets the rest come together in ways
- * that an even mix would hardly ever show (Groce et al., "Swarm Testing",
- * ISSTA 2012). Some runs are calm in one thing and wild in another.
+ * Makes a schedule from a seed. Each seed draws its own mix: some types of
+ * fault are switched off for it altogether, so that the others combine in ways
+ * that an even mix would hardly ever show (Groce et al., "Swarm Testing", ISSTA
+ * 2012). A run may be calm in one respect and wild in another.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import type {
   Schedule,
 } from "./schedule.ts";
 
-/** Every kind of fault. */
+/** Every type of fault. */
 export const FAULT_TYPES: readonly FaultType[] = [
   "kill",
   "power_loss",
@@ -44,16 +44,18 @@ export const FAULT_TYPES: readonly FaultType[] = [
 export { ACT_TYPES, CHANGE_TYPES, LOG_PARTS };
 
 /**
- * What kind of schedule is drawn:
+ * The type of schedule:
  *
- * - `small`: a cluster whose members stay the same, and faults;
+ * - `small`: a cluster with constant membership, and faults;
  * - `membership`: nodes join, leave and are replaced meanwhile;
- * - `raft`: clients work on Raft groups of `ra_kv`, whose members come and go,
- *   on nodes that stay.
+ * - `raft`: clients use Raft groups of `ra_kv`, whose members change, on nodes
+ *   that stay.
  */
 export type ScheduleProfile = "small" | "membership" | "raft";
 
-/** Longest fault of a disk while members come and go, in virtual milliseconds. */
+/**
+ * Longest fault of a disk during membership changes, in virtual milliseconds.
+ */
 const DISK_FAULT_MS_MAX = 1_500;
 
 /** Every {@linkcode ScheduleProfile}. */
@@ -63,25 +65,46 @@ export const SCHEDULE_PROFILES: readonly ScheduleProfile[] = [
   "raft",
 ];
 
-/** What is fixed of a schedule; the seed draws the rest. */
+/** The fixed parts of a schedule; the seed draws the rest. */
 export interface ScheduleOptions {
-  /** What kind of schedule. @default {"small"} */
+  /** The type of schedule. @default {"small"} */
   readonly profile?: ScheduleProfile;
-  /** Nodes, from 1 to 16. @default {3; in the profile `membership` drawn from 1 to 4, in `raft` 3 or 5} */
+  /**
+   * Number of nodes, from 1 to 16.
+   *
+   * @default {3; in the profile `membership` drawn from 1 to 4, in `raft` 3 or
+   * 5}
+   */
   readonly nodes?: number;
-  /** Machines besides, whose nodes may join, from 0 to 16. @default {0; in the profile `membership` drawn from 1 to 3} */
+  /**
+   * Number of further machines whose nodes may join, from 0 to 16.
+   *
+   * @default {0; in the profile `membership` drawn from 1 to 3}
+   */
   readonly spares?: number;
   /** Partitions of the ring: a power of two from 8 to 1024. @default {8} */
   readonly ringSize?: number;
-  /** Operations all clients carry out together. @default {50; in the profile `membership` 60, in `raft` 120} */
+  /**
+   * Number of operations of all clients together.
+   *
+   * @default {50; in the profile `membership` 60, in `raft` 120}
+   */
   readonly operations?: number;
-  /** Clients, each with one operation at a time. @default {drawn from 2 to 5; in the profile `raft` from 3 to 8} */
+  /**
+   * Number of clients, each with one operation at a time.
+   *
+   * @default {drawn from 2 to 5; in the profile `raft` from 3 to 8}
+   */
   readonly clients?: number;
-  /** Kinds of fault that may be drawn. @default {all} */
+  /** Types of fault that may be drawn. @default {all} */
   readonly faults?: readonly FaultType[];
   /** How long load and faults last, in virtual milliseconds. @default {drawn from 3,000 to 9,000} */
   readonly loadMs?: number;
-  /** Whether nodes start with a ring they share, or join one by one. @default {drawn: one run in eight joins} */
+  /**
+   * Whether nodes start with a shared ring, or join one by one.
+   *
+   * @default {drawn: one run in eight joins}
+   */
   readonly start?: Schedule["start"];
 }
 
@@ -123,7 +146,7 @@ export function drawSchedule(
     network,
     disk: {
       ...disk,
-      // A store that has lost its very first commit refuses to start, and rightly.
+      // A store that has lost its very first commit rightly refuses to start.
       liesAboutSync: start === "formed" && mayLie(faults) &&
         chance.fork("lies").chance(0.5),
     },
@@ -132,7 +155,10 @@ export function drawSchedule(
   };
 }
 
-/** A cluster that changes its members, under load and with faults on old and new ones. */
+/**
+ * A cluster that changes its members, under load and with faults on old and new
+ * ones.
+ */
 function drawMembership(
   seed: string | number,
   options: ScheduleOptions,
@@ -149,7 +175,8 @@ function drawMembership(
   const loadMs = options.loadMs ?? 6_000 + chance.below(10_000);
   const machines = nodes + spares;
   const changes = drawChanges(chance.fork("changes"), nodes, spares, loadMs);
-  // A machine that is lost takes a copy with it; one more that fails would take the last.
+  // A lost machine takes a copy with it; another one that fails would take the
+  // last.
   const allowed = (options.faults ?? FAULT_TYPES).filter((type) =>
     type !== "bit_rot" || !losesMachine(changes)
   );
@@ -182,7 +209,10 @@ function drawMembership(
   };
 }
 
-/** Kinds of fault that say nothing of a Raft group: rot hits what the ring stores, and members of the ring stay. */
+/**
+ * Types of fault that do not apply to Raft groups: rot hits what the ring
+ * stores, and members of the ring stay.
+ */
 const BESIDE_GROUPS: readonly FaultType[] = ["bit_rot", "declared_down"];
 
 /** A Raft group under load, on a cluster whose nodes stay. */
@@ -221,7 +251,10 @@ function drawRaft(seed: string | number, options: ScheduleOptions): Schedule {
   };
 }
 
-/** Some of three nodes or more that are to share what they have: the first group has all or three of them. */
+/**
+ * Draws the groups, which share three nodes or more: the first has all of them,
+ * or three.
+ */
 function drawGroups(
   chance: Chance,
   nodes: number,
@@ -254,7 +287,10 @@ function drawGroups(
   }));
 }
 
-/** Small enough for a short run to fill files, and take snapshots by itself; or as they are. */
+/**
+ * Small enough for a short run to fill files and take snapshots on its own; or
+ * the defaults.
+ */
 function drawLogSizes(chance: Chance): RaftLogSizes {
   return {
     walBytesMax: chance.pick([4_096, 4_096, 16_384, 64 * 1024 * 1024]),
@@ -268,14 +304,16 @@ function isOfDisk({ type }: PlannedFault): boolean {
   return type === "disk_full" || type === "disk_errors";
 }
 
-/** A cluster may have one member, which must be able to write most of the time. */
+/**
+ * A cluster may have one member, which must be able to write most of the time.
+ */
 function shortened(fault: PlannedFault): PlannedFault {
   return { ...fault, forMs: Math.min(fault.forMs, DISK_FAULT_MS_MAX) };
 }
 
 /**
- * Whether disks may say "synced" too early without that anything acknowledged is
- * lost: at most one machine loses power, and what rots is there as well.
+ * Whether disks may lie about syncs without losing anything acknowledged: at
+ * most one machine loses power, including the machine with bit rot.
  */
 function mayLie(faults: readonly PlannedFault[]): boolean {
   const harmed = new Set(
@@ -333,7 +371,7 @@ function drawFaults(
       !["partition", "slow_link", "reset", "declared_down"].includes(type))
   );
   if (types.length === 0) return [];
-  // At least one kind stays, or the run would prove nothing.
+  // At least one type stays, or the run would prove nothing.
   const kept = chance.pick(types);
   const enabled = types.filter((type) => type === kept || chance.chance(0.4));
   // Rot on two machines may hit both copies of what two have acknowledged,
@@ -345,7 +383,7 @@ function drawFaults(
     const fault = drawFault(chance, chance.pick(enabled), nodes, loadMs);
     if (fault.type === "bit_rot") faults.push({ ...fault, node: rotten });
     else if (fault.type === "disk_full") {
-      // With no room anywhere nothing is written, which proves nothing.
+      // With every disk full nothing is written, which proves nothing.
       const last = !full.has(fault.node) && full.size === nodes - 1;
       const node = last ? [...full][0] ?? fault.node : fault.node;
       full.add(node);
@@ -355,7 +393,10 @@ function drawFaults(
   return faults;
 }
 
-/** Beside the other faults and by chance of its own: it came after them, and leaves what seeds draw besides as it was. */
+/**
+ * Drawn after the other faults and separately: it was added later, and leaves
+ * the other draws of a seed unchanged.
+ */
 function drawCorruption(
   chance: Chance,
   nodes: number,
@@ -429,7 +470,10 @@ function drawFault(
   }
 }
 
-/** Full, majority and minority, one node alone, or a single pair (a partial partition). */
+/**
+ * All pairs, majority and minority, one isolated node, or a single pair (a
+ * partial partition).
+ */
 function drawSides(
   chance: Chance,
   nodes: number,

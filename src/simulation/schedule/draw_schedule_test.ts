@@ -11,7 +11,7 @@ import type { PlannedChange } from "./schedule.ts";
 
 const RAFT: ScheduleOptions = { profile: "raft" };
 
-Deno.test("drawSchedule() gives the same for the same seed, as plain data, and another for another", () => {
+Deno.test("drawSchedule() draws the same plain data for the same seed, and others for others", () => {
   assertEquals(drawSchedule(7), drawSchedule("7"));
   assertEquals(JSON.parse(JSON.stringify(drawSchedule(7))), drawSchedule(7));
   const seen = new Set<string>();
@@ -21,7 +21,7 @@ Deno.test("drawSchedule() gives the same for the same seed, as plain data, and a
   assertEquals(seen.size, 100);
 });
 
-Deno.test("drawSchedule() draws every kind of fault, at least one a seed, on nodes there are and within the load", () => {
+Deno.test("drawSchedule() draws every type of fault, at least one per seed, on existing nodes and within the load", () => {
   const types = new Map<string, number>();
   for (let seed = 0; seed < 1_000; seed++) {
     const { faults, nodes, loadMs } = drawSchedule(seed, { nodes: 3 });
@@ -41,7 +41,7 @@ Deno.test("drawSchedule() draws every kind of fault, at least one a seed, on nod
   for (const [type, count] of types) assert(count > 50, `${type}: ${count}`);
 });
 
-Deno.test("drawSchedule() needs no second node for what it draws for one", () => {
+Deno.test("drawSchedule() draws no faults that need a second node for one node", () => {
   for (let seed = 0; seed < 100; seed++) {
     for (const fault of drawSchedule(seed, { nodes: 1 }).faults) {
       assert("node" in fault && fault.node === 0, fault.type);
@@ -50,7 +50,7 @@ Deno.test("drawSchedule() needs no second node for what it draws for one", () =>
   assertEquals(drawSchedule(1, { faults: [] }).faults, []);
 });
 
-Deno.test("drawSchedule() refuses what is out of range by name", () => {
+Deno.test("drawSchedule() refuses options out of range by name", () => {
   assertThrows(
     () => drawSchedule(1, { nodes: 0 }),
     RangeError,
@@ -58,7 +58,7 @@ Deno.test("drawSchedule() refuses what is out of range by name", () => {
   );
 });
 
-Deno.test("drawSchedule() leaves room on one disk, and lets one alone rot", () => {
+Deno.test("drawSchedule() leaves room on one disk, and draws rot for one node only", () => {
   for (let seed = 0; seed < 1_000; seed++) {
     const { faults, nodes } = drawSchedule(seed, {
       faults: ["disk_full", "bit_rot"],
@@ -76,12 +76,12 @@ Deno.test("drawSchedule() leaves room on one disk, and lets one alone rot", () =
 
 const MEMBERSHIP: ScheduleOptions = { profile: "membership" };
 
-Deno.test("drawSchedule() changes no member unless it is asked to", () => {
+Deno.test("drawSchedule() draws no membership changes by default", () => {
   const { spares, changes } = drawSchedule(1);
   assertEquals([spares, changes], [0, []]);
 });
 
-Deno.test("drawSchedule() draws every kind of change, on machines there are, in order and within the load", () => {
+Deno.test("drawSchedule() draws every type of change, on existing machines, in order and within the load", () => {
   const types = new Map<string, number>();
   for (let seed = 0; seed < 1_000; seed++) {
     const { changes, nodes, spares, loadMs } = drawSchedule(seed, MEMBERSHIP);
@@ -99,7 +99,7 @@ Deno.test("drawSchedule() draws every kind of change, on machines there are, in 
   for (const [type, count] of types) assert(count > 50, `${type}: ${count}`);
 });
 
-Deno.test("drawSchedule() lets members join and strangers leave never, and keeps somebody", () => {
+Deno.test("drawSchedule() never lets a member join or a stranger leave, and keeps a member", () => {
   for (let seed = 0; seed < 1_000; seed++) {
     const { changes, nodes } = drawSchedule(seed, MEMBERSHIP);
     const members = new Set(Array.from({ length: nodes }, (_, i) => i));
@@ -125,7 +125,7 @@ Deno.test("drawSchedule() lets members join and strangers leave never, and keeps
   }
 });
 
-Deno.test("drawSchedule() loses one machine at most, and then lets nothing rot", () => {
+Deno.test("drawSchedule() loses at most one machine, and then draws no rot", () => {
   let losses = 0;
   for (let seed = 0; seed < 1_000; seed++) {
     const { changes, faults, disk } = drawSchedule(seed, MEMBERSHIP);
@@ -139,7 +139,7 @@ Deno.test("drawSchedule() loses one machine at most, and then lets nothing rot",
   assert(losses > 50);
 });
 
-Deno.test("drawSchedule() draws every kind of act on a Raft group, each on nodes that are there", () => {
+Deno.test("drawSchedule() draws every type of act on a Raft group, each on existing nodes", () => {
   const drawn = new Map<string, number>();
   const counts = new Set<number>();
   for (let seed = 0; seed < 1_000; seed++) {
@@ -173,7 +173,7 @@ Deno.test("drawSchedule() draws every kind of act on a Raft group, each on nodes
   }
 });
 
-Deno.test("drawSchedule() leaves a Raft group the voters it needs, and damages the logs of one node at most", () => {
+Deno.test("drawSchedule() leaves a Raft group the voters it needs, and damages the logs of at most one node", () => {
   for (let seed = 0; seed < 1_000; seed++) {
     const { groups = [] } = drawSchedule(seed, RAFT);
     const rotten = new Set(

@@ -1,5 +1,5 @@
 /**
- * Schedules in words: what a trace, a report and a page say of a fault.
+ * Schedules in words, for traces, reports and pages.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import type {
   Schedule,
 } from "./schedule.ts";
 
-/** The name of the machine of node `index` everywhere in a simulation. */
+/** The name of the machine of node `index` throughout a simulation. */
 export function hostOf(index: number): string {
   return `n${index + 1}`;
 }
 
-/** What `fault` does, in one line. */
+/** Describes `fault` in one line. */
 export function describeFault(fault: PlannedFault): string {
   const nodes = (indexes: readonly number[]): string =>
     indexes.map(hostOf).join(" and ");
@@ -66,7 +66,7 @@ export function describeFault(fault: PlannedFault): string {
   }
 }
 
-/** What an operator does with `change`, in one line. */
+/** Describes `change` in one line. */
 export function describeChange(change: PlannedChange): string {
   switch (change.type) {
     case "join":
@@ -100,7 +100,7 @@ export function groupOf(number: number): string {
   return number === 0 ? "sim" : `sim${number + 1}`;
 }
 
-/** What `act` does to a group, in one line. */
+/** Describes `act` in one line. */
 export function describeAct(act: PlannedAct): string {
   switch (act.type) {
     case "add_member":
@@ -136,7 +136,10 @@ function stagedOnly({ commit }: { readonly commit: boolean }): string {
   return commit ? "" : ", which is only staged";
 }
 
-/** What `schedule` comes to, a line each for its size, its weather and every fault. */
+/**
+ * Describes `schedule`, with a line each for its size, its weather and every
+ * fault.
+ */
 export function describeSchedule(schedule: Schedule): string[] {
   const { network, disk, faults, changes, groups = [], raftLogs } = schedule;
   const timed = [

@@ -1,11 +1,11 @@
 /**
- * Shares a range of seeds among workers: each gets a short slice, and the next
- * one when it is done, so that a slow seed keeps nobody waiting. Ends when all
- * are done, when there are enough failures, or when it is told to.
+ * Distributes a range of seeds to workers in short slices; each worker gets the
+ * next one when it is done, so that a slow seed holds nobody up. Ends when all
+ * seeds are done, when enough have failed, or when it is told to.
  *
- * This file only decides; whoever has the workers tells it what they report and
- * does what it says. A worker that ends by itself, or that is stuck, has failed
- * the seed it was at: the next one takes its slice from there.
+ * This file only decides; the owner of the workers passes on what they report
+ * and performs the effects. A worker that ends or gets stuck has failed its
+ * current seed: another one continues the slice after that seed.
  *
  *     running ── all seeds done, enough failures, told to, or nobody can work ──► ended
  *
@@ -19,10 +19,13 @@ import {
   type SeedTally,
 } from "./seed_summary.ts";
 
-/** Seeds of one slice. Long enough that handing out slices costs nothing, short enough that all workers end together. */
+/**
+ * Seeds per slice. Enough that handing out slices costs nothing, few enough
+ * that all workers end together.
+ */
 export const SLICE_SEEDS = 16;
 
-/** A run of numbers that are seeds. */
+/** A range of seeds, which are numbers. */
 export interface SeedRange {
   readonly from: number;
   readonly count: number;
@@ -30,13 +33,13 @@ export interface SeedRange {
 
 /** What to run. */
 export interface SeedRunOptions extends SeedRange {
-  /** Stops once so many seeds have failed. */
+  /** Stops once this many seeds have failed. */
   readonly failuresMax: number;
 }
 
-/** What workers have to say, and who stops them. */
+/** Reports of workers, and a request to stop. */
 export type SeedRunEvent =
-  /** A worker has nothing to do. */
+  /** A worker is idle. */
   | { readonly type: "ready"; readonly worker: number }
   /** The next seed of its slice is done. */
   | {
@@ -44,7 +47,7 @@ export type SeedRunEvent =
     readonly worker: number;
     readonly summary: SeedSummary;
   }
-  /** It ended or was ended, though it had more to do. */
+  /** It ended or was ended before its slice was done. */
   | {
     readonly type: "lost";
     readonly worker: number;
@@ -60,9 +63,9 @@ export type SeedRunEffect =
     readonly worker: number;
     readonly range: SeedRange;
   }
-  /** A new worker in the place of one that was lost; it is `ready` once it runs. */
+  /** Replace a lost worker; the new one is `ready` once it runs. */
   | { readonly type: "replace"; readonly worker: number }
-  /** Nothing more is to be done; workers may be ended at once. */
+  /** Nothing is left to do; workers may be ended at once. */
   | { readonly type: "end"; readonly why: SeedRunEnd };
 
 /** Why a run ended. */
@@ -70,25 +73,25 @@ export type SeedRunEnd =
   | "all_done"
   | "failures_max"
   | "stopped"
-  /** A worker ended though it was at no seed; another one would as well. */
+  /** A worker ended without a seed, so another one would too. */
   | "broken";
 
-/** A run under way. */
+/** The state of a run. */
 export interface SeedRun {
   readonly options: SeedRunOptions;
   readonly tally: SeedTally;
-  /** Slices to hand out before new ones are cut: what lost workers left. */
+  /** Slices to hand out before new ones are cut: those of lost workers. */
   readonly left: SeedRange[];
-  /** The first seed that nobody was given. */
+  /** The first seed not handed out yet. */
   next: number;
   /** What is left of each worker's slice. */
   readonly slices: Map<number, SeedRange>;
   ended: SeedRunEnd | undefined;
-  /** Why a worker ended that was at no seed. */
+  /** Why a worker without a seed ended. */
   brokenBy: string | undefined;
 }
 
-/** A run of `options` that nobody works on yet. */
+/** Starts a run of `options`, without workers. */
 export function createSeedRun(options: SeedRunOptions): SeedRun {
   return {
     options,
@@ -106,7 +109,7 @@ export function stepSeedRun(
   run: SeedRun,
   event: SeedRunEvent,
 ): SeedRunEffect[] {
-  // What workers had under way when it ended is not waited for.
+  // What workers still had to do when it ended is dropped.
   if (run.ended !== undefined) return [];
   switch (event.type) {
     case "ready":
@@ -122,7 +125,7 @@ export function stepSeedRun(
   }
 }
 
-/** The seed `worker` is at, undefined if it has nothing to do. */
+/** The current seed of `worker`, undefined if it is idle. */
 export function seedInHand(run: SeedRun, worker: number): number | undefined {
   return run.slices.get(worker)?.from;
 }

@@ -53,7 +53,7 @@ Deno.test("stepSeedRun() gives every seed to one worker, and ends when the last 
   for (const worker of [0, 1, 2]) {
     stepSeedRun(run, { type: "ready", worker });
   }
-  // The workers are of different speed.
+  // The workers have different speeds.
   for (let turn = 0; run.ended === undefined; turn++) {
     for (const worker of [0, 1, 2]) {
       const seed = seedInHand(run, worker);
@@ -71,7 +71,7 @@ Deno.test("stepSeedRun() gives every seed to one worker, and ends when the last 
   assertEquals(run.tally.faults, { kill: 2 * count, pause: count });
 });
 
-Deno.test("stepSeedRun() waits for the seeds under way when all are handed out", () => {
+Deno.test("stepSeedRun() waits for running seeds when all are handed out", () => {
   const run = createSeedRun({
     from: 0,
     count: 2 * SLICE_SEEDS,
@@ -84,7 +84,7 @@ Deno.test("stepSeedRun() waits for the seeds under way when all are handed out",
   assertEquals(run.ended, "all_done");
 });
 
-Deno.test("stepSeedRun() ends at once at the last failure it is to find", () => {
+Deno.test("stepSeedRun() ends at once at the last failure it was to find", () => {
   const run = createSeedRun({ from: 0, count: 100, failuresMax: 2 });
   stepSeedRun(run, { type: "ready", worker: 0 });
   assertEquals(done(run, 0, true), []);
@@ -94,7 +94,7 @@ Deno.test("stepSeedRun() ends at once at the last failure it is to find", () => 
   assertEquals(stepSeedRun(run, { type: "ready", worker: 1 }), []);
 });
 
-Deno.test("stepSeedRun() fails the seed a lost worker was at, and goes on behind it", () => {
+Deno.test("stepSeedRun() fails the current seed of a lost worker, and continues after it", () => {
   const run = createSeedRun({ from: 0, count: SLICE_SEEDS, failuresMax: 9 });
   stepSeedRun(run, { type: "ready", worker: 0 });
   done(run, 0);
@@ -129,7 +129,7 @@ Deno.test("stepSeedRun() ends when the worker of the last seed is lost", () => {
   ]);
 });
 
-Deno.test("stepSeedRun() gives up when a worker is lost that was at no seed", () => {
+Deno.test("stepSeedRun() gives up when a worker without a seed is lost", () => {
   const run = createSeedRun({ from: 0, count: 100, failuresMax: 9 });
   assertEquals(
     stepSeedRun(run, {
@@ -143,7 +143,7 @@ Deno.test("stepSeedRun() gives up when a worker is lost that was at no seed", ()
   assertEquals([run.brokenBy, run.tally.seeds], ["x", 0]);
 });
 
-Deno.test("stepSeedRun() stops when told to, with what is known", () => {
+Deno.test("stepSeedRun() stops on request, with the results so far", () => {
   const run = createSeedRun({ from: 0, count: 100, failuresMax: 1 });
   stepSeedRun(run, { type: "ready", worker: 0 });
   done(run, 0);
@@ -153,7 +153,7 @@ Deno.test("stepSeedRun() stops when told to, with what is known", () => {
   assertEquals(run.tally.seeds, 1);
 });
 
-Deno.test("stepSeedRun() believes no worker that reports another's seed", () => {
+Deno.test("stepSeedRun() rejects a worker that reports another's seed", () => {
   const run = createSeedRun({ from: 0, count: 100, failuresMax: 1 });
   stepSeedRun(run, { type: "ready", worker: 0 });
   assertThrows(
@@ -163,7 +163,7 @@ Deno.test("stepSeedRun() believes no worker that reports another's seed", () => 
   );
 });
 
-Deno.test("summarize() keeps what is counted of a result", async () => {
+Deno.test("summarize() keeps the counted parts of a result", async () => {
   const result = await runToy(TOY_SCHEDULE, { trace: false });
   const summary = summarize(result);
   assertEquals(summary.seed, "358");
@@ -177,7 +177,7 @@ Deno.test("summarize() keeps what is counted of a result", async () => {
   });
 });
 
-Deno.test("summarize() tells what was not decided from what did not hold", async () => {
+Deno.test("summarize() distinguishes undecided checks from violations", async () => {
   const result = await runToy(TOY_SCHEDULE, { trace: false });
   const open = { check: UNDECIDED, message: "Whether k is linearizable" };
   const summary = summarize({
@@ -188,7 +188,7 @@ Deno.test("summarize() tells what was not decided from what did not hold", async
   assertEquals([summary.violations, summary.undecided], [[], [open.message]]);
 });
 
-Deno.test("addSummary() counts every undecided seed and keeps some by name", () => {
+Deno.test("addSummary() counts every undecided seed and keeps some", () => {
   const tally = emptyTally();
   for (let seed = 0; seed < UNDECIDED_KEPT_MAX + 5; seed++) {
     addSummary(tally, { ...summaryOf(seed), undecided: ["linearizable"] });

@@ -1,23 +1,33 @@
 /**
- * What a seed comes to: how many nodes, what is asked of them, what is done to
- * them, and when. Drawn before anything runs, as plain data, so that it can be
- * printed, kept, and made smaller piece by piece without the rest changing.
+ * What a seed produces: how many nodes there are, which operations clients
+ * perform, which faults happen, and when. Drawn before anything runs, as plain
+ * data, so that it can be printed, kept, and shrunk piece by piece without
+ * changing the rest.
  *
  * @module
  */
 import type { RaftLogSizes } from "../../raft/raft_log_sizes.ts";
 
-/** Something that is done to the cluster at a certain time. Times are virtual milliseconds after the load begins. */
+/**
+ * A fault at a given time. Times are virtual milliseconds after the load
+ * begins.
+ */
 export type PlannedFault =
   & { readonly atMs: number; readonly forMs: number }
   & (
-    /** The process dies, its machine's memory does not; it starts again when the fault ends. */
+    /**
+     * The process dies, the memory of its machine survives; it starts again
+     * when the fault ends.
+     */
     | { readonly type: "kill"; readonly node: number }
-    /** The machine loses power: what was not synced is gone, or torn. */
+    /** The machine loses power: what was not synced is lost, or torn. */
     | { readonly type: "power_loss"; readonly node: number }
-    /** The process stands still (SIGSTOP). */
+    /** The process is paused (SIGSTOP). */
     | { readonly type: "pause"; readonly node: number }
-    /** The links between the sides carry nothing in the given directions; `break` also resets connections. */
+    /**
+     * The links between the sides carry nothing in the given directions;
+     * `break` also resets connections.
+     */
     | {
       readonly type: "partition";
       readonly from: readonly number[];
@@ -25,23 +35,28 @@ export type PlannedFault =
       readonly oneWay: boolean;
       readonly break: boolean;
     }
-    /** Everything from one node to another takes so much longer. */
+    /** Added latency from one node to another. */
     | {
       readonly type: "slow_link";
       readonly from: number;
       readonly to: number;
       readonly delayMs: number;
     }
-    /** Of what one node writes to another, each piece has a changed bit with the given probability. */
+    /**
+     * Each write from one node to another has a flipped bit with the given
+     * probability.
+     */
     | {
       readonly type: "corrupt_link";
       readonly from: number;
       readonly to: number;
       readonly probability: number;
     }
-    /** Connections between two nodes are reset once, with what was under way. */
+    /**
+     * Connections between two nodes are reset once, losing what was in flight.
+     */
     | { readonly type: "reset"; readonly from: number; readonly to: number }
-    /** The machine's wall clock jumps by so much, and back when the fault ends. */
+    /** The machine's wall clock jumps, and jumps back when the fault ends. */
     | {
       readonly type: "clock_jump";
       readonly node: number;
@@ -49,13 +64,13 @@ export type PlannedFault =
     }
     /** The disk is full. */
     | { readonly type: "disk_full"; readonly node: number }
-    /** Writes fail with the given probability, their outcome unknown. */
+    /** Writes fail with the given probability, with an unknown outcome. */
     | {
       readonly type: "disk_errors";
       readonly node: number;
       readonly probability: number;
     }
-    /** Each sync takes so much longer. */
+    /** Added latency of each sync. */
     | {
       readonly type: "slow_disk";
       readonly node: number;
@@ -63,7 +78,10 @@ export type PlannedFault =
     }
     /** A stored value is damaged while the node is down for a moment. */
     | { readonly type: "bit_rot"; readonly node: number }
-    /** The node is gone (dead, or with `cut` alive and unreachable), and an operator declares it down on another one. */
+    /**
+     * The node is gone (dead, or with `cut` alive and unreachable), and an
+     * operator declares it down on another one.
+     */
     | {
       readonly type: "declared_down";
       readonly node: number;
@@ -71,54 +89,64 @@ export type PlannedFault =
     }
   );
 
-/** The name of a kind of fault. */
+/** A type of fault. */
 export type FaultType = PlannedFault["type"];
 
 /**
- * Something an operator does to the cluster, begun at a certain time and tried
- * until it is done; what comes later waits for it. What makes no sense when its
- * turn comes, such as the leave of a node that is no member, is left out.
+ * Something an operator does to the cluster, from a given time on and retried
+ * until it is done; later changes wait for it. A change that makes no sense
+ * when its turn comes, such as the leave of a node that is not a member, is
+ * skipped.
  */
 export type PlannedChange =
   & { readonly atMs: number }
   & (
-    /** A node that is no member starts, if it does not run, and joins. Without `commit` it is only staged: the next commit takes it along. */
+    /**
+     * A node that is not a member starts, if it is not running, and joins.
+     * Without `commit` it is only staged, and included in the next commit.
+     */
     | {
       readonly type: "join";
       readonly node: number;
       readonly commit: boolean;
     }
-    /** A member hands over what it owns and leaves. */
+    /** A member hands over its partitions and leaves. */
     | {
       readonly type: "leave";
       readonly node: number;
       readonly commit: boolean;
     }
-    /** `by`, which is no member, joins and gets what `node` owns, which leaves. */
+    /**
+     * `by`, which is not a member, joins and takes over the partitions of
+     * `node`, which leaves.
+     */
     | {
       readonly type: "replace";
       readonly node: number;
       readonly by: number;
       readonly commit: boolean;
     }
-    /** Once all is well the machine dies for good; the node is declared down and removed. */
+    /**
+     * Once everything is well, the machine is lost for good; the node is
+     * declared down and removed.
+     */
     | { readonly type: "force_remove"; readonly node: number }
-    /** The same, and `by` joins and owns what `node` did. */
+    /** The same, and `by` joins and takes over the partitions of `node`. */
     | {
       readonly type: "force_replace";
       readonly node: number;
       readonly by: number;
     }
-    /** What is staged is forgotten. */
+    /** Clears what is staged. */
     | { readonly type: "clear" }
-    /** At most `limit` transfers at once in a node, for a while. */
+    /** Limits the concurrent transfers of a node to `limit`, for a while. */
     | {
       readonly type: "transfer_limit";
       readonly node: number;
       readonly limit: number;
       readonly forMs: number;
     }
-    /** No transfers from, to, or from and to a node, for a while. */
+    /** Disables transfers from a node, to it, or both, for a while. */
     | {
       readonly type: "handoff_off";
       readonly node: number;
@@ -127,58 +155,64 @@ export type PlannedChange =
     }
   );
 
-/** The name of a kind of change. */
+/** A type of change. */
 export type ChangeType = PlannedChange["type"];
 
-/** What befalls the leader of a group: its process or machine, its links, its disk. */
+/**
+ * What can hit the leader of a group: a fault of its process or machine, its
+ * links, or its disk.
+ */
 export type LeaderFault =
   | "kill"
   | "power_loss"
   | "pause"
-  /** Nothing gets to it or from it. */
+  /** All links, in both directions. */
   | "cut"
-  /** Nothing gets to it. */
+  /** All links to it. */
   | "deaf"
-  /** Nothing gets from it. */
+  /** All links from it. */
   | "mute"
   | "disk_full"
   | "disk_errors";
 
-/** A part of what a node keeps of its Raft groups: the write-ahead log that they share, or a file of one of them. */
+/**
+ * A part of a node's Raft files: the write-ahead log that its groups share, or
+ * a file of one of them.
+ */
 export type LogPart = "wal" | "segment" | "manifest" | "snapshot";
 
 /**
- * Something that is done to the members of a Raft group, begun at a certain
- * time. Who leads then, and what makes no sense then, is found out when its turn
- * comes. Changes of the members wait for each other and are tried until done.
+ * Something done to the members of a Raft group, from a given time on. Who
+ * leads then, and whether the act makes sense, is determined when its turn
+ * comes. Membership changes wait for each other and are retried until done.
  */
 export type PlannedAct =
   & { readonly atMs: number }
   & (
-    /** A node gets a member of the group. */
+    /** Adds a member on a node. */
     | {
       readonly type: "add_member";
       readonly node: number;
       readonly kind: "voter" | "non_voter";
     }
-    /** A member leaves the group, and what it stored goes. */
+    /** Removes a member, with its data. */
     | { readonly type: "remove_member"; readonly node: number }
-    /** The leader is asked to let another member lead. */
+    /** Asks the leader to transfer leadership to another member. */
     | { readonly type: "transfer"; readonly node: number }
-    /** A member stores its state, and lets the log go up to there. */
+    /** Makes a member take a snapshot and truncate its log. */
     | { readonly type: "snapshot"; readonly node: number }
-    /** A member tidies its segments. */
+    /** Makes a member compact its segments. */
     | { readonly type: "compact"; readonly node: number }
-    /** Whoever leads is struck. */
+    /** Hits the current leader. */
     | {
       readonly type: "leader_fault";
       readonly how: LeaderFault;
       readonly forMs: number;
     }
     /**
-     * A bit of what a node keeps of its groups is another from now on: a member
-     * that lost something must not count as if it had it. The process ends for
-     * so long meanwhile; with 0 it goes on, and finds out when it reads there.
+     * Flips a bit in a node's Raft files: a member that lost something must not
+     * count as having it. The process is down for the given time; with 0 it
+     * keeps running, and finds the damage when it reads there.
      */
     | {
       readonly type: "log_rot";
@@ -186,7 +220,10 @@ export type PlannedAct =
       readonly part: LogPart;
       readonly forMs: number;
     }
-    /** The next member that takes a new term, as it does when it votes, loses power a little later. */
+    /**
+     * The next member that takes a new term, as it does when it votes, loses
+     * power a little later.
+     */
     | {
       readonly type: "voter_fault";
       readonly afterMs: number;
@@ -194,71 +231,92 @@ export type PlannedAct =
     }
   );
 
-/** The name of a kind of act. */
+/** A type of act. */
 export type ActType = PlannedAct["type"];
 
 /** A Raft group of `ra_kv` on the nodes. */
 export interface GroupPlan {
-  /** The nodes that have a member from the start, all of them voters. */
+  /** The initial members, all of them voters. */
   readonly members: readonly number[];
-  /** What is done to it, in the order of time. */
+  /** Acts on it, in order of time. */
   readonly acts: readonly PlannedAct[];
 }
 
-/** The weather on every link, all the time. */
+/** Delay and loss on every link, throughout the run. */
 export interface NetworkWeather {
-  /** Shortest way of a segment, in milliseconds. */
+  /** Shortest latency of a segment, in milliseconds. */
   readonly delayMsMin: number;
-  /** Longest way of a segment, in milliseconds. */
+  /** Longest latency of a segment, in milliseconds. */
   readonly delayMsMax: number;
-  /** Segments that are lost, and come again after a retransmission timeout. */
+  /**
+   * Probability that a segment is lost, and sent again after a retransmission
+   * timeout.
+   */
   readonly lossProbability: number;
-  /** Segments that come twice; the receiver's system drops the second. */
+  /**
+   * Probability that a segment arrives twice; the receiving system drops the
+   * second.
+   */
   readonly repeatProbability: number;
-  /** Segments that are overtaken by later ones; the receiver's system puts them in order. */
+  /**
+   * Probability that a segment is overtaken by later ones; the receiving system
+   * restores the order.
+   */
   readonly reorderProbability: number;
 }
 
-/** How fast and how honest the disks are. */
+/** Speed and honesty of the disks. */
 export interface DiskWeather {
   /** Shortest time of a synced write, in milliseconds. */
   readonly syncMsMin: number;
   /** Longest time of a synced write, in milliseconds. */
   readonly syncMsMax: number;
-  /** A disk that says "synced" too early: power loss takes acknowledged commits with it. */
+  /**
+   * Whether disks acknowledge syncs too early: a power loss then loses
+   * acknowledged commits.
+   */
   readonly liesAboutSync: boolean;
 }
 
 /** Everything a run depends on besides the code. */
 export interface Schedule {
-  /** Where all chance comes from. */
+  /** Source of all random draws. */
   readonly seed: string;
-  /** How many nodes are members when the load begins. */
+  /** Number of nodes that are members when the load begins. */
   readonly nodes: number;
-  /** How many machines there are besides, whose nodes may join; they are numbered after those of the members. */
+  /**
+   * Number of further machines whose nodes may join, numbered after the
+   * members.
+   */
   readonly spares: number;
   /** Partitions of the ring. */
   readonly ringSize: number;
-  /** Whether the nodes start with a ring they share or join one by one. */
+  /** Whether the nodes start with a shared ring or join one by one. */
   readonly start: "formed" | "joining";
-  /** Whether clients live in the nodes or connect over the network. */
+  /** Whether clients run inside the nodes or connect over the network. */
   readonly clients: "inside" | "connected";
-  /** How many clients, each with one operation at a time. */
+  /** Number of clients, each with one operation at a time. */
   readonly clientCount: number;
-  /** Numbers of the operations that are carried out; each is drawn from its own chance, so that leaving one out changes no other. */
+  /**
+   * Numbers of the operations to perform; each has its own random draws, so
+   * that leaving one out changes no other.
+   */
   readonly operations: readonly number[];
   /** How long the load and the faults last, in virtual milliseconds. */
   readonly loadMs: number;
-  /** The weather on every link. */
+  /** Delay and loss on every link. */
   readonly network: NetworkWeather;
-  /** The weather of every disk. */
+  /** Behaviour of every disk. */
   readonly disk: DiskWeather;
-  /** What happens to nodes, links and clocks, and when. */
+  /** Faults of nodes, links, disks and clocks. */
   readonly faults: readonly PlannedFault[];
-  /** What an operator does to the cluster, in the order in which it is done. */
+  /** Changes made by an operator, in order. */
   readonly changes: readonly PlannedChange[];
-  /** Raft groups that clients work on instead of the ring, if there are any; they share what the nodes have. */
+  /**
+   * Raft groups that clients use instead of the ring, if there are any; they
+   * share the nodes.
+   */
   readonly groups?: readonly GroupPlan[] | undefined;
-  /** How large the logs of these grow before they are tidied. @default {as nodes do} */
+  /** File sizes of the Raft logs. @default {those of nodes} */
   readonly raftLogs?: RaftLogSizes | undefined;
 }

@@ -1,7 +1,7 @@
 /**
- * Schedules as JSON text, to be kept beside a test, sent to somebody else, or
- * edited by hand. Everything is checked on the way in: a schedule with a fault
- * of a node that is not there would run, find nothing, and pass for a proof.
+ * Schedules as JSON text, to keep beside a test, send to somebody, or edit by
+ * hand. Decoding checks everything: a schedule with a fault of a missing node
+ * would run, find nothing, and pass as proof.
  *
  * @module
  */
@@ -22,22 +22,24 @@ import type {
 } from "./schedule.ts";
 
 /**
- * Version of the text. Version 1 knew nothing of `spares` and `changes`, and is
- * read as one without; version 2 had one Raft group at most, whose write-ahead
- * log alone could rot. Others are refused.
+ * Version of the text. Version 1 had no `spares` and `changes`, and is read as
+ * without any; version 2 had at most one Raft group, and rot only in its
+ * write-ahead log. Others are refused.
  */
 export const SCHEDULE_FORMAT = 3;
 
-/** Most operations, faults, nodes or clients a text may name; more is a mistake of whoever wrote it. */
+/** Most operations, faults, nodes or clients in a text; more is a mistake. */
 export const SCHEDULE_LENGTH_MAX = 1_000_000;
-/** Largest size of a log that a text may name. */
+/** Largest log size in a text. */
 const SIZE_MAX = 1_000_000_000;
 
-/** `schedule` as text, ended by a line feed; the same schedule gives the same text. */
+/**
+ * `schedule` as text, ending in a line feed; equal schedules give equal text.
+ */
 export function encodeSchedule(schedule: Schedule): string {
   const { faults, changes, operations, groups, ...rest } = schedule;
-  // Long lists are kept to a line an entry or a line in all, so that a
-  // difference between two files shows what differs.
+  // Long lists have one line per entry, or one line in all, so that a diff of
+  // two files shows what differs.
   const fields = Object.entries({ format: SCHEDULE_FORMAT, ...rest }).map((
     [name, value],
   ) => `  ${JSON.stringify(name)}: ${JSON.stringify(value)}`);
@@ -67,10 +69,10 @@ function listText(entries: readonly unknown[], indent = "  "): string {
 }
 
 /**
- * The schedule that `text` holds.
+ * Decodes a schedule.
  *
- * @throws {WhorlError} `invalid_argument` if it is no schedule, naming the
- * place, the rule and what stands there.
+ * @throws {WhorlError} `invalid_argument` if it is not a schedule, naming the
+ * place, the rule and the value found.
  */
 export function decodeSchedule(text: string): Schedule {
   let value: unknown;
@@ -156,7 +158,7 @@ type FaultFields<Type extends FaultType> = Omit<
   "type" | "atMs" | "forMs"
 >;
 
-/** What each kind of fault has besides its time. */
+/** Fields of each type of fault, besides its time. */
 const FAULT_FIELDS: {
   readonly [Type in FaultType]: (
     fault: Reader,
@@ -210,7 +212,8 @@ function readFault(fault: Reader, nodes: number): PlannedFault {
     ...FAULT_FIELDS[type](fault, nodes),
   };
   fault.end();
-  // The table pairs each type with its own fields, which is more than the compiler can follow.
+  // The table pairs each type with its own fields, which the compiler cannot
+  // follow.
   return read as PlannedFault;
 }
 
@@ -219,7 +222,7 @@ type ChangeFields<Type extends ChangeType> = Omit<
   "type" | "atMs"
 >;
 
-/** What each kind of change has besides its time. */
+/** Fields of each type of change, besides its time. */
 const CHANGE_FIELDS: {
   readonly [Type in ChangeType]: (
     change: Reader,
@@ -285,7 +288,7 @@ type ActFields<Type extends ActType> = Omit<
   "type" | "atMs"
 >;
 
-/** What each kind of act has besides its time. */
+/** Fields of each type of act, besides its time. */
 const ACT_FIELDS: {
   readonly [Type in ActType]: (
     act: Reader,
@@ -350,7 +353,7 @@ function linkOf(
   };
 }
 
-/** A value and its place in the text. */
+/** A value and its path in the text. */
 class Reader {
   readonly #value: unknown;
   readonly #place: string;
@@ -374,7 +377,10 @@ class Reader {
     return name in this.#record();
   }
 
-  /** Refuses fields that nobody asked for: a fault with a misspelt one would be another fault. */
+  /**
+   * Refuses unknown fields: a fault with a misspelt field would be a different
+   * fault.
+   */
   end(): void {
     for (const name of Object.keys(this.#record())) {
       if (!this.#taken.has(name)) {

@@ -64,7 +64,7 @@ const schedule: Schedule = {
   changes,
 };
 
-Deno.test("decodeSchedule() undoes encodeSchedule() for every kind of fault and change", () => {
+Deno.test("decodeSchedule() undoes encodeSchedule() for every type of fault and change", () => {
   assertEquals(faults.map(({ type }) => type), [...FAULT_TYPES]);
   assertEquals(decodeSchedule(encodeSchedule(schedule)), schedule);
   assertEquals(changes.map(({ type }) => type), [...CHANGE_TYPES]);
@@ -82,7 +82,7 @@ Deno.test("decodeSchedule() reads version 1, which has no changes", () => {
   assertEquals(decodeSchedule(text), members);
 });
 
-Deno.test("encodeSchedule() gives a fault or a change a line", () => {
+Deno.test("encodeSchedule() writes one line per fault or change", () => {
   const lines = encodeSchedule(schedule).split("\n");
   assertEquals(
     lines.filter((line) => line.includes('"type"')).length,
@@ -90,7 +90,7 @@ Deno.test("encodeSchedule() gives a fault or a change a line", () => {
   );
 });
 
-Deno.test("decodeSchedule() names the place, the rule and the value of a mistake", () => {
+Deno.test("decodeSchedule() reports the place, the rule and the value of an error", () => {
   const text = encodeSchedule(schedule);
   const cases: [string, string][] = [
     ["{", "it must be JSON"],
@@ -141,7 +141,7 @@ Deno.test("decodeSchedule() names the place, the rule and the value of a mistake
   }
 });
 
-Deno.test("decodeSchedule() gives a Raft group back, with every kind of act", () => {
+Deno.test("decodeSchedule() reads back a Raft group with every type of act", () => {
   const acts: readonly PlannedAct[] = [
     { atMs: 1, type: "add_member", node: 2, kind: "non_voter" },
     { atMs: 2, type: "remove_member", node: 0 },

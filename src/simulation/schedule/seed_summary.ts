@@ -1,6 +1,6 @@
 /**
- * What is kept of one seed among thousands, and what they come to together.
- * Plain data, to be sent between threads.
+ * The summary of one seed among thousands, and the tally of many. Plain data,
+ * to be sent between threads.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import type { ActType, ChangeType, FaultType } from "./schedule.ts";
 import { UNDECIDED } from "../checkers/violation.ts";
 import type { SimulationResult } from "../simulation_result.ts";
 
-/** What one seed came to. */
+/** The result of one seed. */
 export interface SeedSummary {
   readonly seed: string;
-  /** The promises that did not hold; empty if it passed. */
+  /** The broken promises; empty if it passed. */
   readonly violations: readonly {
     readonly check: string;
     readonly message: string;
@@ -24,15 +24,15 @@ export interface SeedSummary {
   readonly unknown: number;
   readonly events: number;
   readonly virtualMs: number;
-  /** Faults of its schedule by kind; a kind that was not drawn is not there. */
+  /** Faults in its schedule by type; types that were not drawn are missing. */
   readonly faults: Partial<Readonly<Record<FaultType, number>>>;
-  /** Likewise what an operator was to do. */
+  /** Likewise, changes by an operator. */
   readonly changes: Partial<Readonly<Record<ChangeType, number>>>;
-  /** Likewise what was done to a Raft group. */
+  /** Likewise, acts on Raft groups. */
   readonly acts?: Partial<Readonly<Record<ActType, number>>>;
 }
 
-/** What many seeds came to. */
+/** The results of many seeds. */
 export interface SeedTally {
   seeds: number;
   ok: number;
@@ -40,24 +40,27 @@ export interface SeedTally {
   unknown: number;
   events: number;
   virtualMs: number;
-  /** Faults drawn, by kind. */
+  /** Faults drawn, by type. */
   readonly faults: Partial<Record<FaultType, number>>;
-  /** What operators were to do, by kind. */
+  /** Changes by operators, by type. */
   readonly changes: Partial<Record<ChangeType, number>>;
-  /** What was done to Raft groups, by kind. */
+  /** Acts on Raft groups, by type. */
   readonly acts: Partial<Record<ActType, number>>;
   /** Seeds with a violation, in the order in which they were found. */
   readonly failures: SeedSummary[];
-  /** Seeds that passed but for checks that could not be decided; at most {@linkcode UNDECIDED_KEPT_MAX} of them. */
+  /**
+   * Seeds that passed except for undecided checks; at most {@linkcode
+   * UNDECIDED_KEPT_MAX} of them.
+   */
   readonly undecided: SeedSummary[];
-  /** How many seeds are undecided. */
+  /** Number of undecided seeds. */
   undecidedCount: number;
 }
 
-/** Undecided seeds that are kept by name; all are counted. */
+/** Undecided seeds that are kept; all are counted. */
 export const UNDECIDED_KEPT_MAX = 100;
 
-/** What matters of `result` when thousands are run. */
+/** The part of `result` that matters among thousands. */
 export function summarize(result: SimulationResult): SeedSummary {
   const { schedule, violations, undecided, counts, events, virtualMs } = result;
   return {
@@ -85,7 +88,7 @@ function countTypes<Type extends string>(
   return counts;
 }
 
-/** Nothing yet. */
+/** An empty tally. */
 export function emptyTally(): SeedTally {
   return {
     seeds: 0,

@@ -1,8 +1,7 @@
 /**
- * Makes a failing schedule small: runs smaller ones and keeps those that break
- * the same check, until nothing smaller does or time is up. What comes out is
- * what somebody has to understand, so each fault and operation that is not
- * needed is worth a run.
+ * Shrinks a failing schedule: runs smaller ones and keeps those that break the
+ * same check, until no smaller one does or time is up. Somebody has to
+ * understand the result, so each needless fault or operation is worth a run.
  *
  * ```ts ignore
  * const { schedule } = await shrinkSchedule(failing, run, { check: "lost_write" });
@@ -15,50 +14,61 @@ import type { Schedule } from "./schedule.ts";
 import { shrinkCandidates } from "./shrink_candidates.ts";
 import type { SimulationResult } from "../simulation_result.ts";
 
-/** Carries out a schedule; the same one gives the same result. */
+/** Runs a schedule; equal schedules give equal results. */
 export type RunSchedule = (
   schedule: Schedule,
   options: { readonly trace: boolean },
 ) => Promise<SimulationResult>;
 
-/** Most schedules that are run to shrink one: half a minute at 100 a second. */
+/**
+ * Most schedules that are run to shrink one: half a minute at 100 per second.
+ */
 export const SHRINK_RUNS_MAX = 3_000;
 
-/** How far shrinking has come. */
+/** Progress of shrinking. */
 export interface ShrinkProgress {
   /** Schedules that were run. */
   readonly runs: number;
-  /** How many of them failed as well, and so were kept. */
+  /** How many of them failed too, and so were kept. */
   readonly kept: number;
   /** The smallest failing schedule so far. */
   readonly schedule: Schedule;
 }
 
-/** How to shrink. */
+/** Options of shrinking. */
 export interface ShrinkOptions {
   /** The check that must stay broken. */
   readonly check: string;
   /** Most schedules to run. @default {SHRINK_RUNS_MAX} */
   readonly runsMax?: number;
-  /** Asked before each run whether to stop with what is known, because of time or a person. */
+  /**
+   * Asked before each run whether to stop with the smallest so far, for lack of
+   * time or on request.
+   */
   readonly shouldStop?: () => boolean;
-  /** Told after each run. */
+  /** Called after each run. */
   readonly onProgress?: (progress: ShrinkProgress) => void;
 }
 
-/** What shrinking came to. */
+/** The result of shrinking. */
 export interface ShrunkSchedule extends ShrinkProgress {
-  /** Why it ended: nothing smaller fails, so many runs, or it was told to. */
+  /**
+   * Why it ended: nothing smaller fails, the limit of runs, or a request to
+   * stop.
+   */
   readonly ended: "smallest" | "runs_max" | "stopped";
-  /** Why the first run of those that could not be carried out at all could not; undefined if none. */
+  /**
+   * The error of the first schedule that could not be run at all; undefined if
+   * none.
+   */
   readonly refused: string | undefined;
 }
 
 /**
- * Makes `failing` smaller while it still breaks the same check.
+ * Shrinks `failing` while it still breaks the same check.
  *
  * Deterministic apart from `shouldStop`: the same schedules are run in the same
- * order. `failing` itself is not run again; whoever has it has seen it fail.
+ * order. `failing` itself is not run again, since the caller has seen it fail.
  */
 export async function shrinkSchedule(
   failing: Schedule,
@@ -70,14 +80,15 @@ export async function shrinkSchedule(
   let runs = 0;
   let kept = 0;
   let refused: string | undefined;
-  // Rounds come back to what an earlier one has tried; to run it again would say the same.
+  // Rounds return to schedules that were tried before; running them again is
+  // pointless.
   const passed = new Set<string>();
   const fails = async (candidate: Schedule): Promise<boolean> => {
     try {
       const { violations } = await run(candidate, { trace: false });
       return violations.some((violation) => violation.check === check);
     } catch (error) {
-      // Smaller in a way that no longer makes sense is another failure, not this one.
+      // A schedule that became invalid by shrinking is a different failure.
       refused ??= reasonOf(error);
       return false;
     }

@@ -1,17 +1,18 @@
 /**
  * Which smaller schedules to try, one after the other, until none is left that
  * still fails: fewer faults, operations, clients and nodes, shorter times,
- * calmer weather. Lists are cut by delta debugging (Zeller and Hildebrandt,
+ * calmer weather. Lists are shrunk by delta debugging (Zeller and Hildebrandt,
  * "Simplifying and Isolating Failure-Inducing Input", 2002), largest pieces
- * first, and all of it is repeated until a round has made nothing smaller.
+ * first, and everything is repeated until a round shrinks nothing.
  *
- * This file only decides. It is a generator: it gives a schedule to try, and
- * takes whether that one fails as well; `shrink.ts` runs them. Whatever is kept
- * is shorter, or has one more of its values at rest, and nothing goes the other
+ * This file only decides. It is a generator: it yields a schedule to try, and
+ * is told whether that one fails too; `shrink.ts` runs them. Whatever is kept
+ * is shorter, or has one more value at its calmest, and nothing goes the other
  * way, so it ends.
  *
  * @module
  */
+import { RING_SIZE_MIN } from "../../ring/chash.ts";
 import type {
   DiskWeather,
   GroupPlan,
@@ -22,16 +23,20 @@ import type {
   Schedule,
 } from "./schedule.ts";
 
-/** Smallest ring to try; the node refuses smaller ones. */
-const RING_SIZE_MIN = 8;
-/** Virtual milliseconds below which a duration is not halved any more. */
+/** Durations are not halved below this, in virtual milliseconds. */
 const DURATION_MS_MIN = 1;
-/** With so many operations left, single ones are not tried together with nudges of faults. */
+/**
+ * Most remaining operations for which removing one is combined with nudging
+ * faults.
+ */
 const NUDGED_OPERATIONS_MAX = 30;
 /** By how much a fault is moved, in virtual milliseconds. */
 const NUDGES_MS = [-1, 1, -5, 5, -25, 25];
 
-/** Schedules to try; answer each with whether it fails in the same way. Returns the smallest that does. */
+/**
+ * Yields schedules to try; answer each with whether it fails in the same way.
+ * Returns the smallest that does.
+ */
 export type Candidates<Smallest = Schedule> = Generator<
   Schedule,
   Smallest,
@@ -44,7 +49,7 @@ export function* shrinkCandidates(failing: Schedule): Candidates {
   for (;;) {
     const before = smallest;
     // What costs the most to read goes first; fewer faults and operations also
-    // make the runs that follow faster.
+    // speed up the following runs.
     smallest = yield* fewerFaults(smallest);
     smallest = yield* fewerChanges(smallest);
     smallest = yield* fewerActs(smallest);
@@ -77,7 +82,7 @@ function* fewerActs(schedule: Schedule): Candidates {
   for (let number = (schedule.groups?.length ?? 0) - 1; number >= 0; number--) {
     const { groups } = smallest;
     if (groups === undefined) break;
-    // From the last to the first, so that those before keep their names.
+    // From last to first, so that earlier groups keep their names.
     const without = { ...smallest, groups: groups.toSpliced(number, 1) };
     if (groups.length > 1 && (yield without)) {
       smallest = without;
@@ -95,7 +100,7 @@ function* fewerActs(schedule: Schedule): Candidates {
 }
 
 function* fewerOperations(schedule: Schedule): Candidates {
-  // What came after the failure goes at once, in few runs.
+  // Everything after the failure goes at once, in few runs.
   let smallest = schedule;
   for (;;) {
     const { operations } = smallest;
@@ -122,9 +127,9 @@ function* fewerOperations(schedule: Schedule): Candidates {
 }
 
 /**
- * `schedule` with some of its operations, each at the time it had: they are
- * spread over the load by their numbers, so a load that ends with an earlier
- * one is shorter.
+ * `schedule` with some of its operations, each at its original time: they are
+ * spread over the load by their numbers, so the load is shortened to end after
+ * the last one.
  */
 export function withOperations(
   schedule: Schedule,
@@ -136,7 +141,10 @@ export function withOperations(
   return withLoad({ ...schedule, operations }, loadMs);
 }
 
-/** `schedule` under load for so long. What would come after the load is dropped: a cluster must settle then. */
+/**
+ * `schedule` with that length of load. Drops what would happen after the load,
+ * when a cluster must settle.
+ */
 export function withLoad(schedule: Schedule, loadMs: number): Schedule {
   const faults = schedule.faults.filter(({ atMs }) => atMs < loadMs);
   const changes = schedule.changes.filter(({ atMs }) => atMs < loadMs);
@@ -155,7 +163,7 @@ export function withLoad(schedule: Schedule, loadMs: number): Schedule {
   };
 }
 
-/** The groups of `schedule` as `change` makes them, if it has any. */
+/** `schedule` with its groups mapped by `change`, if it has any. */
 function withActs(
   { groups }: Schedule,
   change: (group: GroupPlan) => GroupPlan,
@@ -164,9 +172,9 @@ function withActs(
 }
 
 /**
- * Without one operation, and with a fault a little earlier or later. Whoever is
- * gone leaves the others a little faster, and a fault that struck at the right
- * moment then misses it.
+ * Without one operation, and with a fault a little earlier or later. Without
+ * the operation the others run a little earlier, so that a fault that hit at
+ * the right moment would miss it.
  */
 function* withNudge(schedule: Schedule): Candidates {
   const { operations, faults } = schedule;
@@ -188,7 +196,7 @@ function* withNudge(schedule: Schedule): Candidates {
   return schedule;
 }
 
-/** ddmin: a list from which no single entry can be taken any more. */
+/** ddmin: a list from which no single entry can be removed. */
 function* fewer<Item>(
   schedule: Schedule,
   items: readonly Item[],
@@ -226,7 +234,7 @@ function* fewer<Item>(
 
 function* fewerNodes(schedule: Schedule): Candidates {
   let smallest = schedule;
-  // From the last to the first, so that those before keep their numbers.
+  // From last to first, so that earlier nodes keep their numbers.
   for (let node = smallest.nodes + smallest.spares - 1; node >= 0; node--) {
     if (node < smallest.nodes && smallest.nodes === 1) break;
     const candidate = withoutNode(smallest, node);
@@ -236,7 +244,10 @@ function* fewerNodes(schedule: Schedule): Candidates {
   return smallest;
 }
 
-/** Whether each group has a member, and enough of them if the log of one is to be damaged: else that would be the failure. */
+/**
+ * Whether each group has a member, and enough of them if a log is damaged:
+ * otherwise that would be the failure.
+ */
 function isWhole({ groups = [] }: Schedule): boolean {
   const rots = groups.some(({ acts }) =>
     acts.some(({ type }) => type === "log_rot")
@@ -244,7 +255,10 @@ function isWhole({ groups = [] }: Schedule): boolean {
   return groups.every(({ members }) => members.length >= (rots ? 3 : 1));
 }
 
-/** `schedule` without the machine `node`: later ones move up, and faults and changes that name it are dropped. */
+/**
+ * `schedule` without the machine `node`: later ones are renumbered, and faults
+ * and changes that name it are dropped.
+ */
 export function withoutNode(schedule: Schedule, node: number): Schedule {
   const moved = (other: number): number => other > node ? other - 1 : other;
   const side = (nodes: readonly number[]): number[] =>
@@ -295,7 +309,7 @@ export function withoutNode(schedule: Schedule, node: number): Schedule {
   };
 }
 
-/** One change at a time, each repeated for as long as it helps. */
+/** One simplification at a time, each repeated for as long as it helps. */
 function* simpler(schedule: Schedule): Candidates {
   let smallest = schedule;
   for (const simplify of SIMPLIFICATIONS) {
@@ -322,7 +336,7 @@ function* simpler(schedule: Schedule): Candidates {
   return smallest;
 }
 
-/** The next simpler one, or undefined if there is none. */
+/** The next simpler value, or undefined if there is none. */
 type Simplify<Value> = (value: Value) => Value | undefined;
 
 const CALM_NETWORK: NetworkWeather = {
@@ -371,7 +385,7 @@ function fieldsOf<Weather extends object>(weather: Weather): (keyof Weather)[] {
   return Object.keys(weather) as (keyof Weather)[];
 }
 
-/** All of the weather calm, or one field of it. */
+/** All weather calm, or one field of it. */
 function calmer<Part extends "network" | "disk">(
   part: Part,
   calm: Schedule[Part],
@@ -389,7 +403,7 @@ function calmer<Part extends "network" | "disk">(
   };
 }
 
-/** Whether the shortest is no longer than the longest. */
+/** Whether the minimum is at most the maximum. */
 function isOrdered(weather: NetworkWeather | DiskWeather): boolean {
   return "delayMsMin" in weather
     ? weather.delayMsMin <= weather.delayMsMax
@@ -429,7 +443,9 @@ const FAULT_SIMPLIFICATIONS: readonly Simplify<PlannedFault>[] = [
       : undefined,
 ];
 
-/** Half of a duration in whole milliseconds; undefined if it is short already. */
+/**
+ * Half of a duration in whole milliseconds; undefined if it is already short.
+ */
 function halved(ms: number): number | undefined {
   return ms >= 2 * DURATION_MS_MIN ? Math.floor(ms / 2) : undefined;
 }

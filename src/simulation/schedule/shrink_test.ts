@@ -21,7 +21,7 @@ const failing: Schedule = {
   ],
 };
 
-Deno.test("shrinkSchedule() leaves one fault, one operation and calm weather of a lost write", async () => {
+Deno.test("shrinkSchedule() reduces a lost write to one fault, one operation and calm weather", async () => {
   const shrunk = await shrinkSchedule(failing, runToy, { check: CHECK });
   const { schedule } = shrunk;
   assertEquals(shrunk.ended, "smallest");
@@ -50,7 +50,7 @@ Deno.test("shrinkSchedule() runs the same schedules in the same order each time,
   assertEquals(new Set(first).size, first.length);
 });
 
-Deno.test("shrinkSchedule() ends where it is told to, with the smallest failing schedule so far", async () => {
+Deno.test("shrinkSchedule() ends on request, with the smallest failing schedule so far", async () => {
   const few = await shrinkSchedule(failing, runToy, {
     check: CHECK,
     runsMax: 5,
@@ -66,7 +66,7 @@ Deno.test("shrinkSchedule() ends where it is told to, with the smallest failing 
   assert(violations.some(({ check }) => check === CHECK));
 });
 
-Deno.test("shrinkSchedule() keeps what it has when nothing smaller breaks the same check", async () => {
+Deno.test("shrinkSchedule() keeps the schedule if nothing smaller breaks the same check", async () => {
   const other = await shrinkSchedule(failing, async (schedule, options) => {
     const result = await runToy(schedule, options);
     const violations = result.violations.map((violation) => ({
@@ -78,7 +78,7 @@ Deno.test("shrinkSchedule() keeps what it has when nothing smaller breaks the sa
   assertEquals([other.schedule, other.kept], [failing, 0]);
 });
 
-Deno.test("shrinkSchedule() takes a schedule that cannot be run for one that does not fail, and says why", async () => {
+Deno.test("shrinkSchedule() treats a schedule that cannot be run as passing, and says why", async () => {
   const run = (
     schedule: Schedule,
     options: { trace: boolean },
@@ -92,7 +92,7 @@ Deno.test("shrinkSchedule() takes a schedule that cannot be run for one that doe
   assertEquals(shrunk.schedule.faults.length, 1);
 });
 
-Deno.test("shrinkSchedule() tells of each run", async () => {
+Deno.test("shrinkSchedule() reports each run", async () => {
   const told: number[] = [];
   const shrunk = await shrinkSchedule(failing, runToy, {
     check: CHECK,
@@ -104,7 +104,7 @@ Deno.test("shrinkSchedule() tells of each run", async () => {
   );
 });
 
-Deno.test("withoutNode() drops what names the node alone and moves those behind it up", () => {
+Deno.test("withoutNode() drops what names only the node and renumbers those after it", () => {
   const at = { atMs: 0, forMs: 1 };
   const { nodes, faults } = withoutNode({
     ...failing,
@@ -149,7 +149,7 @@ Deno.test("withoutNode() drops what names the node alone and moves those behind 
   ]);
 });
 
-Deno.test("withoutNode() drops changes that name the machine, be it a spare one", () => {
+Deno.test("withoutNode() drops changes that name the machine, even a spare one", () => {
   const { nodes, spares, changes } = withoutNode({
     ...failing,
     nodes: 2,
@@ -170,7 +170,7 @@ Deno.test("withoutNode() drops changes that name the machine, be it a spare one"
   ]);
 });
 
-Deno.test("withOperations() leaves operations at their times, and drops faults that the load no longer reaches", () => {
+Deno.test("withOperations() keeps the times of operations, and drops faults after the shorter load", () => {
   const at = { type: "kill", node: 0, forMs: 10 } as const;
   const schedule: Schedule = {
     ...failing,
@@ -188,7 +188,7 @@ Deno.test("withOperations() leaves operations at their times, and drops faults t
   assertEquals(withLoad(schedule, 100).faults, []);
 });
 
-Deno.test("shrinkSchedule() moves a fault a little where an operation that goes moves what it has to hit", async () => {
+Deno.test("shrinkSchedule() nudges a fault when removing an operation moves its target", async () => {
   const passing = await runToy({ ...failing, operations: [], faults: [] }, {
     trace: false,
   });
@@ -208,7 +208,7 @@ Deno.test("shrinkSchedule() moves a fault a little where an operation that goes 
   assertEquals(shrunk.schedule.faults[0]?.atMs, 110);
 });
 
-Deno.test("withoutNode() and withLoad() drop acts on a Raft group that name the node, or come too late", () => {
+Deno.test("withoutNode() and withLoad() drop acts on a Raft group that name the node or are too late", () => {
   const grouped: Schedule = {
     ...failing,
     nodes: 3,

@@ -1,6 +1,6 @@
 /**
- * A machine with nothing but a disk, and processes that use it: for tests of
- * the disk, and of stores on it.
+ * A machine with only a disk, and processes that use it: for tests of the disk,
+ * and of stores on it.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export class DiskBench {
   #process: SimulatedProcess | undefined;
   #lives = 0;
 
-  /** @param image What is on the disk at first. @default {nothing} */
+  /** @param image Initial content of the disk. @default {nothing} */
   constructor(
     seed: number | string,
     options: Omit<DiskOptions, "chance"> = {},
@@ -33,7 +33,10 @@ export class DiskBench {
     }, image);
   }
 
-  /** Begins the life of a process; the one before goes on beside it unless it was killed. */
+  /**
+   * Starts an incarnation of a process; the previous one continues beside it
+   * unless it was killed.
+   */
   live(): StorageEnvironment {
     const chance = this.chance.fork(`life ${++this.#lives}`);
     const process = new SimulatedProcess("bench", this.time, chance);
@@ -45,19 +48,19 @@ export class DiskBench {
     };
   }
 
-  /** Ends the newest life, and every other one that had the disk. */
+  /** Ends the newest incarnation, and every other one that had the disk. */
   crash(how: "process" | "power"): void {
     this.#process?.kill();
     this.disk.crash(how);
   }
 
-  /** Lets so many events happen. */
+  /** Runs that many events. */
   async happen(events: number): Promise<void> {
     let left = events;
     await this.time.run(Infinity, () => left-- === 0);
   }
 
-  /** Lets time pass until `promise` has settled, and answers as it does. */
+  /** Lets time pass until `promise` has settled, and settles the same way. */
   async run<T>(promise: Promise<T>): Promise<T> {
     let settled = false;
     const settle = (): void => void (settled = true);

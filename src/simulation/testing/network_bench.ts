@@ -1,5 +1,6 @@
 /**
- * A network with nothing but hosts and processes that connect: for tests of it.
+ * A network with only hosts and processes that connect, for tests of the
+ * network.
  *
  * @module
  */
@@ -16,7 +17,7 @@ import { SimulatedProcess } from "../simulated_process.ts";
 import { Trace } from "../trace/trace.ts";
 import { VirtualTime } from "../virtual_time.ts";
 
-/** Each way takes exactly 10 ms, and nothing goes wrong by itself. */
+/** Each path takes exactly 10 ms, and nothing goes wrong on its own. */
 export const FAIR_WEATHER: NetworkWeather = {
   delayMsMin: 10,
   delayMsMax: 10,
@@ -25,7 +26,7 @@ export const FAIR_WEATHER: NetworkWeather = {
   reorderProbability: 0,
 };
 
-/** One life of a process and its transport. */
+/** One incarnation of a process, and its transport. */
 export interface BenchHost {
   readonly process: SimulatedProcess;
   readonly transport: Transport;
@@ -40,15 +41,15 @@ export interface BenchPair {
   readonly listener: Listener;
 }
 
-/** What became of something that was begun. */
+/** The outcome of a promise. */
 export interface Watched<T> {
-  /** Set once it has succeeded. */
+  /** Set once it has been fulfilled. */
   value?: T;
-  /** Set once it has failed: the error's code and message. */
+  /** Set once it has been rejected: the error's code and message. */
   error?: string;
 }
 
-/** A network, and time that passes when it is told to. */
+/** A network, whose time passes only on request. */
 export class NetworkBench {
   readonly time: VirtualTime = new VirtualTime();
   readonly trace: Trace;
@@ -67,24 +68,24 @@ export class NetworkBench {
     });
   }
 
-  /** A process that starts on host `name`. */
+  /** Starts a process on host `name`. */
   host(name: string): BenchHost {
     const process = new SimulatedProcess(name, this.time, seededChance(name));
     return { process, transport: this.network.transport(name, process) };
   }
 
-  /** Ends a process as its machine would see it. */
+  /** Ends a process as the death of its process or machine would. */
   kill({ process }: BenchHost, powerLost = false): void {
     process.kill();
     this.network.processDied(process, powerLost);
   }
 
-  /** Lets so much time pass. */
+  /** Lets that much time pass. */
   async pass(ms: number): Promise<void> {
     await this.time.run(this.time.now() + ms);
   }
 
-  /** Looks on at `promise`. */
+  /** Records the outcome of `promise`. */
   watch<T>(promise: Promise<T>): Watched<T> {
     const watched: Watched<T> = {};
     promise.then((value) => {
@@ -96,7 +97,7 @@ export class NetworkBench {
     return watched;
   }
 
-  /** Lets time pass until `promise` is there, at most an hour. */
+  /** Lets time pass until `promise` has settled, at most an hour. */
   async until<T>(promise: Promise<T>): Promise<T> {
     let settled = false;
     const done = () => {
@@ -122,7 +123,9 @@ export class NetworkBench {
     return { a, b, near, far, listener };
   }
 
-  /** Begins to read up to `count` bytes as text; `end` where the stream ends. */
+  /**
+   * Starts reading up to `count` bytes as text; `end` at the end of the stream.
+   */
   read(stream: ByteStream, count = 100): Watched<string> {
     const into = new Uint8Array(count);
     return this.watch(
@@ -132,7 +135,7 @@ export class NetworkBench {
     );
   }
 
-  /** Begins to write text, or so many bytes. */
+  /** Starts writing text, or that many bytes. */
   write(stream: ByteStream, what: string | number): Watched<string> {
     const bytes = typeof what === "string"
       ? new TextEncoder().encode(what)

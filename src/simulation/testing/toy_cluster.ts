@@ -1,8 +1,8 @@
 /**
- * A small system under simulation, for testing what stands around one. Every
- * value is sent by a client's node to its owner, which keeps it. Its planted
- * bug: the owner acknowledges before its disk has synced, so that a loss of
- * power at the right moment takes an acknowledged write with it.
+ * A small system under simulation, for tests of the tools around a simulation.
+ * A client's node sends every value to its owner, which stores it. It has a
+ * planted bug: the owner acknowledges before its disk has synced, so that a
+ * power loss at the right moment loses an acknowledged write.
  *
  * @module
  */
@@ -32,7 +32,11 @@ interface ToyNode {
   lives: number;
 }
 
-/** Runs `schedule` on the toy. @param honest Whether it acknowledges after its sync only, which mends the bug. */
+/**
+ * Runs `schedule` on the toy.
+ *
+ * @param honest Whether it acknowledges only after its sync, without the bug.
+ */
 export function runToy(
   schedule: Schedule,
   options: { readonly trace: boolean; readonly honest?: boolean },
@@ -220,7 +224,7 @@ class ToyCluster {
       if (!node.up) this.#trace.add(node.host, "start", `life ${node.lives}`);
       node.up = true;
       node.paused = false;
-      // A process that was only killed finds on disk what the system had in its cache.
+      // A process that was only killed finds what is in the page cache.
       for (const value of node.unsynced) node.synced.add(value);
       this.#trace.add(node.host, "up", `${node.host}:10000`);
     });

@@ -1,7 +1,7 @@
 /**
  * A schedule that shows the planted bug of the toy cluster: the third node
  * loses power less than 2 ms after it has acknowledged operation 49. Written
- * down, since what a seed draws may change.
+ * out, since what a seed draws may change.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
- * What a person sees of a failed simulation: which promise broke, what was
- * done to the cluster, the operations it shows in, what happened last, and the
- * one command that makes it happen again.
+ * A report of a failed simulation for a person: which promise broke, what was
+ * done to the cluster, the operations that show it, what happened last, and the
+ * one command that reproduces it.
  *
  * @module
  */
@@ -15,24 +15,24 @@ import { traceLine } from "./trace.ts";
 export const REPORT_EVENTS_MAX = 50;
 /** Operations that a report shows. */
 export const REPORT_OPERATIONS_MAX = 40;
-/** Longest text of an input or an output in the table. */
+/** Longest input or output in the table, in characters. */
 const VALUE_LENGTH_MAX = 60;
-/** Violations told in full; the rest are counted. */
+/** Violations shown in full; the others are counted. */
 const VIOLATIONS_MAX = 5;
 
-/** What a report says besides what is in the result. */
+/** What a report shows besides the result. */
 export interface ReportOptions {
-  /** Git commit of the code that was simulated. */
+  /** Git commit of the simulated code. */
   readonly commit?: string | undefined;
-  /** The command that runs it again. @default {made of the seed} */
+  /** The command that runs it again. @default {built from the seed} */
   readonly replay?: string | undefined;
-  /** Where the schedule was written to, if it is not the one the seed draws. */
+  /** Where the schedule was written, if it is not the one the seed draws. */
   readonly schedulePath?: string | undefined;
   /** Last events to show. @default {REPORT_EVENTS_MAX} */
   readonly eventsMax?: number | undefined;
 }
 
-/** The command that runs a seed again, with what was set besides. */
+/** The command that runs a seed again, with its other options. */
 export function replayCommand(
   seed: string,
   flags: Readonly<Record<string, string | number | undefined>> = {},
@@ -44,7 +44,7 @@ export function replayCommand(
   return [...words, "--trace"].join(" ");
 }
 
-/** One line that says what failed, to be found again in a long log. */
+/** One line that says what failed, easy to find in a long log. */
 export function failureLine(
   result: SimulationResult,
   commit?: string,
@@ -61,7 +61,7 @@ export function failureLine(
   }s`;
 }
 
-/** All of a failure as text for a person. */
+/** A failure as text for a person. */
 export function renderFailure(
   result: SimulationResult,
   options: ReportOptions = {},
@@ -119,7 +119,10 @@ function violationLines(violations: readonly Violation[]): string[] {
 
 type Operation = OperationRecord<unknown, unknown>;
 
-/** The operations to start from: those the first violation names, or those of its key, or the last ones. */
+/**
+ * The operations to start from: those that the first violation names, or those
+ * of its key, or the last ones.
+ */
 function namedOperations(
   violations: readonly Violation[],
   history: readonly Operation[],
@@ -142,7 +145,7 @@ function namedOperations(
   return limited("The operations", history);
 }
 
-/** The last operations are those nearest to the failure. */
+/** Keeps the last operations, which are nearest to the failure. */
 function limited(
   title: string,
   operations: readonly Operation[],
@@ -155,7 +158,7 @@ function limited(
   };
 }
 
-/** `operations` as lines of a table under a heading. */
+/** `operations` as the lines of a table with a heading. */
 export function operationTable(
   operations: readonly OperationRecord<unknown, unknown>[],
 ): string[] {
@@ -201,7 +204,7 @@ export function shortened(value: unknown, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
-/** `word` so that a shell takes it for one word. */
+/** `word` quoted for a shell. */
 function quoted(word: string): string {
   return /^[\w./:@+-]+$/.test(word)
     ? word

@@ -32,7 +32,7 @@ const schedule: Schedule = {
 };
 const failed = await runToy(schedule, { trace: true });
 
-Deno.test("renderFailure() tells seed, commit, check, schedule, operations, last events and the way back", () => {
+Deno.test("renderFailure() shows seed, commit, check, schedule, operations, last events and the replay command", () => {
   const report = renderFailure(failed, { commit: "0123abc" });
   const lines = report.split("\n");
   assertEquals(
@@ -108,7 +108,7 @@ Deno.test("renderFailure() counts violations beyond the first ones", () => {
   assertStringIncludes(report, "one: Number 4\n  and 4 more of other\n");
 });
 
-Deno.test("replayCommand() repeats what was set besides the seed", () => {
+Deno.test("replayCommand() repeats the options besides the seed", () => {
   assertEquals(
     replayCommand("7", { nodes: 5, operations: undefined }),
     "deno task simulate --seed 7 --nodes 5 --trace",

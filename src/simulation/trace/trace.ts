@@ -1,51 +1,59 @@
 /**
- * What happened in a simulation, event by event, as one line each. The same
- * seed gives the same lines, byte for byte, on any machine; that is the proof
- * that nothing of the real world has leaked in.
+ * What happened in a simulation, one line per event. A seed gives the same
+ * lines, byte for byte, on any machine, which proves that nothing of the real
+ * world has leaked in.
  *
  * @module
  */
 import { createHash } from "node:crypto";
 
-/** A message on its way between two processes, for drawing it as an arrow. */
+/** A message between two processes, to be drawn as an arrow. */
 export interface TraceMessage {
-  /** The same where it leaves and where it arrives. */
+  /** The same when it is sent and when it is received. */
   readonly id: number;
-  /** Who sent it. */
+  /** The sender. */
   readonly from: string;
-  /** Whom it is for. */
+  /** The receiver. */
   readonly to: string;
 }
 
-/** One thing that happened. */
+/** One event. */
 export interface TraceEvent {
   /** Virtual time in milliseconds. */
   readonly atMs: number;
-  /** The process it happened in, or `"world"` for what no process did. */
+  /** The process it happened in, or `"world"` if in none. */
   readonly place: string;
-  /** What kind of thing it is, in snake_case: `send`, `receive`, `fault`, `log`, `operation`, … */
+  /**
+   * Its type, in snake_case: `send`, `receive`, `fault`, `log`, `operation`, …
+   */
   readonly kind: string;
-  /** The rest, for people. */
+  /** A description for people. */
   readonly text: string;
-  /** The message that left or arrived with this. */
+  /** The message that was sent or received. */
   readonly message?: TraceMessage;
 }
 
-/** Where this checkout lies; it must not make two traces differ. */
+/** Location of this checkout, which must not make two traces differ. */
 const ROOT_URL = new URL("../../../", import.meta.url).href;
 
-/** Events kept by a {@linkcode Trace}; older ones give way. */
+/** Most events kept by a {@linkcode Trace}; the oldest are dropped. */
 export const TRACE_EVENTS_MAX = 1_000_000;
 
-/** Collects events if it is on. Whoever has something to tell asks {@linkcode Trace.on} before making the text. */
+/**
+ * Collects events if it is on. Callers check {@linkcode Trace.on} before
+ * building the text.
+ */
 export class Trace {
-  /** Whether anything is collected. */
+  /** Whether it collects events. */
   readonly on: boolean;
   readonly #now: () => number;
   readonly #events: TraceEvent[] = [];
   #dropped = 0;
 
-  /** A trace of `now`'s time, in milliseconds, which collects if it is `on`. */
+  /**
+   * A trace with the clock `now`, in milliseconds, which collects events if it
+   * is `on`.
+   */
   constructor(on: boolean, now: () => number) {
     this.on = on;
     this.#now = now;
@@ -66,17 +74,17 @@ export class Trace {
     });
   }
 
-  /** What happened, oldest first. */
+  /** The events, oldest first. */
   get events(): readonly TraceEvent[] {
     return this.#events;
   }
 
-  /** Oldest events that had to give way. */
+  /** Number of old events dropped. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** All lines, each ended by a line feed. */
+  /** All lines, each ending in a line feed. */
   toString(): string {
     return this.#events.map((event) => `${traceLine(event)}\n`).join("");
   }

@@ -7,7 +7,10 @@ import type { Log, LogData } from "../../environment/log.ts";
 import { silentLog } from "../../environment/log.ts";
 import type { Trace } from "./trace.ts";
 
-/** A log whose lines become events of `trace` at `place`; silent if nothing is traced. */
+/**
+ * A log whose lines become events of `trace` at `place`; silent if the trace is
+ * off.
+ */
 export function traceLog(trace: Trace, place: string, name = ""): Log {
   if (!trace.on) return silentLog;
   const line = (level: string) => (message: string, data?: LogData): void =>
@@ -27,7 +30,7 @@ export function traceLog(trace: Trace, place: string, name = ""): Log {
   };
 }
 
-/** What JSON would leave out or stumble over, as text. */
+/** Converts to text what JSON would omit or fail on. */
 function plain(_key: string, value: unknown): unknown {
   return value instanceof Error
     ? value.message

@@ -1,12 +1,12 @@
 /**
- * A trace as one HTML page that needs nothing but itself: nodes as lanes, time
- * downward, messages as arrows, operations as bars, faults as shaded spans, and
- * the list of lines beside it.
+ * A trace as one self-contained HTML page: nodes as lanes, time downward,
+ * messages as arrows, operations as bars, faults as shaded spans, and the list
+ * of lines beside it.
  *
- * Its parts are files in `trace_page/`, so that the style is checked as style
- * and the program as a program; they are put together here. The program comes
- * as several modules, which a page in one file cannot import: they are written
- * one after the other, without their imports and exports.
+ * Its parts are files in `trace_page/`, so that style and program are checked
+ * as such; this module combines them. The program consists of several modules,
+ * which a page in one file cannot import: they are concatenated, without their
+ * imports and exports.
  *
  * @module
  */
@@ -20,18 +20,21 @@ import rows from "./page/rows.js" with { type: "text" };
 import scale from "./page/scale.js" with { type: "text" };
 import { timelineOf } from "./trace_timeline.ts";
 
-/** Events a page shows; of a longer trace the last ones. More would make a page that no browser opens gladly. */
+/**
+ * Most events on a page; a longer trace shows its last ones. More would make a
+ * page too heavy for browsers.
+ */
 export const TRACE_PAGE_EVENTS_MAX = 100_000;
 
-/** What the page says besides what is in the result. */
+/** What the page shows besides the result. */
 export interface TracePageOptions {
-  /** Git commit of the code that was simulated. */
+  /** Git commit of the simulated code. */
   readonly commit?: string | undefined;
   /** The command that runs it again. */
   readonly replay?: string | undefined;
 }
 
-/** The page of `result`, which must have been run with its trace on. */
+/** The page of `result`, which must have been run with a trace. */
 export function renderTracePage(
   result: SimulationResult,
   options: TracePageOptions = {},
@@ -187,12 +190,12 @@ const KEYS = `<dialog id="keys" aria-label="Keys and signs">
 <form method="dialog"><button>Close</button></form>
 </dialog>`;
 
-/** A module's text as part of a program in one piece. */
+/** The text of a module, for concatenation. */
 function withoutModules(source: string): string {
   return source.replace(/^import [^;]*;\n/gm, "").replace(/^export /gm, "");
 }
 
-/** JSON that cannot end the element it stands in. */
+/** JSON that cannot end the element it is embedded in. */
 function embeddedJson(value: unknown): string {
   return JSON.stringify(value).replaceAll("<", "\\u003c");
 }

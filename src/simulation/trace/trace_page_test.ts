@@ -20,7 +20,7 @@ function dataOf(html: string): {
   return JSON.parse(text as string);
 }
 
-Deno.test("renderTracePage() holds every event, and names nothing outside itself", () => {
+Deno.test("renderTracePage() contains every event, and references nothing outside itself", () => {
   const { events, places, kinds } = dataOf(page);
   assertEquals(
     events.map(([atMs, place, kind, text]) =>
@@ -34,16 +34,16 @@ Deno.test("renderTracePage() holds every event, and names nothing outside itself
   assertMatch(page, /default-src 'none'/);
 });
 
-Deno.test("renderTracePage() has a program in one piece that a browser can read", () => {
+Deno.test("renderTracePage() contains a program that a browser can parse", () => {
   const [, program = ""] =
     /<script type="module">(.*?)<\/script>/s.exec(page) ?? [];
   assertMatch(program, /^showTrace\(/m);
   assert(!/^\s*(import|export)\b/m.test(program));
-  // Compiles it and does not run it.
+  // Compiles it without running it.
   assertEquals(typeof new Function(`"use strict"; ${program}`), "function");
 });
 
-Deno.test("renderTracePage() lets no text of a trace out of its place", () => {
+Deno.test("renderTracePage() escapes the texts of a trace", () => {
   const evil = '</script><img src=x onerror="alert(1)">&';
   const bad = {
     ...result,
@@ -57,7 +57,7 @@ Deno.test("renderTracePage() lets no text of a trace out of its place", () => {
   assertEquals(dataOf(html).events.at(-1)?.[3], evil);
 });
 
-Deno.test("renderTracePage() leads from a violation to its event and operations", () => {
+Deno.test("renderTracePage() links a violation to its event and operations", () => {
   const { violations, events, kinds } = dataOf(page);
   assertEquals(violations.length, result.violations.length);
   for (const [index, { event, operations }] of violations.entries()) {
@@ -66,7 +66,7 @@ Deno.test("renderTracePage() leads from a violation to its event and operations"
   }
 });
 
-Deno.test("renderTracePage() leaves the oldest events out of a trace that is too long, and says so", async () => {
+Deno.test("renderTracePage() drops the oldest events of a trace that is too long, and says so", async () => {
   const operations = Array.from({ length: 40_000 }, (_, number) => number);
   const schedule = { ...TOY_SCHEDULE, operations };
   const long = await runToy(schedule, { trace: true });
@@ -77,7 +77,7 @@ Deno.test("renderTracePage() leaves the oldest events out of a trace that is too
   assert(html.includes(`the first ${left} events are left out`));
 });
 
-Deno.test("lineFilter() wants every word, none behind a dash, and takes quotes for one word", () => {
+Deno.test("lineFilter() requires every word, excludes those after a dash, and treats a quoted text as one word", () => {
   const lines = ["n1 send put 3", "n2 log info put", "n2 send ack 3"];
   const kept = (text: string) => lines.filter(lineFilter(text));
   assertEquals(kept(""), lines);
@@ -88,7 +88,7 @@ Deno.test("lineFilter() wants every word, none behind a dash, and takes quotes f
   assertEquals(kept("-"), lines);
 });
 
-Deno.test("selectRows() numbers the lines that are shown", () => {
+Deno.test("selectRows() numbers the visible lines", () => {
   const { rows, ranks } = selectRows(["a", "b", "ab", "b"], {
     filter: lineFilter("b"),
     placeOf: ["n1", "n1", "n2", "n2"],
@@ -115,7 +115,7 @@ function scaleOf(times: number[]): Scale {
   return scale;
 }
 
-Deno.test("Scale puts an event where rowAt() finds it, in steps and by time", () => {
+Deno.test("Scale places an event where rowAt() finds it, in steps and by time", () => {
   const scale = scaleOf([0, 1, 2, 50, 51, 1_000]);
   for (const mode of ["steps", "time"]) {
     scale.setMode(mode, 3);
@@ -129,7 +129,7 @@ Deno.test("Scale puts an event where rowAt() finds it, in steps and by time", ()
   }
 });
 
-Deno.test("Scale.zoom() keeps what is under the pointer there", () => {
+Deno.test("Scale.zoom() keeps the row under the pointer in place", () => {
   const scale = scaleOf(
     Array.from({ length: 500 }, (_, index) => index * index),
   );
@@ -141,7 +141,7 @@ Deno.test("Scale.zoom() keeps what is under the pointer there", () => {
   assertEquals(scale.unit, scale.fitting);
 });
 
-Deno.test("Scale.reveal() brings an event into view in whole lines and moves nothing that is seen", () => {
+Deno.test("Scale.reveal() scrolls an event into view by whole lines, unless it is visible", () => {
   const scale = scaleOf(Array.from({ length: 500 }, (_, index) => index));
   scale.reveal(300, true);
   assert(scale.y(300) > 0 && scale.y(300) < 100);
@@ -151,13 +151,13 @@ Deno.test("Scale.reveal() brings an event into view in whole lines and moves not
   assertEquals(scale.top, top);
 });
 
-Deno.test("roundStep() and formatMs() make an axis that people read", () => {
+Deno.test("roundStep() and formatMs() make a readable axis", () => {
   assertEquals([0.3, 1, 1.1, 3, 7, 60].map(roundStep), [0.5, 1, 2, 5, 10, 100]);
   assertEquals(formatMs(1234567.25, 0.1), "1\u202f234\u202f567.3");
   assertEquals(formatMs(999, 50), "999");
 });
 
-Deno.test("layLanes() shares the width among nodes and never squeezes a lane to nothing", () => {
+Deno.test("layLanes() divides the width among nodes and never makes a lane too narrow", () => {
   const lanes = [
     { name: "world", role: "world" },
     { name: "c1", role: "client" },
@@ -173,7 +173,7 @@ Deno.test("layLanes() shares the width among nodes and never squeezes a lane to 
   assert(width(narrow, "n1") > 50);
 });
 
-Deno.test("ribbonSlots() puts ribbons beside each other only while they overlap", () => {
+Deno.test("ribbonSlots() puts ribbons side by side only while they overlap", () => {
   const span = (begin: number, end: number) => ({
     kind: "network",
     hosts: ["n1"],

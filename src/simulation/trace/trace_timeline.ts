@@ -1,8 +1,8 @@
 /**
- * A trace as something to be drawn: lanes for places, arrows for messages, bars
- * for operations, spans for faults and for the time a node is down. What
- * belongs together is found here, by what the simulation writes into its trace,
- * so that the page only draws.
+ * A trace prepared for drawing: lanes for places, arrows for messages, bars for
+ * operations, spans for faults and for the time a node is down. This module
+ * finds what belongs together, from what the simulation writes into its trace;
+ * the page only draws.
  *
  * @module
  */
@@ -18,20 +18,20 @@ export interface TimelineLane {
   readonly role: "world" | "client" | "node";
 }
 
-/** A message from where it leaves to where it arrives, as numbers of events. */
+/** A message from its sending to its arrival, as indexes of events. */
 export interface TimelineMessage {
   readonly id: number;
   readonly from: string;
   readonly to: string;
-  /** The event in which it leaves. */
+  /** The event in which it is sent. */
   readonly sent: number;
   /** The event in which it arrives; undefined if it never does. */
   readonly received?: number;
-  /** The event that says what became of it, such as `lost`. */
+  /** The event with its fate, such as `lost`. */
   readonly lost?: number;
 }
 
-/** What an operation looks like. */
+/** An operation to be drawn. */
 export interface TimelineOperation {
   readonly id: number;
   readonly client: string;
@@ -51,14 +51,16 @@ export interface TimelineOperation {
 export interface TimelineSpan {
   readonly kind: "down" | "pause" | "network" | "clock" | "disk";
   readonly text: string;
-  /** The nodes it is about. */
+  /** The nodes involved. */
   readonly hosts: readonly string[];
   readonly begin: number;
   /** Undefined if it lasts to the end. */
   readonly end?: number;
 }
 
-/** Everything to be drawn. Events are named by their place in `events`. */
+/**
+ * Everything to be drawn. Events are referred to by their index in `events`.
+ */
 export interface Timeline {
   readonly lanes: readonly TimelineLane[];
   readonly events: readonly TraceEvent[];
@@ -67,7 +69,10 @@ export interface Timeline {
   readonly spans: readonly TimelineSpan[];
 }
 
-/** Finds what belongs together in `events`, given what clients saw and what was found wrong. */
+/**
+ * Finds what belongs together in `events`, given what clients saw and the
+ * violations.
+ */
 export function timelineOf(
   events: readonly TraceEvent[],
   history: readonly OperationRecord<unknown, unknown>[],
@@ -83,7 +88,7 @@ export function timelineOf(
   };
 }
 
-/** The world, then clients, then nodes, each by name with numbers in their order. */
+/** The world, then clients, then nodes, each by name and numerically. */
 function lanesOf(
   events: readonly TraceEvent[],
   history: readonly OperationRecord<unknown, unknown>[],
@@ -114,7 +119,7 @@ function compareNumbered(a: string, b: string): number {
     compareTexts(a, b);
 }
 
-/** A message that leaves again under the same number has not arrived before. */
+/** A message sent again with the same number has not arrived before. */
 function messagesOf(events: readonly TraceEvent[]): TimelineMessage[] {
   const messages: TimelineMessage[] = [];
   const open = new Map<number, number>();
@@ -124,7 +129,8 @@ function messagesOf(events: readonly TraceEvent[]): TimelineMessage[] {
     const at = open.get(id);
     const sent = at === undefined ? undefined : messages[at];
     if (at === undefined || sent === undefined || kind === "send") {
-      // An arrival whose leaving was dropped from the trace begins where it ends.
+      // An arrival whose sending was dropped from the trace begins where it
+      // ends.
       const arrived = kind !== "send" && place === to;
       const begun = { id, from, to, sent: index };
       messages.push(arrived ? { ...begun, received: index } : begun);
@@ -176,7 +182,7 @@ function operationsOf(
   });
 }
 
-/** From a node's end to the moment it is up again. */
+/** Spans from the end of a node to when it is up again. */
 function downSpansOf(events: readonly TraceEvent[]): TimelineSpan[] {
   const spans: TimelineSpan[] = [];
   const down = new Map<string, { begin: number; text: string }>();
@@ -197,10 +203,13 @@ function downSpansOf(events: readonly TraceEvent[]): TimelineSpan[] {
   return spans;
 }
 
-/** From what is done to the cluster to its end; killing is not among it, a node's own events show it better. */
+/**
+ * Spans of the cluster's faults; without kills, which a node's own events show
+ * better.
+ */
 function faultSpansOf(events: readonly TraceEvent[]): TimelineSpan[] {
   const spans: TimelineSpan[] = [];
-  /** Spans that have begun, by their words; the same fault may be at work twice. */
+  /** Open spans by their text; the same fault may be active twice. */
   const open = new Map<string, number[]>();
   events.forEach(({ place, kind, text }, index) => {
     if (place !== "world") return;
@@ -209,7 +218,7 @@ function faultSpansOf(events: readonly TraceEvent[]): TimelineSpan[] {
       if (span === undefined) return;
       const hosts = [...new Set(text.match(/\bn\d+\b/g))];
       open.getOrInsertComputed(text, () => []).push(spans.length);
-      // What has no length is over at once.
+      // An instantaneous fault is over at once.
       const once = / break$/.test(text) ? { end: index } : {};
       spans.push({ kind: span, text, hosts, begin: index, ...once });
     } else if (kind === "fault_end") {

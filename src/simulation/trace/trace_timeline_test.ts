@@ -2,7 +2,10 @@ import { assertEquals } from "@std/assert";
 import type { TraceEvent } from "./trace.ts";
 import { timelineOf } from "./trace_timeline.ts";
 
-/** Events from lines of place, kind and the rest; `#1 a>b` begins a message's rest. */
+/**
+ * Events from lines of place, kind and text; a text of a message begins with
+ * `#1 a>b`.
+ */
 function events(...lines: string[]): TraceEvent[] {
   return lines.map((line, atMs) => {
     const [place = "", kind = "", ...rest] = line.split(" ");
@@ -24,7 +27,7 @@ const spansOf = (...lines: string[]) =>
     end,
   ]);
 
-Deno.test("timelineOf() pairs a message's leaving with its arrival", () => {
+Deno.test("timelineOf() pairs the sending of a message with its arrival", () => {
   const { messages } = timelineOf(
     events(
       "n1 send #1 n1>n2",
@@ -41,7 +44,7 @@ Deno.test("timelineOf() pairs a message's leaving with its arrival", () => {
   ]);
 });
 
-Deno.test("timelineOf() leaves a lost message without arrival, and takes one sent again for another", () => {
+Deno.test("timelineOf() leaves a lost message without arrival, and treats a retransmission as another message", () => {
   const { messages } = timelineOf(
     events(
       "n1 send #1 n1>n2",
@@ -93,7 +96,7 @@ Deno.test("timelineOf() shows a node down from its end until it serves again", (
   );
 });
 
-Deno.test("timelineOf() pairs faults with their ends by their words, also when one is at work twice", () => {
+Deno.test("timelineOf() pairs faults with their ends by their text, even if one is active twice", () => {
   const slow = "n1 to n3 takes 10 ms more for 50 ms";
   assertEquals(
     spansOf(

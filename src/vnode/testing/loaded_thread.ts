@@ -87,7 +87,7 @@ export function at(sorted: readonly number[], share: number): number {
   return sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
 }
 
-/** A thread of which each command takes so long; see the module's text. */
+/** A thread of which each command takes so long; see the module comment. */
 export class LoadedThread {
   readonly runtime = new BusyRuntime();
   readonly turns = new VnodeTurns(this.runtime);

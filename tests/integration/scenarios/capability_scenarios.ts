@@ -98,11 +98,11 @@ async function join(cluster: TestCluster, node: TestNode): Promise<void> {
   }
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const CAPABILITY_SCENARIOS: readonly Scenario[] = [
   {
     name:
-      "members negotiate the mode that all of them support, and obey an operator",
+      "members negotiate the mode that all of them support, and follow an operator's override",
     cluster: running("v3", "v2", "v3"),
     async play(cluster) {
       const [first, second] = threeNodes(cluster);
@@ -137,7 +137,7 @@ export const CAPABILITY_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "an override survives a restart, and one of a node counts there alone",
+      "an override survives a restart, and a node's own override applies only there",
     cluster: running("v2", "v2"),
     async play(cluster) {
       const [first, second] = cluster.nodes as [TestNode, TestNode];
@@ -182,7 +182,7 @@ export const CAPABILITY_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a capability that a version has removed, or one that only a newer one has, disturbs nobody",
+      "a capability that was removed, or that only a newer version has, does no harm",
     cluster: running("v2", "v2"),
     async play(cluster) {
       const [first, second] = cluster.nodes as [TestNode, TestNode];
@@ -204,7 +204,7 @@ export const CAPABILITY_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a node that joins lowers the modes, and raises them again when it is let go",
+      "a joining node lowers the modes, which rise again when it is dropped",
     cluster: running("v2", "v2", "v1"),
     joined: false,
     async play(cluster) {
@@ -232,7 +232,7 @@ export const CAPABILITY_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "nodes that join as soon as they have started are known for what they support",
+      "the capabilities of nodes that join as soon as they have started are known",
     cluster: running("v3", "v3", "v3"),
     joined: false,
     async play(cluster) {

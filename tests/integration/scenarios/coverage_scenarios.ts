@@ -19,7 +19,7 @@ const CONCURRENT = 100;
 /** Milliseconds in which a listing goes round a silent node. */
 const SILENT_MS_MAX = 8_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export const COVERAGE_SCENARIOS: readonly Scenario[] = [
   {
     name: "all keys of a bucket, and no others, are listed through every node",
@@ -41,7 +41,7 @@ export const COVERAGE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "keys are listed from disk once all nodes have been started again",
+    name: "keys are listed from disk once all nodes have been restarted",
     cluster: DURABLE,
     async play(cluster) {
       const keys = keysOf(600);
@@ -67,8 +67,7 @@ export const COVERAGE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name:
-      "all keys are listed once although a node is killed in the middle of it",
+    name: "all keys are listed once although a node is killed meanwhile",
     async play(cluster) {
       const [first, , third] = threeNodes(cluster);
       const keys = keysOf(MANY, LONG_KEY_LENGTH);
@@ -89,7 +88,7 @@ export const COVERAGE_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a hundred listings at once are whole although a node is killed in the middle of them",
+      "a hundred concurrent listings are complete although a node is killed meanwhile",
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
       const keys = keysOf(250, LONG_KEY_LENGTH);
@@ -114,7 +113,7 @@ export const COVERAGE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "a listing that cannot be whole fails, or says what is missing",
+    name: "a listing that cannot be complete fails, or says what is missing",
     async play(cluster) {
       const [first, , third] = threeNodes(cluster);
       const { nodes, owners } = await first.control.ringStatus();
@@ -141,7 +140,7 @@ export const COVERAGE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "a listing goes round a node that is paused in the middle of it",
+    name: "a listing bypasses a node that is paused meanwhile",
     kinds: ["processes"],
     async play(cluster) {
       const [first, , third] = threeNodes(cluster);

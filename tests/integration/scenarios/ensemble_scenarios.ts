@@ -35,7 +35,7 @@ const FOLLOW_MS_MAX = 30_000;
 const BACK_MS_MAX = 20_000;
 const KEYS = Array.from({ length: 24 }, (_, i) => `k${i}`);
 
-/** See the module's text. */
+/** See the module comment. */
 export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
   {
     // ensemble_basic
@@ -95,7 +95,7 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
   {
     // ensemble_basic2 and ensemble_vnode_crash
     name:
-      "consistent reads and writes go on when a node is killed, and all is there after a restart of all",
+      "consistent reads and writes continue when a node is killed, and nothing is lost after a restart of all",
     kinds: ["processes"],
     cluster: WITH_LOGS,
     async play(cluster) {
@@ -117,7 +117,7 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
   {
     // ensemble_basic3 and ensemble_basic4
     name:
-      "a node without a majority neither reads nor writes a consistent bucket, and goes on when it is back",
+      "a node without a majority neither reads nor writes a consistent bucket, and continues when it has one again",
     kinds: ["processes"],
     cluster: WITH_LOGS,
     async play(cluster) {
@@ -151,7 +151,7 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
   },
   {
     // ensemble_ring_changes and ensemble_remove_node
-    name: "ensembles follow the ring as a node comes and another one leaves",
+    name: "ensembles follow the ring as one node joins and another leaves",
     kinds: ["in_process"],
     cluster: WITH_LOGS,
     async play(cluster) {
@@ -206,7 +206,7 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
   {
     // ensemble_sync
     name:
-      "a node whose Raft logs are gone makes no majority before it has been given them again",
+      "a node that lost its Raft logs does not count towards a majority until it has them again",
     kinds: ["processes"],
     cluster: WITH_LOGS,
     async play(cluster) {
@@ -239,7 +239,7 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
   {
     // ensemble_byzantine
     name:
-      "a node whose Raft logs have rotted answers with nothing of that, and is given it again",
+      "a node whose Raft logs have rotted returns nothing damaged, and gets the data again",
     kinds: ["processes"],
     cluster: WITH_LOGS,
     async play(cluster) {
@@ -296,14 +296,15 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
       await resized(cluster, 8);
       await assertAll(first.kv, "v2");
       await third.kv.put(BUCKET, "ann", 3, { context: next });
-      await following(first, 2);
+      await following(first, 8);
       const groups = await first.control.groups();
       // Those of the rings before are gone.
       assertEquals(groups.length, 1 + 8);
     },
   },
   {
-    name: "what consistent buckets do not bear is refused by name",
+    name:
+      "operations that consistent buckets do not support are refused by name",
     kinds: ["in_process"],
     cluster: { ...WITH_LOGS, nodes: 2 },
     joined: false,

@@ -20,10 +20,11 @@ const SILENT_NOTICED_MS_MAX = 3_000;
 
 const KEYS = Array.from({ length: 40 }, (_, i) => `k${i}`);
 
-/** See the module's text. */
+/** See the module comment. */
 export const FAILURE_SCENARIOS: readonly Scenario[] = [
   {
-    name: "a killed node is noticed in under a second, and puts and gets go on",
+    name:
+      "a killed node is noticed in under a second, and puts and gets continue",
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
       await putAll(first, "before");
@@ -55,7 +56,7 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "requests under way when a node is killed are all answered",
+    name: "pending requests are all answered when a node is killed",
     async play(cluster) {
       const [first, , third] = threeNodes(cluster);
       const writes = KEYS.map((key) => first.kv.put("b", key, key));
@@ -79,7 +80,7 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a node that is paused is passed over in under three seconds, and is back when it goes on",
+      "a paused node is bypassed in under three seconds, and is back when it resumes",
     kinds: ["processes"],
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
@@ -282,7 +283,7 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "the whole cluster is stopped and started and has its data and its ring",
+      "the whole cluster is stopped and started, and keeps its data and ring",
     cluster: DURABLE,
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
@@ -299,7 +300,7 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "the whole cluster is killed and started and has what it acknowledged",
+      "the whole cluster is killed and started, and keeps what it acknowledged",
     cluster: DURABLE,
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
@@ -334,7 +335,7 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "a newer incarnation of a node takes the place of the older one",
+    name: "a newer incarnation of a node replaces the older one",
     kinds: ["processes"],
     cluster: DURABLE,
     async play(cluster) {

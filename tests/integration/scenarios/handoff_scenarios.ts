@@ -44,7 +44,7 @@ const ALONE = { n: 1, r: 1, w: 1 } as const;
 const REPAIRS_MS_MAX = 30_000;
 const UNLIKELY_CODES: readonly string[] = ["internal", "protocol_error"];
 
-/** See the module's text. */
+/** See the module comment. */
 export const HANDOFF_SCENARIOS: readonly Scenario[] = [
   {
     // verify_build_cluster
@@ -95,8 +95,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
   },
   {
     // verify_leave, with data; the tutorial's story of ownership.
-    name:
-      "a member that leaves hands over what it alone has, and joins again empty",
+    name: "a leaving member hands over what only it has, and joins again empty",
     long: true,
     cluster: DURABLE,
     async play(cluster) {
@@ -128,7 +127,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
   },
   {
     // verify_staged_clustering's replacements, with data.
-    name: "a replacement gets what the replaced one alone had",
+    name: "a replacement gets what only the replaced node had",
     long: true,
     cluster: { nodes: 4, ...DURABLE },
     joined: false,
@@ -164,8 +163,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
   {
     // verify_handoff: an artificial delay in the fold, every way of encoding.
     name:
-      "nodes join one by one while a module is slow to show its items, and no write is missed",
-    long: true,
+      "nodes join one by one while a module is slow to iterate, and no write is lost",
     cluster: {
       nodes: 4,
       modules: [SLOW, COUNTER],
@@ -225,7 +223,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
   {
     // gh_riak_core_154, and the tutorial's story of hints.
     name:
-      "what fallbacks took survives their restart, and goes home when the owner is back",
+      "hinted writes survive a restart of the fallback, and are handed off when the owner is back",
     cluster: DURABLE,
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
@@ -325,7 +323,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
   {
     // gh_riak_core_176
     name:
-      "data goes to where a node says it is reached, be that elsewhere than where it listens",
+      "data goes to a node's advertised address, even if it listens elsewhere",
     kinds: ["processes"],
     cluster: { nodes: 1 },
     async play(cluster) {

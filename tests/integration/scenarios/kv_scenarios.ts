@@ -6,10 +6,10 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { type Scenario, threeNodes } from "./scenario.ts";
 
-/** See the module's text. */
+/** See the module comment. */
 export const KV_SCENARIOS: readonly Scenario[] = [
   {
-    name: "what is put through one node is read through all",
+    name: "a value put through one node is read through all",
     async play(cluster) {
       for (const [writer, { kv }] of cluster.nodes.entries()) {
         const key = `of ${writer}`;
@@ -30,7 +30,7 @@ export const KV_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "bytes and every kind of JSON come back as they were",
+    name: "bytes and every type of JSON are returned unchanged",
     async play(cluster) {
       const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
       const values = [null, true, 0, -1.5, "", "ä\0💥", [], {}, [[1], {
@@ -95,7 +95,7 @@ export const KV_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "a delete that has not seen a write leaves that write",
+    name: "a delete that has not seen a write keeps that write",
     async play(cluster) {
       const { context } = await cluster.node(0).kv.put("b", "k", "old");
       await cluster.node(1).kv.put("b", "k", "new", { context });

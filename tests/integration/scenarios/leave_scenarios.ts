@@ -21,7 +21,7 @@ import {
 /** How long a node may take to hear of a ring, in milliseconds. */
 const HEARS_MS_MAX = 10_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export const LEAVE_SCENARIOS: readonly Scenario[] = [
   {
     // verify_leave
@@ -56,7 +56,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
   },
   {
     // verify_leave, and verify_claimant's "leave of the claimant".
-    name: "the claimant leaves and another member follows it",
+    name: "the claimant leaves and another member takes over",
     async play(cluster) {
       const [first, second] = cluster.nodes as [TestNode, TestNode];
       const mark = first.events.mark;
@@ -143,7 +143,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "a node that is only joining leaves at once and lives on",
+    name: "a node that is only joining leaves at once and keeps running",
     joined: false,
     cluster: { nodes: 2 },
     async play(cluster) {
@@ -189,7 +189,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
   {
     // verify_down
     name:
-      "a join waits for a member that is down until it is marked, which comes back with what it had",
+      "a join waits for an unreachable member until it is marked down, which comes back with its data",
     cluster: { ...DURABLE, nodes: 3 },
     async play(cluster) {
       const [first, , third] = cluster.nodes as [TestNode, TestNode, TestNode];
@@ -225,8 +225,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name:
-      "a leave that was a mistake is taken back, and what had moved moves back",
+    name: "a mistaken leave is undone, and what had moved moves back",
     cluster: { ...DURABLE, nodes: 3 },
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
@@ -268,7 +267,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
   {
     // verify_claimant
     name:
-      "a claimant that is marked as down is followed, keeps what was staged, and does not come back as claimant",
+      "a claimant that is marked down is succeeded, staged changes survive, and it does not come back as claimant",
     cluster: DURABLE,
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
@@ -306,7 +305,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
   },
   {
     // verify_cluster_converge
-    name: "members that came and went agree on one ring",
+    name: "members that joined and left agree on one ring",
     long: true,
     cluster: { nodes: 5 },
     joined: false,

@@ -20,11 +20,11 @@ const KEYS = Array.from({ length: 60 }, (_, i) => String(i).padStart(4, "0"));
 /** Within this time a node that is gone is known to be, also on a busy machine. */
 const PROMPT_MS = 10_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export const LISTING_SCENARIOS: readonly Scenario[] = [
   {
     name:
-      "verify_listkeys: keys of each bucket are listed whole after every join, stop and start, and not through one node of four",
+      "verify_listkeys: keys of each bucket are listed completely after every join, stop and start, and not through one node of four",
     kinds: ["in_process"],
     joined: false,
     cluster: {
@@ -90,7 +90,7 @@ export const LISTING_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "coverage: plans give each key space to one vnode, in chunks of the ring if wanted, with others in the place of a failed node, or say that they cannot",
+      "coverage: plans assign each key space to one vnode, in chunks of the ring if requested, bypassing a failed node, or say that they cannot",
     kinds: ["in_process"],
     cluster: { ringSize: RING_SIZE },
     async play(cluster) {

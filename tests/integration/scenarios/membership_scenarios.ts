@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { NodeControl } from "../../harness/test_node.ts";
 import { refused, type Scenario, threeNodes } from "./scenario.ts";
 
-/** See the module's text. */
+/** See the module comment. */
 export const MEMBERSHIP_SCENARIOS: readonly Scenario[] = [
   {
     name: "three nodes join, plan, commit and settle on one ring",
@@ -79,7 +79,7 @@ export const MEMBERSHIP_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "cleared changes are forgotten and their nodes stand alone again",
+    name: "cleared changes are dropped and their nodes are alone again",
     joined: false,
     cluster: { nodes: 2 },
     async play(cluster) {
@@ -210,7 +210,7 @@ export const MEMBERSHIP_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a commit that moves data is carried out, and nothing is missed meanwhile",
+      "a commit that moves data is carried out, and nothing is lost meanwhile",
     async play(cluster) {
       const keys = Array.from({ length: 64 }, (_, i) => `k${i}`);
       await Promise.all(

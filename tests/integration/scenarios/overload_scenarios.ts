@@ -126,11 +126,11 @@ async function hangOne(cluster: TestCluster) {
   };
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const OVERLOAD_SCENARIOS: readonly Scenario[] = [
   {
     name:
-      "a vnode that hangs has so many commands wait and no more, the others serve, and all that waited is answered when it goes on",
+      "a hanging vnode queues commands up to its bound, the others serve, and queued commands are answered when it continues",
     cluster: OVERLOAD_CLUSTER,
     async play(cluster) {
       await using hung = await hangOne(cluster);

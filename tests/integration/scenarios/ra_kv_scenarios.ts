@@ -68,11 +68,11 @@ async function membersAgree(raKv: RaKvClient, count: number): Promise<void> {
   }, PATIENCE_MS);
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const RA_KV_SCENARIOS: readonly Scenario[] = [
   {
     name:
-      "ra_kv goes on when its leader is killed, and the killed one has everything when it is back",
+      "ra_kv continues when its leader is killed, and that one has everything when it is back",
     kinds: ["processes"],
     cluster: FILES,
     async play(cluster) {
@@ -102,7 +102,7 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "ra_kv answers nothing without a majority, and goes on with what it had when there is one",
+      "ra_kv answers nothing without a majority, and continues with its data when there is one",
     kinds: ["in_process"],
     cluster: FILES,
     async play(cluster) {
@@ -129,7 +129,7 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a member of ra_kv that was away gets a snapshot and the entries that are live in it",
+      "a member of ra_kv that was away gets a snapshot and its live entries",
     kinds: ["in_process"],
     cluster: FILES,
     async play(cluster) {
@@ -160,7 +160,7 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "members of ra_kv come and go one at a time, and what cannot be done leaves nothing behind",
+      "members of ra_kv are added and removed one at a time, and failed changes leave nothing behind",
     kinds: ["in_process"],
     cluster: { ...FILES, nodes: 4 },
     async play(cluster) {
@@ -207,7 +207,7 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a member of ra_kv whose log was damaged comes back under another number, with everything",
+      "a member of ra_kv with a damaged log comes back under another uid, with everything",
     kinds: ["in_process"],
     cluster: FILES,
     async play(cluster) {
@@ -237,7 +237,7 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a cluster of ra_kv that is deleted while a member is away is not there when that is back, whoever has its name then",
+      "a cluster of ra_kv deleted while a member is away does not reappear with that member, even if its name is in use again",
     kinds: ["in_process"],
     cluster: { ...FILES, nodes: 4 },
     async play(cluster) {
@@ -309,7 +309,7 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a member of ra_kv of which nothing can be read is replaced by another one, and what was there is put aside",
+      "an unreadable member of ra_kv is replaced by another one, and its files are set aside",
     kinds: ["in_process"],
     cluster: FILES,
     async play(cluster) {
@@ -349,7 +349,7 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "keys of ra_kv that are not there: a get finds nothing, a delete says so and who leads",
+      "missing keys of ra_kv: a get finds nothing, a delete says so and names the leader",
     kinds: ["in_process"],
     cluster: FILES,
     async play(cluster) {

@@ -28,7 +28,7 @@ const RESIZE_MS_MAX = 40_000;
 /** How long a write may take that is held for a resize on a slow machine, in milliseconds. */
 const WRITE_MS_MAX = BINDING_LOOK_MS * BINDING_LOOKS_MAX + 5_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export const RESIZE_SCENARIOS: readonly Scenario[] = [
   {
     // verify_dynamic_ring
@@ -63,7 +63,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
   {
     // verify_dynamic_ring's abort
     name:
-      "a resize that is given up leaves the ring as it was, and another one follows",
+      "an aborted resize leaves the ring as it was, and another one can follow",
     long: true,
     async play(cluster) {
       const nodes = threeNodes(cluster);
@@ -100,8 +100,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name:
-      "a resize waits for a node that was killed, and goes on when it is back",
+    name: "a resize waits for a killed node, and continues when it is back",
     long: true,
     cluster: DURABLE,
     async play(cluster) {
@@ -131,8 +130,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name:
-      "a node alone resizes its ring, and members join a ring that was resized",
+    name: "a single node resizes its ring, and members join a resized ring",
     cluster: { nodes: 2 },
     joined: false,
     async play(cluster) {

@@ -17,7 +17,7 @@ import { until } from "../../harness/until.ts";
 /** How long it may take to notice that a node is gone, in milliseconds. */
 const MISSED_MS_MAX = 10_000;
 
-/** See the module's text. */
+/** See the module comment. */
 export interface Scenario {
   /** A sentence. */
   readonly name: string;

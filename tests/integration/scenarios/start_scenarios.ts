@@ -13,7 +13,7 @@ const ONE: Scenario["cluster"] = { ...DURABLE, nodes: 1 };
 /** Where it is what the files and the options are that counts, a process would add nothing. */
 const INSIDE: Scenario["kinds"] = ["in_process"];
 
-/** See the module's text. */
+/** See the module comment. */
 export const START_SCENARIOS: readonly Scenario[] = [
   {
     name: "a node does not start on an address that is in use",
@@ -29,7 +29,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "a node does not start on a data directory that another process has",
+    name: "a node does not start on a data directory that another process uses",
     cluster: ONE,
     async play(cluster) {
       const { name } = cluster.node(0);
@@ -91,7 +91,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "a node does not start on a folder that holds other things",
+    name: "a node does not start on a folder with other content",
     kinds: INSIDE,
     cluster: ONE,
     async play(cluster) {
@@ -123,7 +123,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
-      "a node does not start through symbolic links out of its data directory",
+      "a node does not follow symbolic links out of its data directory when it starts",
     kinds: INSIDE,
     cluster: ONE,
     async play(cluster) {
@@ -169,7 +169,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: "a node does not start with options that cannot be",
+    name: "a node does not start with invalid options",
     kinds: INSIDE,
     cluster: { nodes: 1 },
     async play(cluster) {

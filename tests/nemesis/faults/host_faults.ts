@@ -100,7 +100,7 @@ function ordered(
 const SECOND_US = 1_000_000;
 const JUMPS_S = [0.4, 3, 45, 900, 3_600, 86_400];
 
-/** See the module's text. */
+/** See the module comment. */
 export const HOST_FAULTS: readonly Fault[] = [
   anyPlan(loss),
   ordered(

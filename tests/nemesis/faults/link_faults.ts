@@ -100,7 +100,7 @@ const cut: Fault<CutPlan> = {
   },
 };
 
-/** See the module's text. */
+/** See the module comment. */
 export const LINK_FAULTS: readonly Fault[] = [
   onLanes("delay", "bytes come later, by up to half a second", (chance) => {
     const delayMs = 20 + chance.below(480);

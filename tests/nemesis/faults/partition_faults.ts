@@ -70,7 +70,7 @@ function between(
   );
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const PARTITION_FAULTS: readonly Fault[] = [
   partition(
     "partition_full",

@@ -100,7 +100,7 @@ function minority(count: number): number {
   return Math.max(1, Math.floor((count - 1) / 2));
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const PROCESS_FAULTS: readonly Fault[] = [
   anyPlan(kill),
   anyPlan(pause),

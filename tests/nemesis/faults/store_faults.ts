@@ -105,5 +105,5 @@ async function removeIfThere(path: string): Promise<void> {
   }
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const STORE_FAULTS: readonly Fault[] = [anyPlan(storeDamage)];

@@ -105,7 +105,7 @@ class ChangingNode {
   }
 }
 
-/** See the module's text. Disposing ends its processes. */
+/** See the module comment. Disposing ends its processes. */
 export class MembershipCluster implements AsyncDisposable {
   readonly #options: MembershipClusterOptions;
   readonly #nodes: ReadonlyMap<string, ChangingNode>;

@@ -126,7 +126,7 @@ async function leaderAmong(
   return undefined;
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const LEADER_FAULTS: readonly Fault[] = [
   anyPlan(leaderAlone),
   anyPlan(leaderAsleep),

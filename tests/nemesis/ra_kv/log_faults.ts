@@ -122,7 +122,7 @@ async function killUnheard(
   }
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export const LOG_FAULTS: readonly Fault[] = [
   anyPlan(walKill),
   anyPlan(logDamage),

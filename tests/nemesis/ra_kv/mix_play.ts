@@ -60,7 +60,7 @@ export interface MixCount {
   failed: number;
 }
 
-/** See the module's text. */
+/** See the module comment. */
 export class MixPlay {
   readonly #setting: MixSetting;
   /** Faults that are still on. */

@@ -46,7 +46,7 @@ const RESTARTED_MS_MAX = 30_000;
 /** Time until a member that could not be added again is tried once more, in milliseconds. */
 const ADD_AGAIN_MS = 250;
 
-/** See the module's text. */
+/** See the module comment. */
 export const RA_KV_STORE: AttackedStoreKind = {
   name: "ra_kv",
   faults: [

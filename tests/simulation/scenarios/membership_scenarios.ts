@@ -10,6 +10,7 @@ import {
   killOne,
   nameOf,
   ownersOn,
+  QUIET,
   refusalOf,
   type Scenario,
   statusOn,
@@ -37,6 +38,66 @@ function expectOwners(
     JSON.stringify(owners) === JSON.stringify(names),
     `Owners are ${owners.join(", ")} and must be ${names.join(", ")}`,
   );
+}
+
+const REMOVED = 2;
+/** Writes at a time, and the extra delay of the member's disk: some are in progress whenever the member hears of the removal. */
+const WRITERS = 8;
+const DISK_DELAY_MS = 40;
+
+async function removedAmidWrites(story: ScriptContext): Promise<void> {
+  const parts = () => story.machine(REMOVED).node?.parts;
+  let knownAtMs = Infinity;
+  let ended = false;
+  const acknowledged = { before: 0, after: 0 };
+  const refused = new Set<string>();
+  const write = async (writer: number): Promise<void> => {
+    for (let i = 0; !ended; i++) {
+      const refusal = await refusalOf(
+        story.ask(
+          REMOVED,
+          ({ kv }) => kv.put("removed", `k${writer} ${i}`, i, { w: 1, dw: 1 }),
+        ),
+      );
+      // An answer at the very moment may have been given before.
+      const isAfter = story.now() > knownAtMs;
+      if (refusal === undefined) acknowledged[isAfter ? "after" : "before"]++;
+      else if (isAfter) refused.add(refusal);
+      await story.sleep(1);
+    }
+  };
+  story.strike({
+    type: "slow_disk",
+    node: REMOVED,
+    delayMs: DISK_DELAY_MS,
+    forMs: 60_000,
+  });
+  const writers = Array.from({ length: WRITERS }, (_, i) => write(i));
+  const knows = (async () => {
+    while (!ended && parts()?.hasLeft !== true) await story.sleep(1);
+    knownAtMs = story.now();
+  })();
+  await story.until("It is removed", async () => {
+    await refusalOf(story.ask(0, (node) => node.forceRemove(nameOf(REMOVED))));
+    await refusalOf(story.ask(0, async (node) => {
+      const { planId } = await node.plan();
+      await node.commit(planId);
+    }));
+    return statusOn(story, 0, REMOVED) === "invalid";
+  });
+  await story.until(
+    "It has stopped",
+    () => story.machine(REMOVED).process === undefined,
+  );
+  ended = true;
+  await Promise.all([knows, ...writers]);
+  story.expect(acknowledged.before > 0, "It must have served before");
+  story.expect(
+    acknowledged.after === 0,
+    `It must acknowledge nothing any more: it has acknowledged ${acknowledged.after}`,
+  );
+  story.expect(refused.has("closed"), `It must say so: ${[...refused]}`);
+  await story.settled();
 }
 
 /** All of them. */
@@ -207,6 +268,14 @@ export const MEMBERSHIP_SCENARIOS: readonly Scenario[] = [
       await story.settled();
       expectOwners(story, 0, [0, 1, 2]);
     },
+  },
+  {
+    name: "removed_amid_writes",
+    what:
+      "a member is removed by force while clients write to it, and acknowledges nothing once it knows",
+    nodes: 3,
+    lossMax: 0.1,
+    begin: () => ({ ...QUIET, script: removedAmidWrites }),
   },
   {
     name: "verify_down",

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { mistakenMembers } from "../../../src/ring/ring_origin.ts";
 import type { ScriptContext } from "../../../src/simulation/mod.ts";
 import {
   killOne,
@@ -93,11 +94,12 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
     keys: 20,
     loadMs: 20_000,
     async script(story) {
-      // Its last vnodes are numbered like those of the ring that comes next.
       await resize(story, 0, 16);
       await resized(story);
       await story.settled();
       const guest = 3;
+      // Its last vnodes are numbered like those of the ring that comes next where
+      // numbers do not say sizes, as those of earlier versions (see planted bugs).
       await standAlone(story, guest, [32, 16]);
       const keys = Array.from({ length: 40 }, (_, i) => `late ${i}`);
       for (const key of keys) {
@@ -149,22 +151,41 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
         story.machine(claimant).start();
         await resized(story);
       }
+      const standsAlone = () => statusOn(story, guest, asked) === undefined;
       await story.until(
-        "The guest stands alone again",
-        () => statusOn(story, guest, guest) === "valid",
+        "All have heard of the guest",
+        () =>
+          standsAlone() ||
+          others.every((node) => statusOn(story, node, guest) !== undefined),
         2 * CUT_OFF_MS,
+      );
+      await story.until(
+        "What it holds is taken for parts of no other ring",
+        () =>
+          others.every((node) => {
+            const ring = story.machine(node).node?.parts.cluster?.ring;
+            return ring !== undefined &&
+              !mistakenMembers(ring).includes(nameOf(guest));
+          }),
       );
       if (!isBack) {
         story.machine(claimant).start();
         await resized(story);
       }
-      // It comes once more, with all it has.
-      await standAlone(story, guest, [8]);
       const there = story.machine(asked).node?.address as string;
       await story.until("It is a member", async () => {
-        await refusalOf(
-          story.ask(guest, (node) => node.join(there, { staged: false })),
-        );
+        if (standsAlone()) {
+          // It comes once more, with all it has.
+          await standAlone(story, guest, [8]);
+          await refusalOf(
+            story.ask(guest, (node) => node.join(there, { staged: false })),
+          );
+        } else {
+          await refusalOf(story.ask(asked, async (node) => {
+            const { planId } = await node.plan();
+            await node.commit(planId);
+          }));
+        }
         return statusOn(story, asked, guest) === "valid";
       }, 2 * CUT_OFF_MS);
       await story.settled();

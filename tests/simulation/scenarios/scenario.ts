@@ -99,6 +99,14 @@ export async function play(
   };
 }
 
+/** The load of stories whose clients are not what they are about: what a member acknowledges that is removed by force is lost. */
+export const QUIET: Pick<Required<SimulateOptions>, "workload" | "check"> = {
+  workload: async ({ record }) => {
+    await record("sim/k", { type: "get" }, ({ kv }) => kv.get("sim", "k"));
+  },
+  check: () => Promise.resolve([]),
+};
+
 /** Name of a node by its number. */
 export function nameOf(index: number): string {
   return `n${index + 1}@n${index + 1}`;

@@ -14,7 +14,7 @@ import { RA_KV_SCENARIOS } from "./ra_kv_scenarios.ts";
 import { RESIZE_SCENARIOS } from "./resize_scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** See the module's text. */
+/** See the module comment. */
 export const SCENARIOS: readonly Scenario[] = [
   ...MEMBERSHIP_SCENARIOS,
   ...HANDOFF_SCENARIOS,
