@@ -40,6 +40,15 @@ export interface RingDigest {
   readonly wanted: boolean;
 }
 
+/** Whether both say the same. */
+export function sameDigest(a: RingDigest, b: RingDigest): boolean {
+  return a === b ||
+    a.digest === b.digest && a.wanted === b.wanted && a.seed === b.seed &&
+      a.clusterName === b.clusterName &&
+      a.agreed.length === b.agreed.length &&
+      a.agreed.every((node, at) => node === b.agreed[at]);
+}
+
 /** Encodes a digest into memory of its own, as the sender keeps it for several members. */
 export function encodeDigest(digest: RingDigest): Uint8Array<ArrayBuffer> {
   return encodeMsgpack([

@@ -15,6 +15,7 @@ import {
   encodeReply,
   encodeRequest,
   encodeServices,
+  sameDigest,
 } from "./cluster_codec.ts";
 
 Deno.test("cluster payloads come back as they were sent", () => {
@@ -69,6 +70,28 @@ Deno.test("cluster payloads come back as they were sent", () => {
     node: "a",
     ring: null,
   });
+});
+
+Deno.test("sameDigest() tells digests apart by whatever they say", () => {
+  const digest = {
+    clusterName: "default",
+    seed: "00ff",
+    digest: "abcd",
+    agreed: ["a@h", "b@h"],
+    wanted: false,
+  };
+  assertEquals(sameDigest(digest, { ...digest, agreed: ["a@h", "b@h"] }), true);
+  for (
+    const other of [
+      { clusterName: "other" },
+      { seed: "00fe" },
+      { digest: "abce" },
+      { agreed: ["a@h"] },
+      { agreed: ["a@h", "c@h"] },
+      { agreed: ["a@h", "b@h", "c@h"] },
+      { wanted: true },
+    ]
+  ) assertEquals(sameDigest(digest, { ...digest, ...other }), false);
 });
 
 Deno.test("decodeReply() gives back an error with code, message and details", () => {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { equalBytes } from "../base/byte_order.ts";
 import { WhorlError } from "../base/errors.ts";
 import { type Ring, sameCluster } from "../ring/ring.ts";
 import { decodeRing, type EncodedRing } from "../ring/ring_codec.ts";
@@ -13,6 +14,7 @@ import {
   decodeDigest,
   encodeDigest,
   type RingDigest,
+  sameDigest,
 } from "./cluster_codec.ts";
 import type { ClusterWorld } from "./cluster_world.ts";
 import {
@@ -40,19 +42,22 @@ export interface RingListener {
   ): void;
 }
 
+/** A digest and what it is encoded to. */
+interface DigestMessage {
+  readonly digest: RingDigest;
+  readonly payload: Uint8Array<ArrayBuffer>;
+}
+
 /** The ring of one node. */
 export class GossipProcess {
   readonly #world: ClusterWorld;
   readonly #listener: RingListener;
   readonly #gossip: GossipState;
   readonly #waits: RingWaits;
-  /** The last encoded digest. */
-  #lastDigest:
-    | {
-      readonly digest: RingDigest;
-      readonly payload: Uint8Array<ArrayBuffer>;
-    }
-    | undefined;
+  /** The last digest that was sent. While no ring changes, all are the same. */
+  #lastSent: DigestMessage | undefined;
+  /** The last one that came. */
+  #lastReceived: DigestMessage | undefined;
   #stopped = false;
 
   /** @param isStored Whether `ring` is the stored one. */
@@ -176,8 +181,13 @@ export class GossipProcess {
 
   /** A digest has come. @throws {WhorlError} `protocol_error`. */
   digestReceived(from: string, payload: Uint8Array): void {
-    const digest = decodeDigest(payload);
-    this.#step({ type: "digest_received", from, digest });
+    let last = this.#lastReceived;
+    if (last === undefined || !equalBytes(last.payload, payload)) {
+      const digest = decodeDigest(payload);
+      // What came is in memory that its link uses again.
+      this.#lastReceived = last = { digest, payload: payload.slice() };
+    }
+    this.#step({ type: "digest_received", from, digest: last.digest });
   }
 
   /** A ring has come. @throws {WhorlError} `protocol_error`. */
@@ -252,12 +262,13 @@ export class GossipProcess {
     }
   }
 
-  /** Encodes a digest once for several members. */
+  /** Encodes a digest once for several members, and until it changes. */
   #encoded(digest: RingDigest): Uint8Array<ArrayBuffer> {
-    if (this.#lastDigest?.digest !== digest) {
-      this.#lastDigest = { digest, payload: encodeDigest(digest) };
+    let last = this.#lastSent;
+    if (last === undefined || !sameDigest(last.digest, digest)) {
+      this.#lastSent = last = { digest, payload: encodeDigest(digest) };
     }
-    return this.#lastDigest.payload;
+    return last.payload;
   }
 
   #store(ring: EncodedRing): void {

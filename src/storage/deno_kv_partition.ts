@@ -78,7 +78,8 @@ export class DenoKvPartition implements PartitionStore {
       });
     });
     for await (const _ of steps) {
-      yield* page;
+      // One by one, as `yield*` makes promises of its own for each.
+      for (const entry of page) yield entry;
       page.length = 0;
     }
   }
@@ -140,7 +141,9 @@ export class DenoKvPartition implements PartitionStore {
 
   /** Keys that exist in `range`, in order. */
   async *visit(range: ScanRange = {}): AsyncGenerator<Visited> {
-    for await (const page of this.#visitPages(range)) yield* page;
+    for await (const page of this.#visitPages(range)) {
+      for (const visited of page) yield visited;
+    }
   }
 
   /** As {@linkcode DenoKvPartition.visit}, page by page; one may be empty. Asks the disk for no more than `limit` at once. */

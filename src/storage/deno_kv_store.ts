@@ -225,29 +225,32 @@ export class DenoKvStore implements Store, PartitionHost {
 
   async partitions(): Promise<number[]> {
     this.refuseIfClosed("read");
-    const candidates = new Set<number>(this.#table.partitions());
+    const found = new Set<number>();
+    // What is not folded may have removed the last key of these.
+    const unsure = new Set<number>();
+    for (const partition of this.#table.partitions()) {
+      (this.#table.holdsValues(partition) ? found : unsure).add(partition);
+    }
     let start = firstKeyText(space.data, 0);
     const end = String.fromCharCode(space.data + 1);
     while (start < end) {
       const [entry] = await this.#file.page(start, end, 1);
       if (entry === undefined) break;
       const partition = partitionOf(entry.key);
-      candidates.add(partition);
+      if (!unsure.has(partition)) found.add(partition);
       start = endKeyText(space.data, partition);
     }
-    const found: number[] = [];
-    for (const partition of candidates) {
-      // What is not folded may have removed its last key, or brought its first.
+    for (const partition of unsure) {
       for await (
         const _ of (this.partition(partition) as DenoKvPartition).visit({
           limit: 1,
         })
       ) {
-        found.push(partition);
+        found.add(partition);
         break;
       }
     }
-    return found.sort((a, b) => a - b);
+    return [...found].sort((a, b) => a - b);
   }
 
   stats(): StoreStats {

@@ -7,7 +7,7 @@
  * @module
  */
 import { lowerBound, mergeSorted } from "../base/byte_text.ts";
-import type { PendingWrite } from "./pending_batch.ts";
+import { isRemoval, type PendingWrite } from "./pending_batch.ts";
 
 class PartitionWrites {
   readonly writes = new Map<string, PendingWrite>();
@@ -57,6 +57,14 @@ export class UnfoldedWrites {
   /** Numbers of the partitions it knows something of. */
   partitions(): IterableIterator<number> {
     return this.#partitions.keys();
+  }
+
+  /** Whether it knows of a key of that partition that has a value. */
+  holdsValues(partition: number): boolean {
+    for (const write of this.all(partition)) {
+      if (!isRemoval(write)) return true;
+    }
+    return false;
   }
 
   /** The newest write of that key, or `undefined` if its row counts. */

@@ -65,6 +65,31 @@ testEach("never changes a value that was handed out", async (store) => {
   assertEquals(held, patterned(100, 1));
 });
 
+testEach(
+  "names the partitions that hold something, whatever came and went last",
+  async (store, reopen) => {
+    for (const partition of [1, 2, 3]) {
+      await put(store.partition(partition), { key: key("a"), value: bytes(1) });
+    }
+    const again = await reopen();
+    assertEquals(await again.partitions(), [1, 2, 3]);
+    await put(again.partition(1), { key: key("a"), value: null });
+    await put(again.partition(2), { key: key("a"), value: null });
+    await put(again.partition(2), { key: key("b"), value: bytes(2) });
+    await put(again.partition(4), { key: key("a"), value: bytes(3) });
+    await put(again.partition(5), { key: key("a"), value: bytes(4) });
+    await put(again.partition(5), { key: key("a"), value: null });
+    assertEquals(await again.partitions(), [2, 3, 4]);
+    const last = await reopen();
+    assertEquals(await last.partitions(), [2, 3, 4]);
+    await put(last.partition(3), { key: key("b"), value: bytes(5) });
+    await put(last.partition(3), { key: key("a"), value: null });
+    assertEquals(await last.partitions(), [2, 3, 4]);
+    await put(last.partition(3), { key: key("b"), value: null });
+    assertEquals(await last.partitions(), [2, 4]);
+  },
+);
+
 testEach("keeps partitions apart", async (store, reopen) => {
   await put(store.partition(1), { key: key("a"), value: bytes(1) });
   await put(store.partition(256), { key: key("a"), value: bytes(2) });

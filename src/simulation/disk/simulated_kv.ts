@@ -33,6 +33,8 @@ export class SimulatedKv implements KvDatabase {
   readonly #onClose: (kv: SimulatedKv) => void;
   /** Settles when all earlier calls are done. */
   #last: Promise<unknown> = Promise.resolve();
+  /** What was asked and is not done. */
+  #waiting = 0;
   #open = true;
 
   /** @param onClose Called once, when its opener closes it. */
@@ -103,7 +105,8 @@ export class SimulatedKv implements KvDatabase {
         this.#database.range(start, end, wanted, reverse)
           .map((keyText) => this.#entry(textToBytes(keyText), keyText))
       );
-      yield* entries;
+      // One by one, as `yield*` makes promises of its own for each.
+      for (const entry of entries) yield entry;
       const last = entries.at(-1);
       if (last === undefined || entries.length < wanted) return;
       const lastText = bytesToText(last.key[0] as Uint8Array);
@@ -164,8 +167,22 @@ export class SimulatedKv implements KvDatabase {
 
   #inOrder<T>(operation: DiskOperation<T>): Promise<T> {
     if (!this.#open) return Promise.reject(closedResourceError());
-    const begin = () => this.#operations.perform(operation);
-    const done = this.#last.then(begin, begin);
+    const begin = () =>
+      this.#operations.perform({
+        kind: operation.kind,
+        act: () => {
+          this.#waiting--;
+          return operation.act();
+        },
+        fail: () => {
+          this.#waiting--;
+          return operation.fail();
+        },
+      });
+    // Mostly nothing else is under way, and then there is nothing to wait for.
+    const done = this.#waiting++ === 0
+      ? begin()
+      : this.#last.then(begin, begin);
     this.#last = done;
     return done;
   }
