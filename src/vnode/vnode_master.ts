@@ -32,7 +32,7 @@ import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, wellFormed, writeMsgpack } from "../wire/msgpack.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
-import { beginsHandoff, HandoffAction } from "./handoff_codec.ts";
+import { beginsHandoff } from "./handoff_codec.ts";
 import { BackgroundPace } from "./background_pace.ts";
 import type { ClusterEvent, VnodeModule } from "./vnode.ts";
 import { DepartedVnodes } from "./departed_vnodes.ts";
