@@ -432,6 +432,55 @@ Deno.test("HandoffProcess accepts no transfer that was withdrawn while the rest 
   bench.close();
 });
 
+Deno.test("HandoffProcess runs no more transfers than it may, those that are being cleared for among them", async () => {
+  const bench = await returning(1);
+  const gate = Promise.withResolvers<void>();
+  bench.dropping = gate.promise;
+  const hint = { sourcePartition: 4, targetPartition: 4 };
+  const offered = bench.begins(comingBack);
+  const second = bench.begins({ ...hint, transfer: 10 });
+  await bench.runtime.settle();
+  gate.resolve();
+  await offered;
+  await bench.runtime.settle();
+  assertEquals(bench.sent.length, 1);
+  bench.process.inbound.ended(bench, 1);
+  await second;
+  bench.close();
+});
+
+Deno.test("HandoffProcess accepts nothing back that it was told not to take while the rest was dropped", async () => {
+  const bench = await returning();
+  const gate = Promise.withResolvers<void>();
+  bench.dropping = gate.promise;
+  const offered = bench.begins(comingBack);
+  const isRefused = assertRefused(() => offered, "handoff_refused");
+  await bench.runtime.settle();
+  bench.process.setEnabled("inbound", false);
+  gate.resolve();
+  await isRefused;
+  assertEquals(bench.sent, []);
+  bench.close();
+});
+
+Deno.test("HandoffProcess drops what its target has passed on, whatever becomes of that target", async () => {
+  const bench = new Bench();
+  bench.up = ["a", "b", "c"];
+  bench.own({}, { 3: "b", 4: "b" });
+  bench.hold(3, 4);
+  bench.silent.add(4);
+  await bench.look();
+  bench.ring = setStatus(bench.ring, "a", "b", "leaving");
+  // Nothing is dropped while 4 is being sent.
+  bench.own({ 3: "c" }, { 4: "b" });
+  assertEquals(await bench.look(), []);
+  bench.ring = setStatus(bench.ring, "a", "b", "invalid");
+  bench.own({ 3: "c" });
+  assertEquals(await bench.look(), ["abandon 4 (2)"]);
+  assertEquals(await bench.look(), ["drop 3"]);
+  bench.close();
+});
+
 Deno.test("HandoffProcess does not forget what went once more while the rest from before was dropped", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
