@@ -16,26 +16,13 @@ import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { LogData } from "../environment/log.ts";
-import {
-  type ResizeStep,
-  resizeSteps,
-  type Ring,
-  ringReady,
-} from "../ring/ring.ts";
-import {
-  firstVnode,
-  partitionOfVnode,
-  type RingResizePhase,
-} from "../ring/ring_generations.ts";
+import { type Ring, ringReady } from "../ring/ring.ts";
+import { firstVnode, partitionOfVnode } from "../ring/ring_generations.ts";
 import { BulkConnections } from "./bulk_connections.ts";
-import { CompletionReports } from "./completion_reports.ts";
+import { HandedOverPartitions } from "./handed_over.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
 import { InboundProcess } from "./inbound_process.ts";
-import {
-  HandoffOutcome,
-  writeHandoffFinish,
-  writeHandoffVouch,
-} from "../vnode/handoff_codec.ts";
+import { HandoffOutcome, writeHandoffFinish } from "../vnode/handoff_codec.ts";
 import {
   CONCURRENCY_DEFAULT,
   CONCURRENCY_MAX,
@@ -51,6 +38,7 @@ import { RateMeter } from "./rate_meter.ts";
 import { type RepairEvents, RepairProcess } from "./repair_process.ts";
 import type { SenderOutcome } from "./sender_fsm.ts";
 import { SenderProcess } from "./sender_process.ts";
+import { type FollowingTransfer, ResizeReports } from "./resize_reports.ts";
 import { SwitchGate } from "./switch_gate.ts";
 import type {
   HandoffConfig,
@@ -63,14 +51,9 @@ import type {
   TransferStatus,
 } from "./transfer.ts";
 import {
-  completedPartitions,
-  type HandedOver,
   hasHandedOnOrigin,
   heldName,
-  isWithOwner,
   planTransfers,
-  serves,
-  type SettledPartition,
   type WantedTransfer,
 } from "./transfer_plan.ts";
 
@@ -84,15 +67,6 @@ export const SENDERS_MAX = 65_536;
  * was missed. Source: riak_core's `vnode_management_timer`.
  */
 export const RECHECK_MS = 10_000;
-/**
- * Timeout for a vnode to vouch for its data, in milliseconds: longer than
- * writes are held for it.
- */
-const VOUCH_MS = 30_000;
-/**
- * How long until a vnode that could not vouch is asked again, in milliseconds.
- */
-const VOUCH_AGAIN_MS = 100;
 /** Timeout for a vnode to forget a transfer, in milliseconds. */
 const FORGET_MS = 30_000;
 /**
@@ -150,17 +124,8 @@ export class HandoffProcess implements HandoffControl {
    * ending.
    */
   readonly #kept = new Set<string>();
-  readonly #handedOver = new Map<string, HandedOver>();
-  /** Partitions handed over that the ring does not know of yet. */
-  readonly #reports: CompletionReports;
-  readonly #settling = new Set<string>();
-  /**
-   * Vnodes being asked to vouch that everything they acknowledged is in the
-   * resized ring.
-   */
-  readonly #vouching = new Set<string>();
-  /** Partitions whose leftovers are being removed: one at a time. */
-  #drops = 0;
+  readonly #handedOver: HandedOverPartitions;
+  readonly #resize: ResizeReports;
   #completed = 0;
   #failed = 0;
   #refreshing = false;
@@ -181,10 +146,17 @@ export class HandoffProcess implements HandoffControl {
     this.#world = world;
     this.#events = events;
     this.#connections = new BulkConnections(world);
-    this.#reports = new CompletionReports(
-      world.runtime,
-      (partitions, module) => this.#reportGone(partitions, module),
+    this.#resize = new ResizeReports(
+      world,
+      (afterMs) => this.#refreshLater(afterMs),
     );
+    this.#handedOver = new HandedOverPartitions(world, {
+      isSending: () => isSending(this.#manager),
+      discarded: (held) => {
+        if (this.#held?.delete(heldName(held))) events.onHeldChanged();
+      },
+      refresh: () => this.#refresh(),
+    });
     this.#manager = createManager({
       concurrency,
       outbound: true,
@@ -193,7 +165,8 @@ export class HandoffProcess implements HandoffControl {
     this.inbound = new InboundProcess(world, this.#manager, {
       count: (count) => this.#step({ type: "inbound", count }),
       shareArrived: (...share) => this.repairing.shareArrived(...share),
-      returning: (...partition) => this.#clear(...partition),
+      returning: (module, partition, source) =>
+        this.#handedOver.clear({ module, partition }, source),
       changed: () => this.#refresh(),
     });
     this.repairing = new RepairProcess(world, events, {
@@ -217,7 +190,7 @@ export class HandoffProcess implements HandoffControl {
    */
   close(): void {
     this.#closed = true;
-    this.#reports.close();
+    this.#handedOver.close();
     for (
       const timer of [this.#timer, this.#recheck, this.#refreshTimer]
     ) {
@@ -324,13 +297,13 @@ export class HandoffProcess implements HandoffControl {
     const world = this.#world;
     const ring = world.ring();
     if (ring === undefined || this.#held === undefined) return;
-    this.#notePassedOn(ring);
+    this.#handedOver.notePassedOn(ring, this.#held.values());
     const plan = planTransfers({
       ring,
       self: world.self,
       modules: world.modules,
       held: [...this.#held.values()],
-      handedOver: this.#handedOver,
+      handedOver: this.#handedOver.byName,
       arriving: this.inbound.transfers.arriving,
       upNodes: (module) => world.upNodes(module),
       canHandOff: (node) => world.canHandOff?.(node) ?? true,
@@ -339,8 +312,8 @@ export class HandoffProcess implements HandoffControl {
     if (hasHandedOnOrigin(ring, world.self, [...this.#held.values()])) {
       world.originHandedOn?.();
     }
-    for (const settled of plan.settled) this.#settle(settled);
-    this.#reportResize();
+    for (const settled of plan.settled) this.#handedOver.settle(settled);
+    this.#resize.report(this.#following());
     this.repairing.giveUpLost(ring);
     this.repairing.askForShares();
     this.#step({
@@ -373,146 +346,15 @@ export class HandoffProcess implements HandoffControl {
       : "not all members are known to go by the ring of the new size";
   }
 
-  /**
-   * Reports to the ring which partitions of this node have completed the
-   * current phase of its resize.
-   */
-  #reportResize(): void {
-    const world = this.#world;
-    const ring = world.ring();
-    if (ring === undefined) return;
-    const steps = resizeSteps(ring);
-    if (steps.length === 0) return;
+  /** The transfers of a resize that have sent everything and follow what is written. */
+  *#following(): Iterable<FollowingTransfer> {
     for (const [name, { wanted }] of this.#manager.transfers) {
-      const { module, sourcePartition, spread } = wanted;
-      if (
-        spread?.follows !== true ||
-        this.#outbound.get(name)?.state !== "following"
-      ) continue;
-      const step = steps[partitionOfVnode(sourcePartition)];
-      if (
-        step?.owner !== world.self || step.completedModules.includes(module)
-      ) {
+      const outbound = this.#outbound.get(name);
+      if (wanted.spread?.follows !== true || outbound?.state !== "following") {
         continue;
       }
-      this.#reportStep(name, wanted, step, phaseOf(ring));
+      yield { name, number: outbound.number, wanted };
     }
-  }
-
-  #reportStep(
-    name: string,
-    { module, sourcePartition }: WantedTransfer,
-    step: ResizeStep,
-    phase: RingResizePhase | undefined,
-  ): void {
-    const world = this.#world;
-    if (phase === "copying") {
-      world.transferComplete([step.partition], module);
-      return;
-    }
-    const outbound = this.#outbound.get(name);
-    if (outbound === undefined || phase !== "binding") return;
-    const { number } = outbound;
-    const asked = `${name} ${number} ${step.term} ${step.version}`;
-    if (this.#vouching.has(asked)) return;
-    this.#vouching.add(asked);
-    world.askVnode(
-      module,
-      sourcePartition,
-      (into) => writeHandoffVouch(into, number),
-      VOUCH_MS,
-    ).then(() => {
-      // It vouched for an earlier step.
-      const now = world.ring()?.ownership.generations.resize?.since;
-      if (now?.term === step.term && now.version === step.version) {
-        world.transferComplete([step.partition], module);
-      }
-    }, (error) => {
-      world.log.debug("A vnode could not vouch for its data yet", {
-        name,
-        reason: reasonOf(error),
-      });
-      this.#refreshLater(VOUCH_AGAIN_MS);
-    }).finally(() => this.#vouching.delete(asked));
-  }
-
-  /** Brings a partition that was handed over in line with the ring. */
-  #settle({ module, partition, action }: SettledPartition): void {
-    const name = heldName({ module, partition });
-    if (action === "report") {
-      this.#reports.add(partition, module);
-      return;
-    }
-    if (action === "forget") {
-      this.#handedOver.delete(name);
-      return;
-    }
-    if (this.#settling.has(name)) return;
-    // Removing can wait, and transfers should not wait for it.
-    if (action === "drop" && (this.#drops > 0 || isSending(this.#manager))) {
-      return;
-    }
-    this.#settling.add(name);
-    if (action === "drop") this.#drops++;
-    const world = this.#world;
-    const went = this.#handedOver.get(name);
-    const done = action === "drop"
-      ? world.drop(module, partition)
-      : action === "discard"
-      ? this.#discard(module, partition)
-      : world.takeBack(module, partition);
-    done.then(
-      () => this.#settled(name, went),
-      (error) =>
-        this.#warn("What is left of a handoff could not be settled yet", {
-          module,
-          partition: partitionOfVnode(partition),
-          reason: reasonOf(error),
-        }),
-    ).finally(() => {
-      this.#settling.delete(name);
-      if (action === "drop") this.#drops--;
-      // A failed one is retried at the next check.
-      if (action !== "discard" && this.#handedOver.get(name) !== went) {
-        this.#refresh();
-      }
-    });
-  }
-
-  /** Notes what has gone on from where it was handed to, as a node that leaves in order cannot be told from a lost one later. */
-  #notePassedOn(ring: Ring): void {
-    const first = firstVnode(ring);
-    for (const [name, { partition }] of this.#held ?? []) {
-      const went = this.#handedOver.get(name);
-      const owner = ring.ownership.owners[partition - first];
-      if (
-        went !== undefined && owner !== undefined &&
-        owner !== this.#world.self &&
-        owner !== went.target && serves(ring, went.target)
-      ) went.passedOn = true;
-    }
-  }
-
-  /** What was handed over by `went` is settled; it may have gone once more since. */
-  #settled(name: string, went: HandedOver | undefined): void {
-    if (this.#handedOver.get(name) === went) this.#handedOver.delete(name);
-  }
-
-  /** Removes the rest of a partition that is coming back from `source`, unless that may lack some of it. */
-  async #clear(
-    module: string,
-    partition: number,
-    source: string,
-  ): Promise<void> {
-    const name = heldName({ module, partition });
-    const world = this.#world;
-    const [ring, went] = [world.ring(), this.#handedOver.get(name)];
-    if (
-      ring === undefined || went === undefined ||
-      !isWithOwner(ring, went, source)
-    ) return;
-    await world.drop(module, partition, true);
-    this.#settled(name, went);
   }
 
   /**
@@ -523,14 +365,6 @@ export class HandoffProcess implements HandoffControl {
     const { log } = this.#world;
     if (this.#closed) log.debug(message, data);
     else log.warn(message, data);
-  }
-
-  /** Removes what has arrived for a resize that was abandoned. */
-  async #discard(module: string, vnode: number): Promise<void> {
-    await this.#world.discard?.(module, vnode);
-    if (this.#held?.delete(heldName({ module, partition: vnode }))) {
-      this.#events.onHeldChanged();
-    }
   }
 
   // The manager.
@@ -544,7 +378,7 @@ export class HandoffProcess implements HandoffControl {
     );
     for (const effect of effects) this.#perform(effect);
     // Nothing else is running that would end soon.
-    if (!isSending(this.#manager)) this.#reports.flush();
+    if (!isSending(this.#manager)) this.#handedOver.flushReports();
     this.inbound.wake();
   }
 
@@ -665,7 +499,7 @@ export class HandoffProcess implements HandoffControl {
         copied: () => {
           known.state = "following";
           this.#step({ type: "follows", name });
-          this.#reportResize();
+          this.#resize.report(this.#following());
         },
         ended: (outcome) => this.#ended(name, transfer, outcome),
       },
@@ -742,19 +576,10 @@ export class HandoffProcess implements HandoffControl {
       !this.#kept.delete(name);
     if (isGone && this.#held?.delete(name)) this.#events.onHeldChanged();
     if (kind !== "ownership" || decided === null) return;
-    this.#handedOver.set(name, { target, ...decided });
-    this.#reports.add(sourcePartition, module);
-  }
-
-  #reportGone(partitions: readonly number[], module: string): void {
-    const world = this.#world;
-    const ring = world.ring();
-    if (ring === undefined) return;
-    const completed = completedPartitions(
-      { ring, self: world.self, handedOver: this.#handedOver },
-      partitions.map((partition) => ({ module, partition })),
+    this.#handedOver.add(
+      { module, partition: sourcePartition },
+      { target, ...decided },
     );
-    if (completed.length > 0) world.transferComplete(completed, module);
   }
 
   #refreshLater(afterMs: number): void {
@@ -845,8 +670,4 @@ export class HandoffProcess implements HandoffControl {
     this.#step({ type: "enabled", direction, enabled });
     return this.#manager.config;
   }
-}
-
-function phaseOf(ring: Ring): RingResizePhase | undefined {
-  return ring.ownership.generations.resize?.phase;
 }
