@@ -62,7 +62,10 @@ export interface RingResize {
 export interface RingGenerations {
   /** The generation of the current owners. */
   readonly current: number;
-  /** The last one that was begun. */
+  /**
+   * The last one that was begun. A resize in progress may be to an earlier one,
+   * if it was resumed.
+   */
   readonly newest: number;
   /**
    * Sizes of the newest ones, oldest first; 0 for an aborted one. Empty while
@@ -325,6 +328,17 @@ export function resizeBegun(
     staged: null,
     resize: resizeTo(generation, owners, term, version),
   };
+}
+
+/**
+ * Whether a ring can be resized to `generation`: beyond that, its vnodes would be
+ * mistaken for the current ones.
+ */
+export function isWithinReach(
+  { current }: Pick<RingGenerations, "current">,
+  generation: number,
+): boolean {
+  return generation > current && generation - current < GENERATIONS_KEPT;
 }
 
 /**

@@ -40,7 +40,11 @@ import {
   markTakenOver,
   takenOverBy,
 } from "./consistent_buckets.ts";
-import type { RingOrigin, RingResize } from "./ring_generations.ts";
+import {
+  isWithinReach,
+  type RingOrigin,
+  type RingResize,
+} from "./ring_generations.ts";
 import { mistakenInResize, mistakenMembers } from "./ring_origin.ts";
 import {
   allReported,
@@ -76,6 +80,13 @@ export interface ResizeCare {
    * @default {true}
    */
   readonly mayInstall?: boolean;
+  /**
+   * Whether all members can read a ring that resizes to a generation before its
+   * newest one.
+   *
+   * @default {true}
+   */
+  readonly mayGoBack?: boolean;
 }
 
 /**
@@ -150,7 +161,7 @@ export function tendRing(
   letGo();
   const goOn = (): void =>
     go(
-      resume(current, self, targetN),
+      resume(current, self, targetN, resize),
       "the resize goes on for which groups of consistent buckets have taken over",
     );
   goOn();
@@ -254,13 +265,23 @@ function takenAhead(ring: Ring): RingOrigin | null {
 /**
  * `ring`, resizing to the ring whose groups of consistent buckets have taken
  * over, if it does not know of that: its claimant was in another part of a
- * split cluster. All its owners must be present. The same ring if there is no
- * such case.
+ * split cluster. All its owners must be present, and all members must be able
+ * to read that ring: until then no other resize gets to its end
+ * (`flawOfResize`). The same ring if there is no such case.
  */
-function resume(ring: Ring, self: string, targetN: number): Ring {
-  const { owners, next, generations: { resize } } = ring.ownership;
+function resume(
+  ring: Ring,
+  self: string,
+  targetN: number,
+  { mayGoBack = true }: ResizeCare,
+): Ring {
+  const { owners, next, generations } = ring.ownership;
   const taken = takenAhead(ring);
-  if (taken === null || resize !== null || next.length > 0) return ring;
+  if (
+    taken === null || generations.resize !== null || next.length > 0 ||
+    !mayGoBack && taken.generation < generations.newest ||
+    !isWithinReach(generations, taken.generation)
+  ) return ring;
   const able = heirs(ring);
   return owners.every((owner) => able.includes(owner))
     ? resumeResize(

@@ -441,6 +441,42 @@ Deno.test("tendRing() aborts a resize in favour of one that another part of the 
   }
 });
 
+Deno.test("tendRing() resumes an earlier resize only if all members can read that, and completes no other until then", () => {
+  const ring = markConsistent(cluster(8, "a"), "a", bucket);
+  const begun = (before: Ring, size: number) =>
+    beginResize(before, "a", new Array<string>(size).fill("a"));
+  const tend = (ring: Ring, mayGoBack: boolean) =>
+    tendRing(ring, "a", TARGET_N, () => true, { mayGoBack }).ring;
+  const taken = markTakenOver(begun(ring, 32), "a", {
+    generation: 1,
+    size: 16,
+  });
+  let waiting = tend(taken, false);
+  for (const size of [32, 64]) {
+    assertEquals(waiting.ownership.generations.resize, null);
+    assertEquals(tend(waiting, false), waiting);
+    assertEquals(takenOverBy(waiting), { generation: 1, size: 16 });
+    waiting = tend(begun(waiting, size), false);
+  }
+  const { resize } = tend(waiting, true).ownership.generations;
+  assertEquals([resize?.generation, resize?.owners.length], [1, 16]);
+  // The next number is one that every version reads.
+  const next = markTakenOver(ring, "a", { generation: 1, size: 16 });
+  assertEquals(tend(next, false).ownership.generations.resize?.generation, 1);
+});
+
+Deno.test("tendRing() does not resume a resize whose vnodes would be mistaken for present ones", () => {
+  const ring = markConsistent(cluster(8, "a"), "a", bucket);
+  const resumed = (generation: number) =>
+    tendRing(
+      markTakenOver(ring, "a", { generation, size: 16 }),
+      "a",
+      TARGET_N,
+    ).ring.ownership.generations.resize?.generation;
+  assertEquals(resumed(63), 63);
+  assertEquals(resumed(64), undefined);
+});
+
 /** A ring whose claimant has it read by `size` partitions that `b` owns, and says so `times` times. */
 function readBy(before: Ring, size: number, times: number): Ring {
   const { claimant } = before.ownership;
