@@ -269,6 +269,15 @@ export function boundVnodes(
   );
 }
 
+/** Former generations of a ring, oldest first. */
+export function formerGenerations(
+  { ownership: { generations: { current, newest, sizes } } }: SizedRing,
+): RingOrigin[] {
+  const oldest = newest - sizes.length + 1;
+  return sizes.map((size, i) => ({ generation: oldest + i, size }))
+    .filter(({ generation, size }) => size !== 0 && generation < current);
+}
+
 /**
  * Number of partitions of a generation; 0 if it was aborted, `undefined` if the
  * ring does not know it.
