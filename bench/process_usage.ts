@@ -15,6 +15,23 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
+/** Seconds of processor time all processes have used, and other machines on the same processors; without what gives way to others (`nice`). */
+export function machineCpuSeconds(): number {
+  const [first = ""] = Deno.readTextFileSync("/proc/stat").split("\n");
+  const [user, , system, , , irq, softIrq, steal] = first.split(/\s+/)
+    .slice(1).map(Number) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+  return (user + system + irq + softIrq + steal) / TICKS_PER_SECOND;
+}
+
 /** Megabytes a process holds in memory. */
 export function memoryMb(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);

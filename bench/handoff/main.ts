@@ -11,7 +11,7 @@
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { MeasuredProcess } from "../measured_process.ts";
 import { commitStaged, joinAll, settle, stageJoins } from "../measured_ring.ts";
-import { cpuSeconds } from "../process_usage.ts";
+import { cpuSeconds, machineCpuSeconds } from "../process_usage.ts";
 import type { Order } from "./node_process.ts";
 import type { ServedResult } from "./served_load.ts";
 import { say } from "../say.ts";
@@ -193,6 +193,11 @@ async function measureJoin(
   await stageJoins(all);
   if (loaded) await order(first, { do: "begin_load", load });
   const cpuBefore = all.map(({ pid }) => cpuSeconds(pid));
+  const pids = [...all.map(({ pid }) => pid), Deno.pid];
+  /** Processor time that others have used. */
+  const others = (): number =>
+    machineCpuSeconds() - sum(pids.map((pid) => cpuSeconds(pid)));
+  const othersBefore = others();
   const committedAt = performance.now();
   await commitStaged(all);
   await settle(all, SETTLE_MS_MAX);
@@ -201,12 +206,15 @@ async function measureJoin(
     ? await order<ServedResult>(first, { do: "end_load" })
     : undefined;
   const cpu = all.map(({ pid }, i) => cpuSeconds(pid) - (cpuBefore[i] ?? 0));
+  const othersDuring = others() - othersBefore;
   const moved = await order<number>(first, { do: "moved" });
   // What was handed over is removed at its source once nothing else moves: until
   // then that is no cluster at rest.
   await allHome([first], 20);
   const removedMs = performance.now() - committedAt;
+  const othersAt = others();
   const after = loaded ? await served(QUIET_MS) : undefined;
+  const othersAfter = others() - othersAt;
   return {
     settledMs: Math.round(settledMs),
     removedMs: Math.round(removedMs),
@@ -214,6 +222,8 @@ async function measureJoin(
     movedPerSecond: Math.round(moved / settledMs * 1000),
     sourceCpuSeconds: round(cpu[0] as number),
     joinersCpuSeconds: round(sum(cpu.slice(1))),
+    othersCpuSeconds: round(othersDuring),
+    ...loaded ? { othersAfterCpuSeconds: round(othersAfter) } : {},
     ...servedFigures("before", before),
     ...servedFigures("during", during),
     ...servedFigures("after", after),

@@ -3,16 +3,13 @@ import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { WhorlError } from "../base/errors.ts";
 import { silentLog } from "../environment/log.ts";
 import { freshRing } from "../ring/ring_change.ts";
-import type { Ring } from "../ring/ring.ts";
 import { HandoffProcess } from "./handoff_process.ts";
 import { OFFER_WAIT_MS } from "./inbound_process.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
-import { type InboundOffer, offerData } from "./inbound_offer.ts";
+import { offerData } from "./inbound_offer.ts";
 
 const SELF = "a@host";
 const SOURCE = "b@host";
-/** The partition that comes back. */
-const RETURNING = 5;
 
 /**
  * The handoffs of a node that owns everything and allows one transfer at a
@@ -22,11 +19,9 @@ class Setting implements Disposable {
   readonly runtime = new ManualRuntime();
   readonly process: HandoffProcess;
   readonly connection = { closed: undefined };
-  /** What was removed at once, and when that has ended. */
-  readonly cleared: { partition: number; done(): void }[] = [];
 
   constructor() {
-    const fresh = freshRing({
+    const ring = freshRing({
       clusterName: "default",
       size: 8,
       seed: "0123456789abcdef",
@@ -38,21 +33,6 @@ class Setting implements Disposable {
       } as never,
       wallMs: 0,
     });
-    const { ownership } = fresh;
-    const ring: Ring = {
-      ...fresh,
-      ownership: {
-        ...ownership,
-        owners: ownership.owners.with(RETURNING, SOURCE),
-        next: [{
-          partition: RETURNING,
-          owner: SOURCE,
-          nextOwner: SELF,
-          term: 1,
-          version: 5,
-        }],
-      },
-    };
     const unwanted = () =>
       Promise.reject(new WhorlError("not_reachable", "Nobody is there"));
     const world: HandoffWorld = {
@@ -68,12 +48,7 @@ class Setting implements Disposable {
       askVnode: unwanted,
       connect: unwanted,
       transferComplete: () => {},
-      drop: (_module, partition, atOnce) => {
-        assertEquals(atOnce, true);
-        return new Promise((resolve) =>
-          this.cleared.push({ partition, done: () => resolve(true) })
-        );
-      },
+      drop: () => Promise.resolve(true),
       takeBack: () => Promise.resolve(),
       call: unwanted,
     };
@@ -92,30 +67,15 @@ class Setting implements Disposable {
 
   /** Offers a hinted handoff; resolves to whether it may begin. */
   offer(transfer: number): Promise<boolean> {
-    return this.#offer({
+    const data = offerData({
       transfer,
       kind: "hinted",
+      module: "kv",
       sourcePartition: transfer,
       targetPartition: transfer,
       term: 0,
       version: 0,
     });
-  }
-
-  /** The partition that is to be this node's wants to come; resolves to whether it may. */
-  offerOwnership(transfer: number): Promise<boolean> {
-    return this.#offer({
-      transfer,
-      kind: "ownership",
-      sourcePartition: RETURNING,
-      targetPartition: RETURNING,
-      term: 1,
-      version: 5,
-    });
-  }
-
-  #offer(offer: Omit<InboundOffer, "module">): Promise<boolean> {
-    const data = offerData({ ...offer, module: "kv" });
     return this.process.inbound.begins(this.connection, SOURCE, data).then(
       () => true,
       (error) => {
@@ -166,25 +126,4 @@ Deno.test("HandoffProcess keeps no slot for a transfer that was withdrawn while 
   assertEquals(await second, false);
   assertEquals(setting.arriving, 0);
   assertEquals(await setting.offer(3), true);
-});
-
-Deno.test("HandoffProcess has what is left of a partition removed before that comes back", async () => {
-  using setting = new Setting();
-  const offered = setting.offerOwnership(1);
-  await setting.runtime.settle();
-  assertEquals(setting.cleared.map(({ partition }) => partition), [RETURNING]);
-  assertEquals(setting.arriving, 0);
-  setting.cleared[0]!.done();
-  assertEquals(await offered, true);
-  assertEquals(setting.arriving, 1);
-});
-
-Deno.test("HandoffProcess lets nothing begin that was given up while the rest was removed", async () => {
-  using setting = new Setting();
-  const offered = setting.offerOwnership(1);
-  await setting.runtime.settle();
-  setting.end(1);
-  setting.cleared[0]!.done();
-  assertEquals(await offered, false);
-  assertEquals(setting.arriving, 0);
 });

@@ -67,6 +67,7 @@ import {
   type HandedOver,
   hasHandedOnOrigin,
   heldName,
+  isWithOwner,
   planTransfers,
   type SettledPartition,
   type WantedTransfer,
@@ -191,6 +192,7 @@ export class HandoffProcess implements HandoffControl {
     this.inbound = new InboundProcess(world, this.#manager, {
       count: (count) => this.#step({ type: "inbound", count }),
       shareArrived: (...share) => this.repairing.shareArrived(...share),
+      returning: (...partition) => this.#clear(...partition),
       changed: () => this.#refresh(),
     });
     this.repairing = new RepairProcess(world, events, {
@@ -439,6 +441,10 @@ export class HandoffProcess implements HandoffControl {
       this.#reports.add(partition, module);
       return;
     }
+    if (action === "forget") {
+      this.#handedOver.delete(name);
+      return;
+    }
     if (this.#settling.has(name)) return;
     // Removing can wait, and transfers should not wait for it.
     if (action === "drop" && (this.#drops > 0 || isSending(this.#manager))) {
@@ -447,13 +453,14 @@ export class HandoffProcess implements HandoffControl {
     this.#settling.add(name);
     if (action === "drop") this.#drops++;
     const world = this.#world;
+    const went = this.#handedOver.get(name);
     const done = action === "drop"
       ? world.drop(module, partition)
       : action === "discard"
       ? this.#discard(module, partition)
       : world.takeBack(module, partition);
     done.then(
-      () => void this.#handedOver.delete(name),
+      () => this.#settled(name, went),
       (error) =>
         this.#warn("What is left of a handoff could not be settled yet", {
           module,
@@ -464,8 +471,32 @@ export class HandoffProcess implements HandoffControl {
       this.#settling.delete(name);
       if (action === "drop") this.#drops--;
       // A failed one is retried at the next check.
-      if (action !== "discard" && !this.#handedOver.has(name)) this.#refresh();
+      if (action !== "discard" && this.#handedOver.get(name) !== went) {
+        this.#refresh();
+      }
     });
+  }
+
+  /** What was handed over by `went` is settled; it may have gone once more since. */
+  #settled(name: string, went: HandedOver | undefined): void {
+    if (this.#handedOver.get(name) === went) this.#handedOver.delete(name);
+  }
+
+  /** Removes the rest of a partition that is coming back from `source`, unless that may lack some of it. */
+  async #clear(
+    module: string,
+    partition: number,
+    source: string,
+  ): Promise<void> {
+    const name = heldName({ module, partition });
+    const world = this.#world;
+    const [ring, went] = [world.ring(), this.#handedOver.get(name)];
+    if (
+      ring === undefined || went === undefined ||
+      !isWithOwner(ring, went.target, source)
+    ) return;
+    await world.drop(module, partition, true);
+    this.#settled(name, went);
   }
 
   /**

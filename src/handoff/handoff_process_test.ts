@@ -5,7 +5,7 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import { silentLog } from "../environment/log.ts";
 import type { Ring } from "../ring/ring.ts";
-import { freshRing } from "../ring/ring_change.ts";
+import { freshRing, setStatus } from "../ring/ring_change.ts";
 import {
   beginBatch,
   HandoffAction,
@@ -56,6 +56,8 @@ class Bench {
   /** Error of dropping a partition. */
   storeFails: WhorlError | undefined;
   #number = 0;
+  /** Ends when what is being dropped is. */
+  dropping: Promise<void> | undefined;
   readonly process: HandoffProcess;
 
   constructor(concurrency = 4) {
@@ -76,14 +78,15 @@ class Bench {
       connect: () => this.connecting(),
       transferComplete: (partitions) =>
         this.done.push(`report ${partitions.join(" ")}`),
-      drop: (_module, partition) => {
-        this.done.push(`drop ${partition}`);
+      drop: async (_module, partition, atOnce) => {
+        this.done.push(`drop ${partition}${atOnce ? " at once" : ""}`);
+        await this.dropping;
         if (this.storeFails !== undefined) {
-          return Promise.reject(this.storeFails);
+          throw this.storeFails;
         }
         // Its master reports the end before it answers.
         if (this.dropped) this.process.vnodeEnded("kv", partition);
-        return Promise.resolve(this.dropped);
+        return this.dropped;
       },
       takeBack: (_module, partition) => {
         this.done.push(`take back ${partition}`);
@@ -154,7 +157,11 @@ class Bench {
   onFinish = (): void => {};
   onHeldChanged = (): void => {};
 
-  own(owners: Record<number, string>, next: Record<number, string> = {}): void {
+  own(
+    owners: Record<number, string>,
+    next: Record<number, string> = {},
+    version = 5,
+  ): void {
     const all = this.ring.ownership.owners.map((owner, i) =>
       owners[i] ?? owner
     );
@@ -168,7 +175,7 @@ class Bench {
           owner: all[Number(partition)]!,
           nextOwner,
           term: 1,
-          version: 5,
+          version,
         })),
       },
     };
@@ -186,13 +193,22 @@ class Bench {
   }
 
   /** Offers a transfer; one that is refused is refused after a while. */
-  async offer(
+  async offer(...offer: Parameters<Bench["begins"]>): Promise<void> {
+    const begun = this.begins(...offer);
+    begun.catch(() => {});
+    await this.runtime.advance(OFFER_WAIT_MS);
+    await begun;
+  }
+
+  /** Offers a transfer, and lets no time pass. */
+  begins(
     extra: Partial<InboundOffer> = {},
     connection: { readonly closed?: unknown } = this,
+    source = "b",
   ): Promise<void> {
-    const begun = this.process.inbound.begins(
+    return this.process.inbound.begins(
       connection,
-      "b",
+      source,
       offerData({
         transfer: 1,
         kind: "hinted",
@@ -204,9 +220,6 @@ class Bench {
         ...extra,
       }),
     );
-    begun.catch(() => {});
-    await this.runtime.advance(OFFER_WAIT_MS);
-    await begun;
   }
 
   get sent(): [string, string][] {
@@ -292,6 +305,110 @@ Deno.test("HandoffProcess hands off data that could not be dropped", async () =>
   bench.dropped = false;
   assertEquals(await bench.look(), ["drop 3", "open 3", "finish 3"]);
   assertEquals(bench.told, ["completed 3", "completed 3"]);
+  bench.close();
+});
+
+/** `a` has handed 3 to `b`, whose it is now, and it is planned to come back. */
+async function returning(concurrency?: number): Promise<Bench> {
+  const bench = new Bench(concurrency);
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  bench.own({ 3: "b" }, { 3: "a" });
+  return bench;
+}
+
+const comingBack = { kind: "ownership", term: 1, version: 5 } as const;
+
+Deno.test("HandoffProcess has the rest of a partition dropped at once before it accepts that partition back", async () => {
+  const bench = await returning();
+  const gate = Promise.withResolvers<void>();
+  bench.dropping = gate.promise;
+  const offered = bench.begins(comingBack);
+  await bench.runtime.settle();
+  assertEquals(bench.done, ["drop 3 at once"]);
+  assertEquals(bench.sent, []);
+  gate.resolve();
+  await offered;
+  assertEquals(bench.sent.map(([, state]) => state), ["sending"]);
+  // An offer that is repeated finds what the first has brought.
+  await bench.offer(comingBack);
+  assertEquals(await bench.look(), ["drop 3 at once"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess keeps the rest of a partition that comes back from a node without what went", async () => {
+  const bench = await returning();
+  // b is lost, and c was given what nobody has.
+  bench.own({ 3: "c" }, { 3: "a" });
+  await bench.offer(comingBack, bench, "c");
+  assertEquals(await bench.look(), []);
+  bench.close();
+});
+
+Deno.test("HandoffProcess hands a partition off once more whose target was lost, and whatever becomes of that", async () => {
+  const bench = new Bench();
+  bench.up = ["a", "b", "c"];
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  bench.own({ 3: "c" });
+  assertEquals(await bench.look(), ["open 3", "finish 3"]);
+  bench.hold(3);
+  bench.process.masterStarted();
+  bench.ring = setStatus(bench.ring, "a", "b", "valid");
+  assertEquals(await bench.look(), ["open 3", "finish 3"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess accepts no transfer that was withdrawn while the rest of its partition was dropped", async () => {
+  const bench = await returning(1);
+  const gate = Promise.withResolvers<void>();
+  bench.dropping = gate.promise;
+  const hint = { sourcePartition: 4, targetPartition: 4 };
+  await bench.begins({ ...hint, transfer: 9 });
+  const offered = bench.begins(comingBack);
+  const isRefused = assertRefused(() => offered, "handoff_refused");
+  await bench.runtime.settle();
+  assertEquals(bench.done, []);
+  bench.process.inbound.ended(bench, 9);
+  await bench.runtime.settle();
+  assertEquals(bench.done, ["drop 3 at once"]);
+  // It has the only slot meanwhile.
+  await assertRefused(
+    () => bench.offer({ ...hint, transfer: 10 }),
+    "handoff_refused",
+  );
+  bench.process.inbound.wake();
+  bench.process.inbound.ended(bench, 1);
+  gate.resolve();
+  await isRefused;
+  assertEquals(bench.sent, []);
+  bench.close();
+});
+
+Deno.test("HandoffProcess does not forget what went once more while the rest from before was dropped", async () => {
+  const bench = new Bench();
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  const gate = Promise.withResolvers<void>();
+  bench.dropping = gate.promise;
+  bench.dropped = false;
+  bench.own({ 3: "b" });
+  assertEquals(await bench.look(), ["drop 3"]);
+  bench.dropping = undefined;
+  // It comes back meanwhile, and goes again.
+  bench.own({}, { 3: "a" });
+  await bench.begins(comingBack);
+  bench.process.inbound.ended(bench, 1);
+  bench.own({ 3: "a" });
+  assertEquals(await bench.look(), ["drop 3 at once"]);
+  bench.own({}, { 3: "b" }, 6);
+  assert((await bench.look()).includes("finish 3"));
+  gate.resolve();
+  await bench.runtime.settle();
+  assertEquals(new Set(await bench.look()), new Set(["report 3"]));
   bench.close();
 });
 

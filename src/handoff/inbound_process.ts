@@ -42,6 +42,11 @@ export interface InboundEvents {
    * items.
    */
   shareArrived(offer: InboundOffer, source: string, items: number): void;
+  /**
+   * A partition is about to come back from `source`: resolves once the rest of it
+   * here is removed, if that is with `source` as well.
+   */
+  returning(module: string, partition: number, source: string): Promise<void>;
   /** Data on this node may have to move on. */
   changed(): void;
 }
@@ -54,6 +59,8 @@ export class InboundProcess {
   readonly #inbound = new InboundTransfers();
   /** Offers that wait to be accepted. */
   readonly #waitingOffers = new Set<WaitingOffer>();
+  /** Accepted offers that wait for what is left here to be removed. */
+  #clearing = 0;
   #closed = false;
 
   /**
@@ -98,7 +105,8 @@ export class InboundProcess {
   }
 
   #tellCount(): void {
-    this.#events.count(this.#inbound.countFromOthers(this.#world.self));
+    const running = this.#inbound.countFromOthers(this.#world.self);
+    this.#events.count(running + this.#clearing);
   }
 
   /**
@@ -125,22 +133,24 @@ export class InboundProcess {
     };
     const isOver = (): boolean =>
       this.#closed || connection.closed !== undefined || waiting.withdrawn;
-    let isCleared = offer.kind !== "ownership";
     for (;;) {
       const refusal = this.#refusalOf(connection, source, offer);
-      if (refusal === null && isCleared) break;
-      if (refusal === null) {
-        await this.#clear(waiting, offer);
-        isCleared = true;
-        if (isOver()) throw withdrawn(offer);
-        continue;
-      }
+      if (refusal === null) break;
       const leftMs = untilMs - runtime.now();
       if (leftMs <= 0 || this.#waitingOffers.size >= OFFERS_WAITING_MAX) {
         throw refusal;
       }
       await this.#nextChange(waiting, leftMs);
       if (isOver()) throw refusal;
+    }
+    if (
+      offer.kind === "ownership" &&
+      !this.#inbound.has(connection, offer.transfer)
+    ) {
+      await this.#clear(waiting, source, offer);
+      if (isOver()) throw withdrawn(offer);
+      const refusal = this.#ringRefusal(source, offer);
+      if (refusal !== null) throw refusal;
     }
     this.#inbound.begin(connection, source, offer, {
       monotonicMs: runtime.now(),
@@ -155,15 +165,12 @@ export class InboundProcess {
     source: string,
     offer: InboundOffer,
   ): WhorlError | null {
-    const world = this.#world;
-    const ring = world.ring();
-    const refusal = ring === undefined
-      ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
-      : refuseOffer(ring, world.self, world.modules, source, offer);
+    const refusal = this.#ringRefusal(source, offer);
     if (refusal !== null) return refusal;
     // A transfer between two partitions of this node counts once.
     if (
-      source === world.self || this.#inbound.has(connection, offer.transfer) ||
+      source === this.#world.self ||
+      this.#inbound.has(connection, offer.transfer) ||
       admitsInbound(this.#manager)
     ) return null;
     const { inbound, concurrency } = this.#manager.config;
@@ -175,19 +182,34 @@ export class InboundProcess {
     );
   }
 
+  /** Why the ring, as this node sees it, forbids a transfer; `null` if it does not. */
+  #ringRefusal(source: string, offer: InboundOffer): WhorlError | null {
+    const world = this.#world;
+    const ring = world.ring();
+    return ring === undefined
+      ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
+      : refuseOffer(ring, world.self, world.modules, source, offer);
+  }
+
   /**
-   * Removes what is left here of a partition that is coming back: it would
-   * bring back what has been deleted since.
+   * Has the rest of a partition that is coming back removed: it would bring back
+   * what has been deleted since. The transfer counts as running meanwhile.
    */
   async #clear(
     waiting: WaitingOffer,
+    source: string,
     { module, targetPartition }: InboundOffer,
   ): Promise<void> {
+    waiting.wake = () => {};
     this.#waitingOffers.add(waiting);
+    this.#clearing++;
+    this.#tellCount();
     try {
-      await this.#world.drop(module, targetPartition, true);
+      await this.#events.returning(module, targetPartition, source);
     } finally {
       this.#waitingOffers.delete(waiting);
+      this.#clearing--;
+      this.#tellCount();
     }
   }
 

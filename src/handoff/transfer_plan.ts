@@ -63,9 +63,10 @@ export interface SettledPartition extends HeldPartition {
    * - `report`: the ring does not know it yet;
    * - `drop`: the ring names the new owner, or one after that;
    * - `discard`: it has come for a resize that was given up;
-   * - `take_back`: it names this node after all.
+   * - `take_back`: it names this node after all;
+   * - `forget`: the node that it went to is lost, so it is handed off once more.
    */
-  readonly action: "report" | "drop" | "discard" | "take_back";
+  readonly action: "report" | "drop" | "discard" | "take_back" | "forget";
 }
 
 /** Where the data of a partition went, and by which decision of the ring. */
@@ -149,7 +150,11 @@ export function completedPartitions(
  * Whether the data that went to `target` is with `owner` or on its way there.
  * The rest of it here is older, and not the only copy while the target serves.
  */
-function isWithOwner(ring: Ring, target: string, owner: string): boolean {
+export function isWithOwner(
+  ring: Ring,
+  target: string,
+  owner: string,
+): boolean {
   if (target === owner) return true;
   const status = memberStatus(ring, target);
   return status === "valid" || status === "leaving" || status === "exiting";
@@ -314,9 +319,14 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
     }
     // It will be this node's, and the data here has arrived for that.
     if (transfer?.nextOwner === self || arriving.has(heldName(each))) continue;
-    if (went !== undefined && isWithOwner(ring, went.target, owner)) {
-      settled.push({ module, partition, action: "drop" });
-      continue;
+    if (went !== undefined) {
+      const isDropped = isWithOwner(ring, went.target, owner);
+      settled.push({
+        module,
+        partition,
+        action: isDropped ? "drop" : "forget",
+      });
+      if (isDropped) continue;
     }
     // Until it is a full member, it may still end up alone with what it has.
     if (memberStatus(ring, self) === "joining") continue;

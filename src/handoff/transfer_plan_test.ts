@@ -194,12 +194,15 @@ Deno.test("planTransfers() drops what went to a node that has passed it on since
     const lost = setStatus(ring, "a", "b", status);
     assertEquals(
       plan(lost, ["kv/3"], went("kv/3", "b")),
-      ["hinted kv/3 to c"],
+      ["hinted kv/3 to c", "forget kv/3"],
       status,
     );
   }
   // Nor is it a member any more.
-  assertEquals(plan(ring, ["kv/3"], went("kv/3", "b")), ["hinted kv/3 to c"]);
+  assertEquals(plan(ring, ["kv/3"], went("kv/3", "b")), [
+    "hinted kv/3 to c",
+    "forget kv/3",
+  ]);
 });
 
 Deno.test("planTransfers() keeps partitions that the node is getting, and those that are arriving", () => {

@@ -5,31 +5,36 @@
  * writes fail with `connection_closed`, since they may have happened. What
  * nodes report about overload is respected here (`heeded_overloads.ts`).
  *
+ * A node that is stopping, or has left its cluster, may answer a read `closed`
+ * before the link breaks. The read goes to the next node then, and so does all
+ * that follows; the link that was left stays until what is awaited over it has
+ * been answered. A read that all nodes have refused fails.
+ *
  * @module
  */
 import { type Backoff, backoffDelayMs } from "../../supervisors/backoff.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
-import { briefCopy, briefCopyOf } from "../base/byte_slab.ts";
-import { ByteReader, u32At } from "../base/byte_reader.ts";
+import { briefCopyOf, NO_BYTES } from "../base/byte_slab.ts";
+import { u32At } from "../base/byte_reader.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { HeededOverloads } from "../request/heeded_overloads.ts";
-import {
-  isReadOperation,
-  OPERATION_TIME_LEFT_OFFSET,
-  readOperationResult,
-} from "../request/operation_codec.ts";
+import { OPERATION_TIME_LEFT_OFFSET } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
-import { type Demand, demandOf } from "../request/shared_fate.ts";
-import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
+import { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import { openClientLink } from "../transport/client_link.ts";
 import type { Cookie } from "../transport/cookie.ts";
 import type { Link } from "../transport/link.ts";
 import { sendUnknownType } from "../transport/link.ts";
-import { CALL_TIMEOUT_MS_DEFAULT, LinkCalls } from "../transport/link_calls.ts";
+import {
+  CALL_TIMEOUT_MS_DEFAULT,
+  type LinkCallOptions,
+  LinkCalls,
+} from "../transport/link_calls.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { PendingOperation } from "./pending_operation.ts";
 
 /** Operations that a client may have unanswered; any more fail with `overload`. */
 export const CLIENT_OPERATIONS_MAX = 20_000;
@@ -46,7 +51,6 @@ export const CLIENT_WINDOW_BYTES = 4 * 1024 * 1024;
 export const CLIENT_KEPT_BYTES_MAX = 256 * 1024 * 1024;
 /** How long past its deadline an operation waits, so that the node's own answer comes first. */
 const ANSWER_GRACE_MS = 250;
-const EMPTY = new Uint8Array(0);
 const RECONNECT: Backoff = { minMs: 50, maxMs: 2_000, jitter: 0.5 };
 
 /** Options of a connection. */
@@ -65,79 +69,16 @@ export interface ClientConnectionOptions {
   readonly overloads?: HeededOverloads;
 }
 
-class PendingOperation implements Deadline {
-  wheelNext: Deadline | undefined = undefined;
-  wheelPrevious: Deadline | undefined = undefined;
-  wheelTick = 0;
-  readonly id: number;
-  /** Empty once it was sent and will not be sent again. */
-  bytes: Uint8Array;
-  readonly isRead: boolean;
-  readonly demand: Demand;
-  /** Identifies the operation where overload is heeded. */
-  readonly heededAs: number;
-  readonly deadlineAt: number;
-  #connection: ClientConnection;
-  #target: OperationTarget;
-  /** Whether it may have been carried out already. */
-  sent = false;
-
-  constructor(
-    connection: ClientConnection,
-    id: number,
-    bytes: Uint8Array,
-    heededAs: number,
-    deadlineAt: number,
-    target: OperationTarget,
-  ) {
-    this.#connection = connection;
-    this.id = id;
-    this.bytes = bytes;
-    this.isRead = isReadOperation(bytes, 0);
-    this.demand = demandOf(bytes, 0);
-    this.heededAs = heededAs;
-    this.deadlineAt = deadlineAt;
-    this.#target = target;
-  }
-
-  deadlinePassed(): void {
-    this.#connection.give(
-      this.id,
-      new WhorlError(
-        "timeout",
-        this.sent
-          ? "No node has answered in time; a write may yet have happened"
-          : "Cannot send the operation in time: there was no connection, or no room in it",
-      ),
-    );
-  }
-
-  answer(type: number, body: Uint8Array): void {
-    if (type === FrameType.operationError) {
-      const error = readFailure(body);
-      this.#connection.hear(this, error);
-      this.#target.operationFailed(error);
-      return;
-    }
-    try {
-      // A copy: the caller must not get a view into the receive buffer.
-      const kept = briefCopy(body);
-      this.#target.operationDone(readOperationResult(new ByteReader(kept)));
-    } catch (error) {
-      if (!isWhorlError(error)) throw error;
-      this.#target.operationFailed(error);
-    }
-  }
-
-  fail(error: WhorlError): void {
-    this.#target.operationFailed(error);
-  }
-}
-
 /** A connection to a cluster, for operations and calls. Made by `connect`. */
 export class ClientConnection implements AsyncDisposable {
   #options: ClientConnectionOptions;
   #link: Link | undefined;
+  /** The link that was left for another one, while something is awaited over it. */
+  #left: Link | undefined;
+  /** Operations whose answers are awaited over it. */
+  #owedByLeft = 0;
+  /** Resolves once the links that were left before it have ended. */
+  #ending = Promise.resolve();
   #pending = new Map<number, PendingOperation>();
   /** Those of them that are to be sent, in order, once there is a link with room. */
   #unsent = new Set<PendingOperation>();
@@ -218,7 +159,9 @@ export class ClientConnection implements AsyncDisposable {
     this.node = link.peer.name;
     for (const waiter of [...this.#waiters]) waiter(undefined);
     // Reads are sent again before operations that were not sent yet.
-    this.#unsent = new Set(this.#pending.values());
+    this.#unsent = new Set(
+      [...this.#pending.values()].filter(({ via }) => via === undefined),
+    );
     this.#sendUnsent(link);
   }
 
@@ -316,6 +259,7 @@ export class ClientConnection implements AsyncDisposable {
 
   #send(link: Link, operation: PendingOperation): void {
     operation.sent = true;
+    operation.via = link;
     const into = link.begin(FrameType.operation, operation.id);
     const start = into.length;
     into.raw(operation.bytes);
@@ -339,31 +283,39 @@ export class ClientConnection implements AsyncDisposable {
 
   #letGo(operation: PendingOperation): void {
     this.#keptBytes -= operation.bytes.length;
-    operation.bytes = EMPTY;
+    operation.bytes = NO_BYTES;
   }
 
   /** Calls a method of the node at the other end; see `LinkCalls.call`. The time to wait counts from now, also while there is no connection. */
   async call(
     method: string,
     args: unknown,
-    options: {
-      timeoutMs?: number | undefined;
-      signal?: AbortSignal | undefined;
-    } = {},
+    options: LinkCallOptions = {},
   ): Promise<unknown> {
     const link = this.#link;
     if (link !== undefined) {
-      return await this.#calls.call(link, method, args, options);
+      return await this.#callOver(link, method, args, options);
     }
     const { environment } = this.#options;
     const { timeoutMs = CALL_TIMEOUT_MS_DEFAULT, signal } = options;
     const deadlineAt = environment.now() + timeoutMs;
     const connected = await this.#untilConnected(method, deadlineAt, signal);
     const leftMs = Math.max(1, Math.ceil(deadlineAt - environment.now()));
-    return await this.#calls.call(connected, method, args, {
+    return await this.#callOver(connected, method, args, {
       ...options,
       timeoutMs: leftMs,
     });
+  }
+
+  async #callOver(
+    link: Link,
+    ...call: [method: string, args: unknown, options: LinkCallOptions]
+  ): Promise<unknown> {
+    try {
+      return await this.#calls.call(link, ...call);
+    } finally {
+      this.#closeLeft();
+    }
   }
 
   async #untilConnected(
@@ -414,11 +366,11 @@ export class ClientConnection implements AsyncDisposable {
   ): void {
     switch (type) {
       case FrameType.operationReply:
-      case FrameType.operationError: {
-        const operation = this.#take(correlation);
-        operation?.answer(type, body);
+        this.#take(correlation)?.succeed(body);
         return;
-      }
+      case FrameType.operationError:
+        this.#failed(link, correlation, readFailure(body));
+        return;
       case FrameType.callReply:
       case FrameType.callError:
         this.#calls.answered(link, type, correlation, body);
@@ -430,20 +382,87 @@ export class ClientConnection implements AsyncDisposable {
     }
   }
 
+  #failed(link: Link, id: number, error: WhorlError): void {
+    const operation = this.#pending.get(id);
+    if (operation === undefined) return;
+    if (this.#mayReadElsewhere(operation, error)) {
+      this.#requeue(operation);
+      if (this.#link === link) this.#leave(link);
+      else if (this.#link !== undefined) this.#sendUnsent(this.#link);
+      return;
+    }
+    this.#hear(operation, error);
+    this.give(id, error);
+  }
+
+  /** Whether to send a read that failed to another node; each is asked once at most. */
+  #mayReadElsewhere(operation: PendingOperation, error: WhorlError): boolean {
+    const { reconnect, addresses, environment } = this.#options;
+    return reconnect && operation.isRead && servesNobody(error) &&
+      ++operation.refusals < addresses.length &&
+      environment.now() < operation.deadlineAt;
+  }
+
+  /** The read is to be sent again. */
+  #requeue(operation: PendingOperation): void {
+    this.#awaitNoMore(operation);
+    this.#unsent.add(operation);
+  }
+
+  /** The operation has its answer, or gets none over the link it was sent over. */
+  #awaitNoMore(operation: PendingOperation): void {
+    const { via } = operation;
+    operation.via = undefined;
+    if (via === undefined || via !== this.#left) return;
+    this.#owedByLeft--;
+    this.#closeLeft();
+  }
+
+  /** Goes on over a link to the next node. */
+  #leave(link: Link): void {
+    this.#link = undefined;
+    if (this.#left !== undefined) this.#end(this.#left);
+    this.#left = link;
+    this.#owedByLeft = 0;
+    for (const { via } of this.#pending.values()) {
+      if (via === link) this.#owedByLeft++;
+    }
+    this.#closeLeft();
+    this.#reconnect();
+  }
+
+  /** Closes the link that was left once nothing is awaited over it. */
+  #closeLeft(): void {
+    const left = this.#left;
+    if (left === undefined || this.#owedByLeft > 0) return;
+    if (this.#calls.awaits(left)) return;
+    this.#left = undefined;
+    this.#end(left);
+  }
+
+  #end(left: Link): void {
+    left.close();
+    this.#ending = this.#ending.then(() => left.finished);
+  }
+
   #onClosed(link: Link, message: string): void {
     this.#calls.linkClosed(link, message);
-    if (this.#link !== link) return;
-    this.#link = undefined;
+    const { reconnect } = this.#options;
+    const wasCurrent = this.#link === link;
+    if (wasCurrent) this.#link = undefined;
+    else if (this.#left === link) this.#left = undefined;
     const error = new WhorlError(
       "connection_closed",
       `The connection to ${link.peer.name} ended; a write may yet have happened: ${message}`,
     );
     for (const operation of [...this.#pending.values()]) {
-      const mayWait = this.#options.reconnect &&
-        (operation.isRead || !operation.sent);
-      if (!mayWait) this.give(operation.id, error);
+      if (operation.via === link) {
+        if (reconnect && operation.isRead) this.#requeue(operation);
+        else this.give(operation.id, error);
+      } else if (!reconnect) this.give(operation.id, error);
     }
-    if (this.#options.reconnect && !this.#stop.signal.aborted) {
+    if (this.#link !== undefined) this.#sendUnsent(this.#link);
+    else if (wasCurrent && reconnect && !this.#stop.signal.aborted) {
       this.#reconnect();
     }
   }
@@ -481,11 +500,12 @@ export class ClientConnection implements AsyncDisposable {
     this.#unsent.delete(operation);
     this.#letGo(operation);
     this.#wheel.clear(operation);
+    this.#awaitNoMore(operation);
     return operation;
   }
 
-  /** @internal `operation` was answered with `error`. */
-  hear({ demand, heededAs }: PendingOperation, error: WhorlError): void {
+  /** `operation` was answered with `error`. */
+  #hear({ demand, heededAs }: PendingOperation, error: WhorlError): void {
     if (error.code !== "overload") return;
     const { environment, overloads } = this.#options;
     overloads?.hear(heededAs, demand, error, environment.now());
@@ -505,18 +525,26 @@ export class ClientConnection implements AsyncDisposable {
     }
     for (const waiter of [...this.#waiters]) waiter(closed());
     const link = this.#link;
-    this.#link = undefined;
+    const left = this.#left;
+    this.#link = this.#left = undefined;
     for (const id of [...this.#pending.keys()]) this.give(id, closed());
     this.#calls.close();
     this.#wheel.close();
     link?.close("closed");
+    if (left !== undefined) this.#end(left);
     await link?.finished;
+    await this.#ending;
     await this.#connecting;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** Whether a node says that it is starting or stopping, or has left its cluster; operations of `ra_kv` fail with `not_leader` then. */
+function servesNobody({ code }: WhorlError): boolean {
+  return code === "closed" || code === "not_leader";
 }
 
 function cancelled(): WhorlError {

@@ -14,6 +14,7 @@ import {
 import { Cookie } from "../transport/cookie.ts";
 import type { Link } from "../transport/link.ts";
 import { HeededOverloads } from "../request/heeded_overloads.ts";
+import { answerCall } from "../transport/link_calls.ts";
 import { MemoryNetwork } from "../transport/memory_transport.ts";
 import { PeerLinks } from "../transport/peer_links.ts";
 import { partitionOf } from "../ring/chash.ts";
@@ -23,65 +24,98 @@ import {
   CLIENT_KEPT_BYTES_MAX,
   ClientConnection,
 } from "./client_connection.ts";
+import { hasLeftCluster } from "./departure.ts";
 
 const MIB = 1024 * 1024;
 
 const secretBytes = (count: number): Uint8Array<ArrayBuffer> =>
   crypto.getRandomValues(new Uint8Array(count));
 
-/** A client, and a node that records its operations and answers when told. */
+/** A client, and nodes that record its operations and answer when told. */
 class Bench implements AsyncDisposable {
   readonly runtime = new ManualRuntime();
   readonly network = new MemoryNetwork(this.runtime);
   readonly client: ClientConnection;
-  /** Numbers of the operations that reached the node, in order. */
+  /** Numbers of the operations that reached a node, in order. */
   readonly arrived: number[] = [];
+  /** The same, with the host of the node. */
+  readonly arrivedAt: string[] = [];
   /** The outcomes that the client received, by number of the operation. */
   readonly told: string[] = [];
   linkCount = 0;
-  #node: PeerLinks;
-  #unanswered: { link: Link; correlation: number }[] = [];
+  openLinks = 0;
+  readonly #hosts: readonly string[];
+  readonly #nodes: readonly PeerLinks[];
+  #calls: { link: Link; correlation: number }[] = [];
+  #unanswered: { link: Link; correlation: number; number: number }[] = [];
 
-  constructor(overloads?: HeededOverloads) {
-    this.#node = new PeerLinks({
-      runtime: this.runtime,
-      log: silentLog,
-      transport: this.network.transport("node"),
-      secretBytes,
-      cookie: new Cookie("secret"),
-      identity: { name: "a@node", nodeId: "a", incarnation: 1, cluster: "t" },
-      knownIdentity: () => undefined,
-      events: {
-        onUp() {},
-        onDown() {},
-        onSuspect() {},
-        onAlive() {},
-        onClientUp: () => this.linkCount++,
-        onClientDown() {},
-        onBulkUp() {},
-        onBulkDown() {},
-        onFrame: (link, _type, _flags, correlation, bytes, _start, end) => {
-          this.arrived.push(bytes[end - 1] as number);
-          this.#unanswered.push({ link, correlation });
-        },
-      },
-    });
+  constructor(
+    overloads?: HeededOverloads,
+    hosts: readonly string[] = ["node"],
+  ) {
+    this.#hosts = hosts;
+    this.#nodes = hosts.map((host) => this.#node(host));
     this.client = new ClientConnection({
       environment: Object.assign(this.runtime, {
         transport: this.network.transport("client"),
         log: silentLog,
         secretBytes,
       }) as unknown as Environment,
-      addresses: ["node:1"],
+      addresses: hosts.map((host) => `${host}:1`),
       cookie: new Cookie("secret"),
       reconnect: true,
       ...(overloads === undefined ? {} : { overloads }),
     });
   }
 
-  static async open(overloads?: HeededOverloads): Promise<Bench> {
-    const bench = new Bench(overloads);
-    await bench.#node.listen("node:1");
+  #node(host: string): PeerLinks {
+    return new PeerLinks({
+      runtime: this.runtime,
+      log: silentLog,
+      transport: this.network.transport(host),
+      secretBytes,
+      cookie: new Cookie("secret"),
+      identity: {
+        name: `a@${host}`,
+        nodeId: host,
+        incarnation: 1,
+        cluster: "t",
+      },
+      knownIdentity: () => undefined,
+      events: {
+        onUp() {},
+        onDown() {},
+        onSuspect() {},
+        onAlive() {},
+        onClientUp: () => {
+          this.linkCount++;
+          this.openLinks++;
+        },
+        onClientDown: () => this.openLinks--,
+        onBulkUp() {},
+        onBulkDown() {},
+        onFrame: (link, type, _flags, correlation, bytes, _start, end) => {
+          if (type === FrameType.call) {
+            this.#calls.push({ link, correlation });
+            return;
+          }
+          const number = bytes[end - 1] as number;
+          this.arrived.push(number);
+          this.arrivedAt.push(`${number} ${host}`);
+          this.#unanswered.push({ link, correlation, number });
+        },
+      },
+    });
+  }
+
+  static async open(
+    overloads?: HeededOverloads,
+    hosts?: readonly string[],
+  ): Promise<Bench> {
+    const bench = new Bench(overloads, hosts);
+    await Promise.all(
+      bench.#nodes.map((node, i) => node.listen(`${bench.#hosts[i]}:1`)),
+    );
     await bench.client.open();
     return bench;
   }
@@ -119,6 +153,26 @@ class Bench implements AsyncDisposable {
     await this.runtime.settle();
   }
 
+  /** The nodes that have them fail the operations with these numbers. */
+  async failWith(error: WhorlError, ...numbers: number[]): Promise<void> {
+    const failing = this.#unanswered.filter(({ number }) =>
+      numbers.includes(number)
+    );
+    this.#unanswered = this.#unanswered.filter((one) => !failing.includes(one));
+    for (const { link, correlation } of failing) {
+      writeFailure(link.begin(FrameType.operationError, correlation), error);
+      link.end();
+    }
+    await this.runtime.settle();
+  }
+
+  async answerCalls(): Promise<void> {
+    for (const { link, correlation } of this.#calls.splice(0)) {
+      await answerCall(link, correlation, () => "answered");
+    }
+    await this.runtime.settle();
+  }
+
   /** Vnodes of the key are overloaded. */
   async refuseAll(againAfterMs: number): Promise<void> {
     const error = new WhorlError("overload", "It is not done", {
@@ -136,7 +190,10 @@ class Bench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closing = [this.client.close(), this.#node.close()];
+    const closing = [
+      this.client.close(),
+      ...this.#nodes.map((node) => node.close()),
+    ];
     await this.runtime.advance(1_000);
     await Promise.all(closing);
     assertEquals(this.network.openStreams, 0, "no stream is left");
@@ -230,6 +287,94 @@ Deno.test("ClientConnection repeats reads and sends what had not left when its l
   bench.network.heal("client", "node");
   await bench.runtime.advance(2_500);
   assertEquals(bench.arrived, [1, 2, 3, 4, 5, 5]);
+});
+
+Deno.test("ClientConnection reads through the next node what one that has left answers closed, and awaits the rest there", async () => {
+  await using bench = await Bench.open(undefined, ["x", "y"]);
+  for (const number of [1, 2, 3]) bench.submit(number, "get");
+  for (const number of [4, 5]) bench.submit(number, "put");
+  await bench.runtime.settle();
+  const left = hasLeftCluster("a@x");
+  await bench.failWith(left, 1);
+  assertEquals(bench.told, []);
+  // What follows goes to the next node as well.
+  bench.submit(6, "put");
+  await bench.runtime.settle();
+  assertEquals(bench.arrivedAt.slice(5), ["1 y", "6 y"]);
+  assertEquals([bench.client.node, bench.openLinks], ["a@y", 2]);
+
+  // Over the link that was left; the write may have happened.
+  await bench.failWith(left, 2, 4);
+  assertEquals(bench.arrivedAt.slice(7), ["2 y"]);
+  assertEquals(bench.told, ["4 closed"]);
+  await bench.answerAll();
+  assertEquals(
+    bench.told.slice(1).sort(),
+    ["1 done", "2 done", "3 done", "5 done", "6 done"],
+  );
+  assertEquals([bench.client.node, bench.openLinks], ["a@y", 1]);
+});
+
+Deno.test("ClientConnection fails a read that every node has answered closed, and one whose deadline has passed", async () => {
+  await using bench = await Bench.open(undefined, ["x", "y"]);
+  const stopping = new WhorlError("closed", "The node is starting or stopping");
+  bench.submit(1, "get");
+  await bench.runtime.settle();
+  // As a node that starts or stops says of `ra_kv`.
+  await bench.failWith(new WhorlError("not_leader", "It leads no group"), 1);
+  await bench.failWith(stopping, 1);
+  assertEquals(bench.arrivedAt, ["1 x", "1 y"]);
+  assertEquals(bench.told, ["1 closed"]);
+  assertEquals([bench.client.node, bench.openLinks], ["a@y", 1]);
+
+  bench.submit(2, "get", 100, 50);
+  await bench.runtime.advance(100);
+  await bench.failWith(stopping, 2);
+  assertEquals(bench.arrivedAt.slice(2), ["2 y"]);
+  assertEquals(bench.told.slice(1), ["2 closed"]);
+});
+
+Deno.test("ClientConnection passes closed on if it knows no other node, and of writes", async () => {
+  await using bench = await Bench.open();
+  await using other = await Bench.open(undefined, ["x", "y"]);
+  bench.submit(1, "get");
+  other.submit(1, "put");
+  for (const { runtime } of [bench, other]) await runtime.settle();
+  await bench.failWith(hasLeftCluster("a@node"), 1);
+  await other.failWith(hasLeftCluster("a@x"), 1);
+  assertEquals([bench.told, other.told], [["1 closed"], ["1 closed"]]);
+  assertEquals([bench.linkCount, other.linkCount], [1, 1]);
+});
+
+Deno.test("ClientConnection sends reads again, and fails writes, when the link that it has left breaks", async () => {
+  await using bench = await Bench.open(undefined, ["x", "y"]);
+  bench.submit(1, "get");
+  bench.submit(2, "get");
+  bench.submit(3, "put");
+  await bench.runtime.settle();
+  await bench.failWith(hasLeftCluster("a@x"), 1);
+  bench.submit(4, "put");
+  await bench.runtime.settle();
+  bench.network.cut("client", "x");
+  await bench.runtime.settle();
+  assertEquals(bench.told, ["3 connection_closed"]);
+  assertEquals(bench.arrivedAt.slice(3), ["1 y", "4 y", "2 y"]);
+  await bench.answerAll();
+  assertEquals(bench.told.slice(1), ["1 done", "4 done", "2 done"]);
+  assertEquals([bench.client.node, bench.openLinks], ["a@y", 1]);
+});
+
+Deno.test("ClientConnection keeps the link that it has left until its calls are answered", async () => {
+  await using bench = await Bench.open(undefined, ["x", "y"]);
+  const answer = bench.client.call("ping", {});
+  bench.submit(1, "get");
+  await bench.runtime.settle();
+  await bench.failWith(hasLeftCluster("a@x"), 1);
+  assertEquals([bench.client.node, bench.openLinks], ["a@y", 2]);
+  await bench.answerCalls();
+  assertEquals(await answer, "answered");
+  await bench.runtime.settle();
+  assertEquals([bench.client.node, bench.openLinks], ["a@y", 1]);
 });
 
 Deno.test("ClientConnection answers a call by its deadline, even without a connection", async () => {

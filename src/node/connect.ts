@@ -58,7 +58,7 @@ export interface ConnectOptions {
 
 /** A client of a cluster. Disposing closes the connection. */
 export interface WhorlClient extends AsyncDisposable {
-  /** `put`, `get` and `delete`. When the connected node is lost, reads continue at another one; writes in flight fail with `connection_closed`. */
+  /** `put`, `get` and `delete`. When the connected node is lost, or answers a read `closed` as it stops or has left its cluster, reads continue at another one; writes in flight fail with `connection_closed` or `closed`. */
   readonly kv: KvClient;
   /** `ra_kv`, the consistent store: its clusters, their keys and their members. */
   readonly raKv: RaKvClient;

@@ -30,6 +30,8 @@ class Bench {
   readonly runtime = new ManualRuntime();
   /** Requests that reached vnodes. */
   relayed = 0;
+  /** Types of the frames that reached Raft groups. */
+  readonly toGroups: number[] = [];
   /** Transfers whose frames were checked: number, module, partition. */
   readonly required: number[][] = [];
   /** The last of them. */
@@ -82,6 +84,10 @@ class Bench {
             this.asked = { target, correlation };
           },
         },
+        raft: {
+          handleFrame: (_from: string, type: number) =>
+            this.toGroups.push(type),
+        },
         door: {
           refuse: () =>
             this.isLate
@@ -118,16 +124,11 @@ class Bench {
     const into = new ByteWriter();
     writeVnodeRequestHeader(into, moduleIdOf("kv"), 3, 0, flags, 1_000);
     write(into);
-    const bytes = into.copy();
-    this.#handle(
-      this.link,
-      FrameType.vnodeRequest,
-      0,
-      7,
-      bytes,
-      0,
-      bytes.length,
-    );
+    this.sendFrame(FrameType.vnodeRequest, into.copy());
+  }
+
+  sendFrame(type: number, bytes: Uint8Array<ArrayBuffer>): void {
+    this.#handle(this.link, type, 0, 7, bytes, 0, bytes.length);
   }
 }
 
@@ -190,6 +191,20 @@ Deno.test("frameHandler() passes nothing to the vnodes of a node that has left",
     bench.hasLeft = true;
     bench.send(kind === "bulk" ? RequestFlag.handoff : 0, batch);
     assertEquals([bench.answers, bench.relayed], [["closed"], 0]);
+  }
+});
+
+Deno.test("frameHandler() passes messages of Raft groups on though the node has left, as their members are others", () => {
+  const types = [
+    FrameType.raftMessage,
+    FrameType.raftHeartbeats,
+    FrameType.raftHeartbeatsReply,
+  ];
+  for (const hasLeft of [false, true]) {
+    const bench = new Bench("peer");
+    bench.hasLeft = hasLeft;
+    for (const type of types) bench.sendFrame(type, new Uint8Array(16));
+    assertEquals([bench.toGroups, bench.answers], [types, []]);
   }
 });
 

@@ -151,17 +151,15 @@ export class ClusterQuestions {
     const members: string[] = [];
     outcomes.forEach((outcome, at) => {
       if (outcome.status === "rejected") return;
-      const { uid, runs, members: known } = outcome.value;
-      // A member that does not run cannot tell where the others are, nor can one
-      // that was created and has not heard from its group yet.
-      if (uid === 0 || runs === false || known.length === 0) return;
+      const { uid } = outcome.value;
+      if (uid === 0 || !canBeAsked(outcome.value)) return;
       members.push(others[at] as string);
       leader ??= outcome.value.leader ?? undefined;
     });
     return {
       hint: members.length === 0 ? undefined : { leader, members },
       certain: outcomes.every((outcome) =>
-        outcome.status === "fulfilled" && outcome.value.runs !== false ||
+        outcome.status === "fulfilled" && canBeAsked(outcome.value) ||
         outcome.status === "rejected" &&
           // A version of Whorl without clusters.
           isWhorlError(outcome.reason, "unknown_command")
@@ -353,6 +351,11 @@ export class ClusterQuestions {
       }
     }
   }
+}
+
+/** Whether the member there, if any, runs and has heard from its group; older versions do not tell. */
+function canBeAsked({ runs, toBeAdded }: MemberPlace): boolean {
+  return runs !== false && toBeAdded !== true;
 }
 
 /**

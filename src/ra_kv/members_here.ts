@@ -5,12 +5,13 @@
  */
 import { WhorlError } from "../base/errors.ts";
 import { raftFailure } from "../raft/raft_failure.ts";
-import type {
-  AppliedCommand,
-  MemberAtRest,
-  RaftFailure,
-  RaftSystem,
-  RaftTarget,
+import {
+  type AppliedCommand,
+  isYetToBeAdded,
+  type MemberAtRest,
+  type RaftFailure,
+  type RaftSystem,
+  type RaftTarget,
 } from "../raft/raft_member.ts";
 import { unknownCluster } from "./cluster_questions.ts";
 import {
@@ -136,6 +137,7 @@ export class MembersHere {
       members: member?.membership.members.map(({ node }) => node) ?? [],
       runs: resting === undefined,
       failure: resting?.reason ?? null,
+      toBeAdded: member !== undefined && isYetToBeAdded(member),
       ends: true,
     };
   }

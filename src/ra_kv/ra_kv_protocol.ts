@@ -159,6 +159,11 @@ export interface MemberPlace {
   readonly runs?: boolean | undefined;
   /** Why it cannot start; null if it can, or was stopped. */
   readonly failure?: string | null | undefined;
+  /**
+   * Whether its group has yet to add it, so that it knows nothing. Missing from
+   * older versions.
+   */
+  readonly toBeAdded?: boolean | undefined;
   /** Whether the node can take part in deleting a cluster by agreement: older versions cannot. */
   readonly ends?: boolean | undefined;
 }

@@ -36,6 +36,7 @@ import {
   readEntryBody,
   readGetBody,
   readWatchBody,
+  type WatchBody,
 } from "./ra_kv_codec.ts";
 import {
   get,
@@ -144,6 +145,8 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   /** Whether it was handed to someone who may carry it out. */
   #given = false;
   #graceGiven = false;
+  /** Up to where a member without a leader was asked what it has for this watch: once is enough, however often it is tried again. */
+  #askedUpTo = -1;
   #finished = false;
 
   /** @param nowMs The current time, on the clock of `router`. */
@@ -183,6 +186,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     const leaderlessSinceMs = member?.leaderlessSinceMs;
     const isLonely = leaderlessSinceMs !== undefined &&
       this.#router.runtime.now() >= leaderlessSinceMs + LONELY_MS;
+    if (isLonely && this.#isToldBy(member as RaKvMember)) return;
     const hop = nextHop({
       wants: this.#needsLeader(isLonely) ? "leader" : "member",
       forwarded: (flags & OperationFlag.forwarded) !== 0,
@@ -202,12 +206,35 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   /** @param isLonely Whether the member here has had no leader for a while, so that it learns nothing new. */
   #needsLeader(isLonely: boolean): boolean {
     const { operation, bytes, bodyStart } = this.#parts;
-    // The member may have been removed, and would never see the awaited change.
+    // The member has told what it had. It may have been removed, and would never
+    // see the awaited change.
     if (operation === RaKvOperation.watch) return isLonely;
     if (operation !== RaKvOperation.get) return operation < RaKvOperation.get;
     const flags = bytes[bodyStart] ?? 0;
     return (flags & GetFlag.stale) === 0 &&
       ((flags & GetFlag.local) === 0 || isLonely);
+  }
+
+  /** Whether this is a watch that the member here, which has had no leader for a while, answers with what it has. */
+  #isToldBy(member: RaKvMember): boolean {
+    const { operation } = this.#parts;
+    if (
+      operation !== RaKvOperation.watch ||
+      member.appliedIndex <= this.#askedUpTo
+    ) return false;
+    this.#askedUpTo = member.appliedIndex;
+    try {
+      return this.#router.watches.tellNow(member, this.#watchBody(), this);
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      this.#fail(error);
+      return true;
+    }
+  }
+
+  #watchBody(): WatchBody {
+    const { bytes, bodyStart } = this.#parts;
+    return readWatchBody(new ByteReader(bytes, bodyStart));
   }
 
   #go(hop: Hop, member: RaKvMember | undefined): void {
@@ -249,11 +276,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
             this,
           );
         case RaKvOperation.watch:
-          return this.#router.watches.add(
-            member,
-            readWatchBody(new ByteReader(bytes, bodyStart)),
-            this,
-          );
+          return this.#router.watches.add(member, this.#watchBody(), this);
         default:
           return write(member, commandOf(operation, bytes, bodyStart), this);
       }

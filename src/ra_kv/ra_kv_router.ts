@@ -29,7 +29,7 @@ import {
 } from "../base/errors.ts";
 import { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import { TurnClock } from "../environment/turn_clock.ts";
-import type { RaftSystem } from "../raft/raft_member.ts";
+import { isYetToBeAdded, type RaftSystem } from "../raft/raft_member.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
 import {
   emptyOperationHeader,
@@ -264,13 +264,10 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     return this.#isStarting() || this.#system()?.isDown(cluster) === true;
   }
 
-  /**
-   * @internal The member on this node that can be asked. One that knows no
-   * members has not heard from its group yet, and may never.
-   */
+  /** @internal The member on this node that can be asked: one that its group has yet to add knows nothing. */
   memberOf(cluster: string): RaKvMember | undefined {
     const member = raKvMember(this.#system(), cluster);
-    return member?.membership.members.length === 0 ? undefined : member;
+    return member === undefined || isYetToBeAdded(member) ? undefined : member;
   }
 
   /** @internal */
@@ -339,8 +336,10 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
   }
 
   #refuse(cluster: string): void {
+    // The group that has yet to add a member may still exist.
+    if (raKvMember(this.#system(), cluster) !== undefined) return;
     for (const request of [...this.#waiting]) {
-      if (request.cluster === cluster && this.memberOf(cluster) === undefined) {
+      if (request.cluster === cluster) {
         request.abandon(unknownCluster(cluster, this.self));
       }
     }

@@ -155,6 +155,65 @@ onCluster(
 );
 
 onCluster(
+  "a watch is told what its member has, though it has had no leader for long, and then goes to the leader",
+  async (cluster) => {
+    await written(cluster, "a", put("k", "v"));
+    await written(cluster, "a", put("other", "x"));
+    const member = cluster.node("b").member("store")!;
+    member.paused = true;
+    member.lonelySinceMs = cluster.runtime.now();
+    await cluster.runtime.advance(LONELY_MS);
+    await written(cluster, "a", put("k", "w"));
+    for (const [node, sent] of [["b", []], ["d", ["d > b"]]] as const) {
+      cluster.sent.length = 0;
+      // The node d has no member, and takes that of b for the best.
+      cluster.node("d").router.remember("store", {
+        leader: undefined,
+        members: ["b", "a"],
+      });
+      const begun = await watched(
+        cluster,
+        node,
+        watch("k", 0, WatchFlag.fromNow),
+      );
+      assertEquals(begun, { missed: false, next: 2, events: [] });
+      const told = await watched(cluster, node, watch("k", 0, 0));
+      assertEquals(told.events.map(({ index }) => index), [1]);
+      assertEquals([told.next, cluster.sent], [2, [...sent, ...sent]]);
+    }
+    cluster.sent.length = 0;
+    const waiting = watched(cluster, "b", watch("k", 2, 0));
+    await cluster.runtime.advance(RETRY_INTERVAL_MS);
+    assertEquals((await waiting).events.map(({ index }) => index), [3]);
+    assertEquals(cluster.sent, ["b > a"]);
+  },
+);
+
+onCluster(
+  "a watch is told what its member has while no leader can be found, and otherwise waits for one",
+  async (cluster, group) => {
+    await written(cluster, "a", put("k", "v"));
+    group.lead(undefined);
+    await cluster.runtime.advance(LONELY_MS);
+    const begun = await watched(
+      cluster,
+      "b",
+      watch("k", 0, WatchFlag.fromNow),
+    );
+    assertEquals([begun.next, begun.events.length], [1, 0]);
+    const told = await watched(cluster, "b", watch("k", 0, 0));
+    assertEquals(told.events.map(({ index }) => index), [1]);
+    const waiting = watched(cluster, "b", watch("k", 1, 0));
+    await cluster.runtime.advance(100);
+    assertEquals(cluster.node("b").router.watches.size, 0);
+    group.lead("c");
+    await cluster.runtime.advance(100);
+    await written(cluster, "c", put("k", "w"));
+    assertEquals((await waiting).events.map(({ index }) => index), [2]);
+  },
+);
+
+onCluster(
   "a node does not ask its member that has heard nothing from its group yet",
   async (cluster, group) => {
     await written(cluster, "a", put("k", "v"));

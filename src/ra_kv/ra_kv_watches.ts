@@ -163,16 +163,8 @@ export class RaKvWatches {
    * not change until then.
    */
   add(member: RaKvMember, body: WatchBody, target: RaKvTarget): void {
-    const seen = body.flags & WatchFlag.fromNow
-      ? member.appliedIndex
-      : body.index;
-    const watch = new Watch(body, seen, target, (over) => {
-      this.#remove(member, over);
-      this.#answer(over, false, []);
-    });
-    // A new watch is told at once from which index on it sees everything.
-    if (body.flags & WatchFlag.fromNow) return this.#answer(watch, false, []);
-    if (this.#tell(watch, member)) return;
+    const watch = this.#watch(member, body, target);
+    if (this.#begin(watch, member)) return;
     if (this.#size >= WATCHES_MAX) {
       return target.failed(
         new WhorlError(
@@ -186,6 +178,33 @@ export class RaKvWatches {
     this.#size++;
     this.#wheel.set(watch, body.waitMs);
     watches.listen();
+  }
+
+  /**
+   * Answers `target` if there is something to report at `member` now, and
+   * returns whether there is; the answer may come later.
+   */
+  tellNow(member: RaKvMember, body: WatchBody, target: RaKvTarget): boolean {
+    return this.#begin(this.#watch(member, body, target), member);
+  }
+
+  #watch(member: RaKvMember, body: WatchBody, target: RaKvTarget): Watch {
+    const seen = body.flags & WatchFlag.fromNow
+      ? member.appliedIndex
+      : body.index;
+    return new Watch(body, seen, target, (over) => {
+      this.#remove(member, over);
+      this.#answer(over, false, []);
+    });
+  }
+
+  #begin(watch: Watch, member: RaKvMember): boolean {
+    if ((watch.body.flags & WatchFlag.fromNow) === 0) {
+      return this.#tell(watch, member);
+    }
+    // A new watch is told at once from which index on it sees everything.
+    this.#answer(watch, false, []);
+    return true;
   }
 
   /** Fails all waiting watches with errors made by `error`: the node is stopping. */

@@ -101,6 +101,18 @@ export interface RaftMember<State = unknown> {
   forceShrink(): Promise<void>;
 }
 
+/**
+ * Whether `member` was created to be added to its group, or added again, and has
+ * not heard from it yet: it knows nothing of the group, and may never be added.
+ * A member that the group began with is none of these.
+ */
+export function isYetToBeAdded(
+  { uid, log, membership }: RaftMember,
+): boolean {
+  return log.lastIndex === 0 &&
+    !membership.members.some((member) => member.uid === uid);
+}
+
 /** Describes a member to create. */
 export interface NewMember {
   readonly group: string;

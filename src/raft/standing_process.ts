@@ -12,7 +12,7 @@
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { isWhorlError } from "../base/errors.ts";
-import type { RaftMember } from "./raft_member.ts";
+import { isYetToBeAdded, type RaftMember } from "./raft_member.ts";
 
 /** Time without a leader after which it asks, and interval of asking, in milliseconds. */
 export const STANDING_ASK_MS = 3_000;
@@ -65,12 +65,10 @@ export class StandingProcess {
     this.#timer = runtime.setTimer(atMs - nowMs, () => this.#look());
   }
 
-  /** Whether it has no leader although it has been a member, or should be one by now: a member to be added has no log yet. */
+  /** Whether it has no leader although it has been a member, or should be one by now. */
   get #isLonely(): boolean {
-    const { leader, membership, uid, log } = this.#member;
-    return leader === undefined &&
-      (log.lastIndex > 0 ||
-        membership.members.some((member) => member.uid === uid) ||
+    return this.#member.leader === undefined &&
+      (!isYetToBeAdded(this.#member) ||
         this.#world.runtime.now() >= this.#beganAtMs + COMING_ASK_MS);
   }
 

@@ -306,6 +306,21 @@ Deno.test("stepCoverage() asks nothing more from a node that cannot be reached",
   for (const part of bench.query.parts.slice(3)) assert(part.node !== node);
 });
 
+Deno.test("stepCoverage() asks nothing more from a node that has left the cluster", () => {
+  const owners = ["a", "a", "b", "b"];
+  const bench = new Bench({ n: 3 }, { nodes: owners, up: ["a", "b"] });
+  const { node } = bench.query.parts[0]!;
+  bench.step({
+    type: "failed",
+    part: 0,
+    error: new WhorlError("closed", "It has left", {
+      details: { node: "a" },
+    }),
+  });
+  assert(bench.query.parts.length > 3);
+  for (const part of bench.query.parts.slice(3)) assert(part.node !== node);
+});
+
 Deno.test("stepCoverage() gives up on a silent vnode, and asks others, on other nodes first", () => {
   const bench = new Bench({ n: 3 });
   const { node } = bench.query.parts[0]!;

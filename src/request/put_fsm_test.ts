@@ -133,6 +133,22 @@ Deno.test("stepPut() asks the next candidate when a coordinator fails", () => {
   ]);
 });
 
+Deno.test("stepPut() waits no more for a coordinator that has left the cluster", () => {
+  run("a b c*", { w: 2 }, [
+    [start, "deadline, put 0"],
+    [failed(0, "closed", { node: "a" }), "put 1"],
+    [accepted(1), "merge 2"],
+    [stored(2), ""],
+    [stored(1), "respond ok, repair 0, finished"],
+  ]);
+  // The vnode alone stops, and may be back by then.
+  run("a b c*", { w: 2 }, [
+    [start, "deadline, put 0"],
+    [failed(0, "closed"), "put 1"],
+    [accepted(1), "merge 0, merge 2"],
+  ]);
+});
+
 Deno.test("stepPut() sends the object to a coordinator whose own copy was damaged", () => {
   const put = run("a b c", { w: "all" }, [
     [start, "deadline, put 0"],

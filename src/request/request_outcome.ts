@@ -129,11 +129,16 @@ export function failureName(error: WhorlError): string {
   return typeof failure === "string" ? failure : error.code;
 }
 
-/** Whether `error` means that nothing can be sent to the node now. */
+/** Whether `error` means that nothing can be sent to the node now, or that it has left its cluster. */
 export function isOutOfReach(error: WhorlError): boolean {
   const name = failureName(error);
   return name === "not_reachable" || name === "connection_closed" ||
-    name === "node_suspected";
+    name === "node_suspected" || hasLeft(error);
+}
+
+/** Such a node names itself; otherwise `closed` is about one vnode or request. */
+function hasLeft({ code, details }: WhorlError): boolean {
+  return code === "closed" && typeof details.node === "string";
 }
 
 /** Failures that the same request would meet at every replica, so trying another is useless. */

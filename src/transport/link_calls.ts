@@ -143,6 +143,11 @@ export class LinkCalls {
     }
   }
 
+  /** Whether a call waits for an answer from `sink`. */
+  awaits(sink: CallSink): boolean {
+    return this.#pending.values().some((pending) => pending.sink === sink);
+  }
+
   /** A link has ended: fails the calls that wait for it. */
   linkClosed(sink: CallSink, reason: string): void {
     for (const [id, pending] of [...this.#pending]) {

@@ -10,24 +10,38 @@
 /** How long an arrived command counts as recent, in milliseconds: several slices of work may fall between two commands. */
 const COMMANDS_MS = 20;
 
+/**
+ * What of slices that overlap, as some of them wait for the disk, counts: all of
+ * each, or the time during which there was any.
+ */
+export type OverlapCounts = "each" | "once";
+
 /** The pace of one kind of work of one master. */
 export class BackgroundPace {
   readonly #rest: number;
   readonly #waitMsMax: number;
+  readonly #overlap: OverlapCounts;
   #commands = 0;
   #seen = 0;
   #nextMs = 0;
+  /** When the last slice ended. */
+  #workedUntilMs = -Infinity;
   /** Until when the last command counts as recent. */
   #untilMs = -Infinity;
   #disturbs = false;
 
   /**
    * @param rest Milliseconds left to commands for each millisecond of work.
-   * @param waitMsMax Longest delay of a slice, in milliseconds.
+   * @param waitMsMax Longest delay of a slice, in milliseconds: however many commands come, and however long a slice took, the work goes on.
    */
-  constructor(rest: number, waitMsMax: number) {
+  constructor(
+    rest: number,
+    waitMsMax: number,
+    overlap: OverlapCounts = "each",
+  ) {
     this.#rest = rest;
     this.#waitMsMax = waitMsMax;
+    this.#overlap = overlap;
   }
 
   /** A command has come. */
@@ -42,9 +56,13 @@ export class BackgroundPace {
       this.#untilMs = nowMs + COMMANDS_MS;
     }
     this.#disturbs = nowMs < this.#untilMs;
+    const countsFromMs = this.#overlap === "once"
+      ? Math.max(beganMs, this.#workedUntilMs)
+      : beganMs;
+    this.#workedUntilMs = nowMs;
     if (!this.#disturbs) return;
     this.#nextMs = Math.min(
-      Math.max(this.#nextMs, nowMs) + (nowMs - beganMs) * this.#rest,
+      Math.max(this.#nextMs, nowMs) + (nowMs - countsFromMs) * this.#rest,
       nowMs + this.#waitMsMax,
     );
   }

@@ -30,3 +30,25 @@ Deno.test("BackgroundPace puts nothing off for longer than it may be", () => {
   pace.worked(0, 5_000);
   assertEquals(pace.waitMs(5_000), 20);
 });
+
+Deno.test("BackgroundPace counts once, if it is to, what several do at the same time, as they wait for the disk", () => {
+  const pace = new BackgroundPace(3, 60, "once");
+  pace.noteCommand();
+  pace.worked(0, 6);
+  assertEquals(pace.waitMs(6), 18);
+  // One that began meanwhile and ended later, and one that began after both.
+  pace.worked(3, 7);
+  assertEquals(pace.waitMs(7), 20);
+  pace.noteCommand();
+  pace.worked(30, 32);
+  assertEquals(pace.waitMs(32), 6);
+});
+
+Deno.test("BackgroundPace does not count for commands that come later what was done before them", () => {
+  const pace = new BackgroundPace(3, 60, "once");
+  pace.worked(0, 6);
+  assertEquals([pace.waitMs(6), pace.disturbs], [0, false]);
+  pace.noteCommand();
+  pace.worked(4, 8);
+  assertEquals([pace.waitMs(8), pace.disturbs], [6, true]);
+});

@@ -73,8 +73,13 @@ export class DepartedVnodes {
     this.#gone.set(number, owner);
   }
 
-  /** This node owns the vnode again, or all of its data is back from its owner, which tells callers so. */
-  returned(number: number): void {
+  /** All of a vnode's data is back from its owner, which names this node from now on. */
+  dataReturned(number: number): void {
+    this.#gone.delete(number);
+  }
+
+  /** This node owns the vnode again. */
+  owned(number: number): void {
     this.#released.delete(number);
     this.#gone.delete(number);
   }

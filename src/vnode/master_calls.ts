@@ -57,7 +57,7 @@ export class MasterCalls {
     switch (method) {
       case "start_vnodes":
         for (const number of args as number[]) {
-          this.#departed.returned(number);
+          this.#departed.owned(number);
           this.#vnodes.own(number);
         }
         return null;

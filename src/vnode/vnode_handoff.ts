@@ -84,6 +84,8 @@ export interface VnodeHandoffHost {
   crash(error: unknown): void;
   /** The partition is `owner`'s: commands are refused with its name from now on. */
   released(owner: string): void;
+  /** A transfer has brought all of its items. */
+  dataReturned(): void;
   /** What was here is elsewhere: the vnode need not run, unless commands came meanwhile. */
   removed(stays: boolean): void;
 }
@@ -341,6 +343,7 @@ export class VnodeHandoff {
         return;
       case HandoffAction.final:
         await this.#target.complete(transfer, request.items, request.hash);
+        this.#host.dataReturned();
         return;
       default:
         return request satisfies never;

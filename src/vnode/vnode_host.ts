@@ -41,6 +41,8 @@ export interface VnodeHost<Process> {
   overloaded(process: Process, is: boolean): void;
   /** The data of `process` went to `owner`: its commands are refused with that name from now on. */
   released(process: Process, owner: string): void;
+  /** All of the data of `process` has arrived from the node it had gone to. */
+  dataReturned(process: Process): void;
   /** The data of `process` went elsewhere and was removed: it need not run, unless commands arrived meanwhile (`stays`). */
   removed(process: Process, stays: boolean): void;
 }

@@ -32,7 +32,7 @@ import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, wellFormed, writeMsgpack } from "../wire/msgpack.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
-import { beginsHandoff, HandoffAction } from "./handoff_codec.ts";
+import { beginsHandoff } from "./handoff_codec.ts";
 import { BackgroundPace } from "./background_pace.ts";
 import type { ClusterEvent, VnodeModule } from "./vnode.ts";
 import { DepartedVnodes } from "./departed_vnodes.ts";
@@ -60,10 +60,10 @@ import {
 
 /** Interval of the sweep for overdue requests, in milliseconds. */
 const SWEEP_INTERVAL_MS = 1_000;
-/** Milliseconds left to commands for each millisecond of work on transfers: while commands arrive, transfers take a third. */
-const TRANSFERS_REST = 2;
-/** Longest delay of a transfer for that, in milliseconds. */
-const TRANSFERS_WAIT_MS_MAX = 20;
+/** Milliseconds left to commands for each millisecond of work on transfers: while commands arrive, transfers take a fourth. */
+const TRANSFERS_REST = 3;
+/** Longest delay of a transfer for that, in milliseconds: several times what a slice that reads a page of the store calls for. */
+const TRANSFERS_WAIT_MS_MAX = 60;
 /** The same for the removal of what has gone: its commits keep others from theirs. */
 const REMOVALS_REST = 2;
 /** Longest delay of the removal of one vnode, in milliseconds; each takes some commits of hundreds of rows. */
@@ -108,6 +108,8 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
   readonly pace: BackgroundPace = new BackgroundPace(
     TRANSFERS_REST,
     TRANSFERS_WAIT_MS_MAX,
+    // Several vnodes read at the same time.
+    "once",
   );
   /** How fast coverage queries may go. */
   readonly coveragePace: BackgroundPace = new BackgroundPace(
@@ -252,6 +254,11 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
   /** The data of `process` went to `owner`. It stays here until the ring names that owner, see `drop`. */
   released(process: VnodeProcess, owner: string): void {
     this.#departed.release(process, owner);
+  }
+
+  /** All of the data of `process` is back: its sender names this node as the owner from now on. */
+  dataReturned(process: VnodeProcess): void {
+    this.#departed.dataReturned(process.number);
   }
 
   /** The data of `process` is elsewhere and was removed here. */
@@ -428,9 +435,6 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     const action = header.flags & RequestFlag.handoff
       ? bytes[this.#reader.offset]
       : undefined;
-    // All of its data comes back: the sender names this node as the owner from
-    // now on.
-    if (action === HandoffAction.final) this.#departed.returned(number);
     // A former owner is as good a fallback as any other node.
     const owner = header.flags & (RequestFlag.asFallback | RequestFlag.handoff)
       ? undefined

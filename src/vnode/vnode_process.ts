@@ -428,6 +428,11 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     }
   }
 
+  /** All of its data has arrived, if it had gone to another node. */
+  dataReturned(): void {
+    this.#host.dataReturned(this);
+  }
+
   /** Its data is elsewhere and was removed here: it need not run, unless commands arrived meanwhile. */
   removed(stays: boolean): void {
     this.#host.removed(this, stays);

@@ -65,6 +65,7 @@ class Setting {
           throw error;
         },
         released: () => {},
+        dataReturned: () => {},
         removed: () => void (this.removed = true),
       },
       vnode,

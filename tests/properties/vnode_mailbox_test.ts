@@ -128,6 +128,7 @@ class Load {
         requestsInHand: () => {},
         overloaded: (_process, is) => this.told.push(is),
         released: () => {},
+        dataReturned: () => {},
         removed: () => {},
       },
       module,

@@ -15,14 +15,15 @@ import {
   type RaftEntry,
 } from "../../raft/raft_entry.ts";
 import type { RaftRole } from "../../raft/raft_fsm.ts";
-import type {
-  AppliedCommand,
-  MemberAtRest,
-  NewMember,
-  RaftFailure,
-  RaftMember,
-  RaftSystem,
-  RaftTarget,
+import {
+  type AppliedCommand,
+  isYetToBeAdded,
+  type MemberAtRest,
+  type NewMember,
+  type RaftFailure,
+  type RaftMember,
+  type RaftSystem,
+  type RaftTarget,
 } from "../../raft/raft_member.ts";
 import { writeOperationResult } from "../../request/operation_codec.ts";
 import type { OperationTarget } from "../../request/operation_target.ts";
@@ -137,7 +138,7 @@ export class FakeMember implements RaftMember<RaKvState> {
   mistaken: string | undefined;
   /** When it was last told of a leader, if it is no longer a member. */
   lonelySinceMs: number | undefined;
-  /** Was created, and has not heard from its group yet. */
+  /** Was created to be added, and has not heard from its group yet. */
   isNew = false;
   /** Called when the cluster has been deleted. */
   over: () => void = () => {};
@@ -174,7 +175,13 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   get membership(): Membership {
-    return this.isNew ? { index: 0, members: [] } : this.shared.membership;
+    const { membership } = this.shared;
+    if (!this.isNew) return membership;
+    // It was told who the members were before.
+    return {
+      index: 0,
+      members: membership.members.filter(({ node }) => node !== this.node),
+    };
   }
 
   get commitIndex(): number {
@@ -339,7 +346,11 @@ export class FakeMember implements RaftMember<RaKvState> {
     const shared = this.shared;
     const entryAt = (index: number): RaftEntry | undefined =>
       shared.gone.has(index) ? undefined : shared.entries[index - 1];
+    const lastIndex = (): number => this.isNew ? 0 : shared.entries.length;
     const log: Partial<GroupLog> = {
+      get lastIndex() {
+        return lastIndex();
+      },
       config: {
         uid: this.uid,
         groupId: this.groupId,
@@ -561,8 +572,8 @@ export class FakeNode implements RaftSystem {
         let hint: ClusterHint | undefined;
         for (const other of cluster.nodes) {
           const member = other.groups.get(name);
-          if (member === undefined || other === this || member.isNew) continue;
-          if (cluster.cut.has(other.node)) continue;
+          if (member === undefined || other === this) continue;
+          if (cluster.cut.has(other.node) || isYetToBeAdded(member)) continue;
           hint = {
             leader: member.leader ?? hint?.leader,
             members: [...hint?.members ?? [], other.node],

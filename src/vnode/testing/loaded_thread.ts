@@ -149,6 +149,7 @@ export class LoadedThread {
       requestsInHand: () => {},
       overloaded: () => {},
       released: () => {},
+      dataReturned: () => {},
       removed: () => {},
     };
     const table = commandTableOf(module);

@@ -115,6 +115,7 @@ export class VnodeBench {
         requestsInHand: () => this.inHand++,
         overloaded: (_process, is) => this.overloads.push(is),
         released: () => {},
+        dataReturned: () => {},
         removed: () => {},
       },
       module,
