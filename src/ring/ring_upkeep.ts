@@ -26,6 +26,7 @@ import {
 } from "./ring.ts";
 import {
   abortResize,
+  decideAnew,
   enterResizePhase,
   installResize,
   isAutoJoining,
@@ -92,6 +93,7 @@ export interface ResizeCare {
 /**
  * Does what `ring` needs from its claimant `self`, in this order:
  *
+ * 0. what no owner can report of, as it is outweighed, is decided anew;
  * 1. joining nodes whose vnodes would be mistaken for others of this ring are
  *    dropped; members that need no commit become valid;
  * 2. owners switch where transfers are complete; a resize that no longer fits the
@@ -128,6 +130,10 @@ export function tendRing(
     reasons.push(reason);
     isNews = true;
   };
+  go(
+    decideAnew(current, self),
+    "reports about decisions of another claimant hid those that count",
+  );
   for (const node of mistakenGuests(current)) {
     const why =
       `${node} joins no more as what it holds would be taken for parts of the resized ring`;

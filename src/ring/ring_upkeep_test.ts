@@ -4,6 +4,7 @@ import {
   memberStatus,
   partitionCounts,
   pendingTransfers,
+  resizeSteps,
   type Ring,
 } from "./ring.ts";
 import {
@@ -284,6 +285,46 @@ Deno.test("tendRing() aborts a resize for a joining node that brought its number
   const settled = assumeDone(tended(setOrigins(late, "d", [], 1)), "a");
   assertEquals(owned(settled), { a: 8, d: 8 });
   assertEquals(phaseOf(tended(begun(settled, 32))), "copying");
+});
+
+Deno.test("tendRing() decides anew what a report about a lost decision hides", () => {
+  const ring = cluster(8, "a", "b");
+  const all = [0, 1, 2, 3, 4, 5, 6, 7];
+  const owner = ring.ownership.owners[0] as string;
+  const target = owner === "a" ? "b" : "a";
+  const moving = setOwnership(ring, "a", {
+    next: [{ partition: 0, owner, nextOwner: target, term: 1, version: 99 }],
+  });
+  const given = [
+    moving,
+    beginResize(ring, "a", new Array<string>(16).fill("b")),
+  ];
+  for (const before of given) {
+    // Its claimant decides once more, of which the next one does not hear.
+    const { next } = before.ownership;
+    const later = next.length > 0
+      ? setOwnership(before, "a", {
+        next: next.map((transfer) => ({ ...transfer, version: 100 })),
+      })
+      : enterResizePhase(before, "a", "binding");
+    const told = completeTransfers(later, owner, [0], null, ["kv"]);
+    const heard = mergeRings(takeOverClaim(before, "b"), told);
+    assertEquals(heard.ownership.claimant, "b");
+    // The owner does not report in vain, again and again.
+    assertEquals(completeTransfers(heard, owner, [0], null, ["kv"]), heard);
+    const tend = (ring: Ring) => tendRing(ring, "b", TARGET_N).ring;
+    const anew = tend(heard);
+    assertEquals(tend(anew), anew);
+    let after = anew;
+    for (const node of ["a", "b"]) {
+      after = completeTransfers(after, node, all, null, ["kv"]);
+    }
+    const steps = next.length > 0
+      ? pendingTransfers(after)
+      : resizeSteps(after);
+    assertEquals(steps.every(({ status }) => status === "complete"), true);
+    assertEquals(mergeRings(after, told), after);
+  }
 });
 
 Deno.test("tendRing() completes a resize that another part of the cluster has read with, if buckets are consistent", () => {
