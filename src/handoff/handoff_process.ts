@@ -69,6 +69,7 @@ import {
   heldName,
   isWithOwner,
   planTransfers,
+  serves,
   type SettledPartition,
   type WantedTransfer,
 } from "./transfer_plan.ts";
@@ -323,6 +324,7 @@ export class HandoffProcess implements HandoffControl {
     const world = this.#world;
     const ring = world.ring();
     if (ring === undefined || this.#held === undefined) return;
+    this.#notePassedOn(ring);
     const plan = planTransfers({
       ring,
       self: world.self,
@@ -477,6 +479,20 @@ export class HandoffProcess implements HandoffControl {
     });
   }
 
+  /** Notes what has gone on from where it was handed to, as a node that leaves in order cannot be told from a lost one later. */
+  #notePassedOn(ring: Ring): void {
+    const first = firstVnode(ring);
+    for (const [name, { partition }] of this.#held ?? []) {
+      const went = this.#handedOver.get(name);
+      const owner = ring.ownership.owners[partition - first];
+      if (
+        went !== undefined && owner !== undefined &&
+        owner !== this.#world.self &&
+        owner !== went.target && serves(ring, went.target)
+      ) went.passedOn = true;
+    }
+  }
+
   /** What was handed over by `went` is settled; it may have gone once more since. */
   #settled(name: string, went: HandedOver | undefined): void {
     if (this.#handedOver.get(name) === went) this.#handedOver.delete(name);
@@ -493,7 +509,7 @@ export class HandoffProcess implements HandoffControl {
     const [ring, went] = [world.ring(), this.#handedOver.get(name)];
     if (
       ring === undefined || went === undefined ||
-      !isWithOwner(ring, went.target, source)
+      !isWithOwner(ring, went, source)
     ) return;
     await world.drop(module, partition, true);
     this.#settled(name, went);

@@ -21,11 +21,12 @@ import { REPORT_MS } from "./completion_reports.ts";
 import { HandoffProcess, RECHECK_MS } from "./handoff_process.ts";
 import { OFFER_WAIT_MS } from "./inbound_process.ts";
 import { REPAIR_ASK_MS, REQUESTED_SHARES_MAX } from "./repair_process.ts";
-import type { HandoffWorld } from "./handoff_world.ts";
+import type { BulkConnection, HandoffWorld } from "./handoff_world.ts";
 import { type InboundOffer, offerData } from "./inbound_offer.ts";
 import type { HeldPartition } from "./transfer.ts";
 
 const KV = moduleIdOf("kv");
+const UNREACHABLE = new WhorlError("not_reachable", "no way");
 
 /** The handoffs of `a`, whose vnodes are empty unless a test says otherwise. */
 class Bench {
@@ -48,8 +49,24 @@ class Bench {
   mute = false;
   /** Partitions whose vnodes do not answer. */
   readonly silent = new Set<number>();
-  connecting = (): Promise<never> =>
-    Promise.reject(new WhorlError("not_reachable", "no way"));
+  /** Leads to a target that takes everything. */
+  connecting = (): Promise<BulkConnection> =>
+    Promise.resolve({
+      node: "b",
+      closed: undefined,
+      ask: () => {
+        const last = new ByteWriter();
+        last.u53(0);
+        return Promise.resolve(last.copy());
+      },
+      call: (method) => {
+        this.called.push(method);
+        return Promise.resolve(null);
+      },
+      close: () => {},
+    });
+  /** Calls to targets. */
+  readonly called: string[] = [];
   readonly told: string[] = [];
   /** Its warnings. */
   readonly warnings: string[] = [];
@@ -264,6 +281,34 @@ Deno.test("HandoffProcess hands a partition over, reports it until the ring know
   bench.close();
 });
 
+Deno.test("HandoffProcess offers an empty partition to its next owner, again until that takes it", async () => {
+  const bench = new Bench();
+  const { connecting } = bench;
+  bench.connecting = () => Promise.reject(UNREACHABLE);
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  assertEquals(await bench.look(), ["open 3"]);
+  assertEquals([bench.told, bench.sent], [
+    ["failed 3"],
+    [["ownership/kv/3/3/b", "waiting"]],
+  ]);
+  bench.connecting = connecting;
+  await bench.runtime.advance(100);
+  assertEquals(bench.done.splice(0, 2), ["open 3", "finish 3"]);
+  assertEquals(bench.told, ["failed 3", "completed 3"]);
+  assertEquals(bench.called, ["handoff_begin", "handoff_end"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess hands an empty hint off without a word to the owner", async () => {
+  const bench = new Bench();
+  bench.own({ 3: "b" });
+  bench.hold(3);
+  assertEquals(await bench.look(), ["open 3", "finish 3"]);
+  assertEquals(bench.called, []);
+  bench.close();
+});
+
 Deno.test("HandoffProcess batches reports while other transfers run, and makes them when it is closed", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b", 4: "b", 5: "b" });
@@ -387,6 +432,55 @@ Deno.test("HandoffProcess accepts no transfer that was withdrawn while the rest 
   bench.close();
 });
 
+Deno.test("HandoffProcess runs no more transfers than it may, those that are being cleared for among them", async () => {
+  const bench = await returning(1);
+  const gate = Promise.withResolvers<void>();
+  bench.dropping = gate.promise;
+  const hint = { sourcePartition: 4, targetPartition: 4 };
+  const offered = bench.begins(comingBack);
+  const second = bench.begins({ ...hint, transfer: 10 });
+  await bench.runtime.settle();
+  gate.resolve();
+  await offered;
+  await bench.runtime.settle();
+  assertEquals(bench.sent.length, 1);
+  bench.process.inbound.ended(bench, 1);
+  await second;
+  bench.close();
+});
+
+Deno.test("HandoffProcess accepts nothing back that it was told not to take while the rest was dropped", async () => {
+  const bench = await returning();
+  const gate = Promise.withResolvers<void>();
+  bench.dropping = gate.promise;
+  const offered = bench.begins(comingBack);
+  const isRefused = assertRefused(() => offered, "handoff_refused");
+  await bench.runtime.settle();
+  bench.process.setEnabled("inbound", false);
+  gate.resolve();
+  await isRefused;
+  assertEquals(bench.sent, []);
+  bench.close();
+});
+
+Deno.test("HandoffProcess drops what its target has passed on, whatever becomes of that target", async () => {
+  const bench = new Bench();
+  bench.up = ["a", "b", "c"];
+  bench.own({}, { 3: "b", 4: "b" });
+  bench.hold(3, 4);
+  bench.silent.add(4);
+  await bench.look();
+  bench.ring = setStatus(bench.ring, "a", "b", "leaving");
+  // Nothing is dropped while 4 is being sent.
+  bench.own({ 3: "c" }, { 4: "b" });
+  assertEquals(await bench.look(), []);
+  bench.ring = setStatus(bench.ring, "a", "b", "invalid");
+  bench.own({ 3: "c" });
+  assertEquals(await bench.look(), ["abandon 4 (2)"]);
+  assertEquals(await bench.look(), ["drop 3"]);
+  bench.close();
+});
+
 Deno.test("HandoffProcess does not forget what went once more while the rest from before was dropped", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
@@ -461,6 +555,7 @@ Deno.test("HandoffProcess keeps a vnode that is used again during its hinted han
 Deno.test("HandoffProcess retries a failed transfer under the same number, and forgets it at its source once it is not wanted", async () => {
   const bench = new Bench();
   bench.empty = false;
+  bench.connecting = () => Promise.reject(UNREACHABLE);
   bench.own({ 3: "b" });
   bench.hold(3);
   assertEquals(await bench.look(), ["open 3"]);
@@ -809,6 +904,7 @@ Deno.test("HandoffProcess reports a transfer that completes after close(), and l
 Deno.test("HandoffProcess.close() leaves no timer behind, and nothing happens after it", async () => {
   const bench = new Bench();
   bench.empty = false;
+  bench.connecting = () => Promise.reject(UNREACHABLE);
   bench.own({ 3: "b" });
   bench.hold(3);
   await bench.look();

@@ -143,20 +143,26 @@ export class InboundProcess {
       await this.#nextChange(waiting, leftMs);
       if (isOver()) throw refusal;
     }
-    if (
-      offer.kind === "ownership" &&
-      !this.#inbound.has(connection, offer.transfer)
-    ) {
-      await this.#clear(waiting, source, offer);
-      if (isOver()) throw withdrawn(offer);
-      const refusal = this.#ringRefusal(source, offer);
-      if (refusal !== null) throw refusal;
+    const clears = offer.kind === "ownership" &&
+      !this.#inbound.has(connection, offer.transfer);
+    // What is being cleared for counts as running.
+    this.#clearing += Number(clears);
+    try {
+      if (clears) {
+        this.#tellCount();
+        await this.#clear(waiting, source, offer);
+        if (isOver()) throw withdrawn(offer);
+        const refusal = this.#currentRefusal(source, offer);
+        if (refusal !== null) throw refusal;
+      }
+      this.#inbound.begin(connection, source, offer, {
+        monotonicMs: runtime.now(),
+        wallMs: this.#world.wallClock(),
+      });
+    } finally {
+      this.#clearing -= Number(clears);
+      this.#tellCount();
     }
-    this.#inbound.begin(connection, source, offer, {
-      monotonicMs: runtime.now(),
-      wallMs: this.#world.wallClock(),
-    });
-    this.#tellCount();
   }
 
   /** Why a transfer cannot be accepted now; `null` if it can. */
@@ -165,7 +171,7 @@ export class InboundProcess {
     source: string,
     offer: InboundOffer,
   ): WhorlError | null {
-    const refusal = this.#ringRefusal(source, offer);
+    const refusal = this.#currentRefusal(source, offer);
     if (refusal !== null) return refusal;
     // A transfer between two partitions of this node counts once.
     if (
@@ -173,27 +179,32 @@ export class InboundProcess {
       this.#inbound.has(connection, offer.transfer) ||
       admitsInbound(this.#manager)
     ) return null;
-    const { inbound, concurrency } = this.#manager.config;
     return new WhorlError(
       "handoff_refused",
-      inbound
-        ? `Cannot take a handoff as ${concurrency} may run at once`
-        : "Cannot take a handoff as inbound ones are disabled",
+      `Cannot take a handoff as ${this.#manager.config.concurrency} may run at once`,
     );
   }
 
-  /** Why the ring, as this node sees it, forbids a transfer; `null` if it does not. */
-  #ringRefusal(source: string, offer: InboundOffer): WhorlError | null {
-    const world = this.#world;
-    const ring = world.ring();
-    return ring === undefined
-      ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
-      : refuseOffer(ring, world.self, world.modules, source, offer);
+  /** Why a transfer cannot be accepted however few are running; `null` if it can. */
+  #currentRefusal(source: string, offer: InboundOffer): WhorlError | null {
+    const { self, modules } = this.#world;
+    const ring = this.#world.ring();
+    if (ring === undefined) {
+      return new WhorlError("handoff_refused", "Cannot take a handoff yet");
+    }
+    const refusal = refuseOffer(ring, self, modules, source, offer);
+    if (refusal !== null || source === self || this.#manager.config.inbound) {
+      return refusal;
+    }
+    return new WhorlError(
+      "handoff_refused",
+      "Cannot take a handoff as inbound ones are disabled",
+    );
   }
 
   /**
    * Has the rest of a partition that is coming back removed: it would bring back
-   * what has been deleted since. The transfer counts as running meanwhile.
+   * what has been deleted since.
    */
   async #clear(
     waiting: WaitingOffer,
@@ -202,14 +213,10 @@ export class InboundProcess {
   ): Promise<void> {
     waiting.wake = () => {};
     this.#waitingOffers.add(waiting);
-    this.#clearing++;
-    this.#tellCount();
     try {
       await this.#events.returning(module, targetPartition, source);
     } finally {
       this.#waitingOffers.delete(waiting);
-      this.#clearing--;
-      this.#tellCount();
     }
   }
 

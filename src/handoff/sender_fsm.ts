@@ -4,7 +4,7 @@
  * for the last of them, and lets it go when the target has everything.
  *
  *     opening ──► connecting ──► sending ── nearly all ──► switching ──► draining
- *        │ empty                    ▲                         │ not quiet    │ all acknowledged
+ *        │ empty, untold            ▲                         │ not quiet    │ all acknowledged
  *        └──► switching             └─────────────────────────┘              ▼
  *                                                       done ◄── finishing ◄── closing
  *
@@ -45,6 +45,11 @@ export const STALL_MS = 60_000;
 export interface SenderRule {
   /** Whether the source gives up what it sends; otherwise it keeps it. */
   readonly moves: boolean;
+  /**
+   * Whether the target must take it even if there is nothing to send: to be
+   * told, and to remove what it has left of the partition from before.
+   */
+  readonly tells: boolean;
   /**
    * Whether it goes to many targets, none of which has to accept it first.
    * @default {false}
@@ -343,7 +348,7 @@ function opened(
     return [{ type: "state", state: "sending" }, ...goOn(sender)];
   }
   // Nothing to send, so nobody else needs to be asked.
-  if (event.empty && sender.rule.moves && !sender.repeat) {
+  if (event.empty && !sender.rule.tells && !sender.repeat) {
     return standStill(sender);
   }
   sender.phase = "sending";
@@ -376,10 +381,9 @@ function goOn(sender: SenderState): SenderEffect[] {
     case "draining": {
       if (!sender.nearlyAll) return waiting < SEND_WINDOW ? read(sender) : [];
       if (sender.reading || sender.rule.spreads && waiting > 0) return [];
-      // Nothing was ever sent, now or before the transfer was resumed. The
-      // receiver of a copy must be told even of that.
+      // Nothing was ever sent, now or before the transfer was resumed.
       if (
-        sender.rule.spreads || (sender.numbered === 0 && sender.rule.moves)
+        sender.rule.spreads || (sender.numbered === 0 && !sender.rule.tells)
       ) {
         sender.phase = "finishing";
         return [{ type: "finish" }];

@@ -98,7 +98,7 @@ function stop(resumable: boolean): SenderEvent {
 /** Steps a transfer through the table. */
 function run(
   table: readonly [SenderEvent, string][],
-  sender: SenderState = createSender({ moves: true }),
+  sender: SenderState = createSender({ moves: true, tells: true }),
 ): SenderState {
   for (const [event, expected] of table) {
     assertEquals(
@@ -176,13 +176,53 @@ Deno.test("stepSender() asks the source again when it had nothing ready", () => 
   ]);
 });
 
-Deno.test("stepSender() does not contact the target if the vnode is empty", () => {
+/** A transfer that need not be told of if there is nothing to send. */
+const untold = (): SenderState => createSender({ moves: true, tells: false });
+
+Deno.test("stepSender() does not contact a target that need not be told, if the vnode is empty", () => {
   run([
     [start, "open"],
     [opened("begun", { empty: true }), "switching, switch, next 0"],
     [switched(true), ""],
     [said(0, nearlyAll, 0), "finish"],
     [finished, "completed 0"],
+  ], untold());
+});
+
+Deno.test("stepSender() offers an empty vnode to a target that must be told, and ends with its consent", () => {
+  run([
+    [start, "open"],
+    [opened("begun", { empty: true }), "connecting, connect"],
+    [connected(), "sending, next 0"],
+    [said(0, nearlyAll, 0), "switching, switch, next 0"],
+    [switched(true), ""],
+    [said(0, nearlyAll, 0), "close 0 0"],
+    [closed, "finish"],
+    [finished, "completed 0"],
+  ]);
+  // It is not reachable, and the next attempt is told of it too.
+  run([
+    [start, "open"],
+    [opened("begun", { empty: true }), "connecting, connect"],
+    [
+      failed("not_reachable", "target"),
+      "failed not_reachable, resumable",
+    ],
+  ]);
+  run([
+    [start, "open"],
+    [opened("resumed", { empty: true }), "connecting, connect"],
+    [connected(), "sending, next 0 again"],
+    [said(0, nearlyAll, 0), "switching, switch, next 0"],
+    [switched(true), ""],
+    [said(0, nearlyAll, 0), "close 0 0"],
+  ]);
+  // It is written to meanwhile.
+  run([
+    [start, "open"],
+    [opened("begun", { empty: true }), "connecting, connect"],
+    [connected(), "sending, next 0"],
+    [said(1, nearlyAll), "send 1, switching, switch, next 0"],
   ]);
 });
 
@@ -196,7 +236,7 @@ Deno.test("stepSender() connects if an empty vnode was written to, or did not be
     [said(1, nearlyAll), "send 1, close 10 7"],
     [acknowledged(1), "progress 10/?, tell_acknowledged 1"],
     [closed, "finish"],
-  ]);
+  ], untold());
   run([
     [start, "open"],
     [opened("begun", { empty: true }), "switching, switch, next 0"],
@@ -205,7 +245,7 @@ Deno.test("stepSender() connects if an empty vnode was written to, or did not be
     [said(1, more), ""],
     [connected(), "sending"],
     [pauseOver, "next 0 again"],
-  ]);
+  ], untold());
 });
 
 Deno.test("stepSender() tells the target that a copy has ended, even an empty one, without making the source stand still", () => {
@@ -216,7 +256,7 @@ Deno.test("stepSender() tells the target that a copy has ended, even an empty on
     [said(0, nearlyAll, 0), "close 0 0"],
     [closed, "finish"],
     [finished, "completed 0"],
-  ], createSender({ moves: false }));
+  ], createSender({ moves: false, tells: true }));
 });
 
 Deno.test("stepSender() lets a source that is not quiet serve for a pause that doubles, whatever is acknowledged meanwhile", () => {
@@ -379,7 +419,7 @@ Deno.test("stepSender() spreads, reports once that nearly everything is copied, 
       [acknowledged(4), "progress 40/?, tell_acknowledged 4, finish"],
       [finished, "completed 40"],
     ],
-    createSender({ moves: true, spreads: true, follows: true }),
+    createSender({ moves: true, tells: false, spreads: true, follows: true }),
   );
 });
 
@@ -396,7 +436,7 @@ Deno.test("stepSender() spreads data of a former ring without following", () => 
       [said(0, nearlyAll, 0), "finish"],
       [finished, "completed 0"],
     ],
-    createSender({ moves: true, spreads: true }),
+    createSender({ moves: true, tells: false, spreads: true }),
   );
 });
 
@@ -413,7 +453,7 @@ Deno.test("stepSender() resumes a broken spread, resending what was not acknowle
         "failed connection_closed, resumable",
       ],
     ],
-    createSender({ moves: true, spreads: true, follows: true }),
+    createSender({ moves: true, tells: false, spreads: true, follows: true }),
   );
 });
 
@@ -426,6 +466,6 @@ Deno.test("stepSender() reports that nearly everything is copied, however long t
       [said(1, waiting, 0), "next 0"],
       [acknowledged(1), "progress 10/?, tell_acknowledged 1, copied"],
     ],
-    createSender({ moves: true, spreads: true, follows: true }),
+    createSender({ moves: true, tells: false, spreads: true, follows: true }),
   );
 });

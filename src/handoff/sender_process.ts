@@ -124,6 +124,7 @@ export class SenderProcess extends ChildBase {
     this.#gate = gate;
     this.#sender = createSender({
       moves: transfer.kind !== "repair",
+      tells: transfer.kind === "repair" || transfer.kind === "ownership",
       spreads: transfer.spread !== undefined,
       follows: transfer.spread?.follows ?? false,
     });

@@ -190,6 +190,23 @@ Deno.test("SenderProcess finishes each kind of transfer in its own way", async (
   }
 });
 
+Deno.test("SenderProcess offers an empty vnode to the next owner, but to no other target than that of a copy", async () => {
+  const asked = {
+    ownership: "target offer, target final",
+    hinted: "",
+    repair: "target offer, target final",
+  };
+  for (const [kind, expected] of Object.entries(asked)) {
+    const bench = new Bench(kind as TransferKind);
+    bench.answers["source open"] = () => Uint8Array.of(OpenAnswer.begun, 0, 1);
+    bench.answers["source next"] = () => batch(0, HandoffProgress.nearlyAll, 0);
+    await bench.begin();
+    bench.assertEnded("completed");
+    const atTarget = bench.asked.filter((each) => each.startsWith("target"));
+    assertEquals(atTarget.join(", "), expected, kind);
+  }
+});
+
 Deno.test("SenderProcess releases a connection it gets after it was stopped, without using it", async () => {
   const gate = Promise.withResolvers<void>();
   const bench = new Bench();

@@ -72,6 +72,8 @@ export interface SettledPartition extends HeldPartition {
 /** Where the data of a partition went, and by which decision of the ring. */
 export interface HandedOver {
   readonly target: string;
+  /** Whether the ring has named an owner after it while it served: it has passed the data on, whatever becomes of it. */
+  passedOn?: boolean;
   readonly term: number;
   readonly version: number;
 }
@@ -147,16 +149,21 @@ export function completedPartitions(
 }
 
 /**
- * Whether the data that went to `target` is with `owner` or on its way there.
- * The rest of it here is older, and not the only copy while the target serves.
+ * Whether the data that went elsewhere is with `owner` or on its way there. The
+ * rest of it here is older, and not the only copy while the target serves.
  */
 export function isWithOwner(
   ring: Ring,
-  target: string,
+  went: HandedOver,
   owner: string,
 ): boolean {
-  if (target === owner) return true;
-  const status = memberStatus(ring, target);
+  return went.target === owner || went.passedOn === true ||
+    serves(ring, went.target);
+}
+
+/** Whether a node is a member that serves what it has. */
+export function serves(ring: Ring, node: string): boolean {
+  const status = memberStatus(ring, node);
   return status === "valid" || status === "leaving" || status === "exiting";
 }
 
@@ -317,16 +324,15 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
       }
       continue;
     }
+    const isDropped = went !== undefined && isWithOwner(ring, went, owner);
+    if (went !== undefined && !isDropped) {
+      settled.push({ module, partition, action: "forget" });
+    }
     // It will be this node's, and the data here has arrived for that.
     if (transfer?.nextOwner === self || arriving.has(heldName(each))) continue;
-    if (went !== undefined) {
-      const isDropped = isWithOwner(ring, went.target, owner);
-      settled.push({
-        module,
-        partition,
-        action: isDropped ? "drop" : "forget",
-      });
-      if (isDropped) continue;
+    if (isDropped) {
+      settled.push({ module, partition, action: "drop" });
+      continue;
     }
     // Until it is a full member, it may still end up alone with what it has.
     if (memberStatus(ring, self) === "joining") continue;

@@ -198,6 +198,11 @@ Deno.test("planTransfers() drops what went to a node that has passed it on since
       status,
     );
   }
+  // Also if it is to come back from the one that was given nothing.
+  assertEquals(
+    plan(ringWith({ 3: "c" }, { 3: "a" }), ["kv/3"], went("kv/3", "b")),
+    ["forget kv/3"],
+  );
   // Nor is it a member any more.
   assertEquals(plan(ring, ["kv/3"], went("kv/3", "b")), [
     "hinted kv/3 to c",

@@ -293,6 +293,7 @@ export class VnodeManager {
             this.#damaged.add(id);
           }
           link.detach(formatReason(reason));
+          this.#tasks.delete(id);
           onEvent({
             type: "master_stopped",
             master: id,

@@ -11,8 +11,9 @@
 const COMMANDS_MS = 20;
 
 /**
- * What of slices that overlap, as some of them wait for the disk, counts: all of
- * each, or the time during which there was any.
+ * What counts of slices that overlap, as some of them wait for the disk: all of
+ * each, or only the time since the slice that ended before it. The latter is
+ * less than the time during which there was any, and never more.
  */
 export type OverlapCounts = "each" | "once";
 

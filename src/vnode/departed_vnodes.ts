@@ -73,6 +73,14 @@ export class DepartedVnodes {
     this.#gone.set(number, owner);
   }
 
+  /** What was released was sent on and removed. */
+  emptied(number: number): void {
+    const released = this.#released.get(number);
+    if (released === undefined) return;
+    this.#released.delete(number);
+    this.#gone.set(number, released.owner);
+  }
+
   /** All of a vnode's data is back from its owner, which names this node from now on. */
   dataReturned(number: number): void {
     this.#gone.delete(number);

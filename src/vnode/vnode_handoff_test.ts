@@ -665,6 +665,22 @@ Deno.test("VnodeMaster does not serve what it has released because a hint or a s
   assertEquals(await bench.putText("b"), "wrong_owner");
 });
 
+Deno.test("VnodeMaster serves what has come back that it had released and then sent on", async () => {
+  await using bench = await new Bench().start();
+  await bench.putText("a");
+  await bench.open(P, 1);
+  await bench.exhaust(1);
+  await bench.finish(P, 1, released);
+  // That owner was lost, and the rest goes to the next one.
+  await bench.open(P, 2);
+  await bench.exhaust(2);
+  await bench.finish(P, 2, removed);
+  assertEquals(await bench.putText("b"), "wrong_owner");
+  await bench.offer(10);
+  await bench.final(10);
+  assertEquals(await bench.putText("c"), "c");
+});
+
 Deno.test("VnodeMaster removes at once what somebody waits to have removed", async () => {
   await using bench = await new Bench().start();
   await bench.putText("a");

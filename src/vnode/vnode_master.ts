@@ -263,6 +263,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
 
   /** The data of `process` is elsewhere and was removed here. */
   removed(process: VnodeProcess, stays: boolean): void {
+    this.#departed.emptied(process.number);
     if (stays) {
       this.#tell({ type: "vnode_kept", vnode: process.number });
     } else this.#vnodes.end(process).catch((error) => this.#fail(error));

@@ -7,7 +7,9 @@
  * nodes start with fewer calls of their disks, so that all are other runs again:
  * of those without `isAnother` 50185, 504629, 801 and 456 of the membership were
  * tried once more, and still fail without their mends. That clients turn to other
- * nodes has changed 504629 alone, which fails without its mend as before.
+ * nodes has changed 504629 alone, which fails without its mend as before. That empty
+ * partitions are offered too may have made others of those with the membership,
+ * which pass and were not tried without their mends.
  *
  * @module
  */

@@ -11,6 +11,7 @@ import type { TestCluster } from "../../harness/test_cluster.ts";
 import { until } from "../../harness/until.ts";
 import type { TestNode } from "../../harness/test_node.ts";
 import counterModule from "../../fixtures/counter_vnode.ts";
+import notesModule, { holdNextRemoval } from "../../fixtures/notes_vnode.ts";
 import slowModule, { SLOW_FOLD_MS } from "../../fixtures/slow_vnode.ts";
 import {
   allHome,
@@ -36,12 +37,15 @@ import {
 } from "./scenario.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url);
-const [SLOW, COUNTER] = ["slow_vnode.ts", "counter_vnode.ts"].map((file) =>
-  new URL(file, FIXTURES).href
-) as [string, string];
+const [SLOW, COUNTER, NOTES] = [
+  "slow_vnode.ts",
+  "counter_vnode.ts",
+  "notes_vnode.ts",
+].map((file) => new URL(file, FIXTURES).href) as [string, string, string];
 /** One vnode has each key: nothing but its handoff can save it. */
 const ALONE = { n: 1, r: 1, w: 1 } as const;
 const REPAIRS_MS_MAX = 30_000;
+const RETURN_MS_MAX = 20_000;
 const UNLIKELY_CODES: readonly string[] = ["internal", "protocol_error"];
 
 /** See the module comment. */
@@ -123,6 +127,62 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
       // The claimant goes likewise.
       await leaveOne(cluster, first, second);
       await readAll(third);
+    },
+  },
+  {
+    name:
+      "partitions that were emptied where they went come back empty, though the rest of them is still there",
+    // The test holds a removal up.
+    kinds: ["in_process"],
+    cluster: { nodes: 2, modules: [NOTES] },
+    joined: false,
+    async play(cluster) {
+      const [first, second] = cluster.nodes as [TestNode, TestNode];
+      const keys = keysOf(64);
+      await using client = await cluster.client([first.address]);
+      const notes = client.module(notesModule);
+      const write = (text: string | null): Promise<void> =>
+        forEach(keys, async (name) => {
+          await notes.request(BUCKET, name, "put", { name, text }, ALONE);
+        });
+      await write("a note");
+      // Removals come one after the other.
+      const removal = Promise.withResolvers<void>();
+      using _ = { [Symbol.dispose]: removal.resolve };
+      holdNextRemoval(removal.promise);
+      await joinOne(cluster, second, first);
+      const rest = (await straysOf(cluster)).filter((stray) =>
+        stray.startsWith(`${first.name}: notes/`)
+      );
+      assert(rest.length > 2, "the first node has removed what went");
+      await write(null);
+
+      const mark = second.events.mark;
+      await first.control.leave(second.name);
+      await commitStaged(first.control);
+      // One of them is being removed, and does not come back before it is.
+      await until(
+        "all but one partition are the first node's again",
+        async () => {
+          const { owners, nodes } = await first.control.ringStatus();
+          const away = owners.filter((owner) => nodes[owner] !== first.name);
+          return away.length <= 1;
+        },
+        RETURN_MS_MAX,
+      );
+      removal.resolve();
+      await leftByItself(second, mark);
+      await cluster.settled();
+      await forEach(keys, async (name) => {
+        const { replies } = await notes.request(
+          BUCKET,
+          name,
+          "get",
+          { name },
+          ALONE,
+        );
+        assertEquals(replies, [null], name);
+      });
     },
   },
   {
