@@ -116,11 +116,12 @@ export const MEMBERSHIP: Capability = {
 };
 /**
  * Reads rings that are being resized, and spreads its data over the partitions
- * of another ring size; `v2` adds the phases of a resize, and may begin one.
+ * of another ring size; `v2` adds the phases of a resize, and may begin one;
+ * `v3` also reads rings whose resize is not to their newest generation.
  */
 export const RESIZE: Capability = {
   name: "resize",
-  supported: ["v2", "v1", "none"],
+  supported: ["v3", "v2", "v1", "none"],
   default: "none",
   legacy: "none",
 };

@@ -123,7 +123,7 @@ Deno.test("decodeClaim() undoes encodeClaim(), and leaves out what it cannot rea
   const claim = encodeClaim(resolveCapabilities([CRAZY]));
   assertEquals(
     claim,
-    `consistent_buckets=v2,v1,none handoff=v1,none membership=v2,v1,none resize=v2,v1,none ${
+    `consistent_buckets=v2,v1,none handoff=v1,none membership=v2,v1,none resize=v3,v2,v1,none ${
       crazy("3", "2", "1", "0")
     }`,
   );

@@ -56,7 +56,13 @@ export function planFor(
 
 /** Whether all members support resizes. */
 export function refuseResizing(ring: Ring): WhorlError | null {
-  return refuse(ring, RESIZE, negotiators(ring), "resize the ring");
+  return refuse(ring, RESIZE, negotiators(ring), "resize the ring", "v2");
+}
+
+/** Whether all members can read a ring that resizes to a generation other than its newest. */
+export function refuseEarlierGeneration(ring: Ring): WhorlError | null {
+  const what = "resume an earlier resize of the ring";
+  return refuse(ring, RESIZE, negotiators(ring), what, "v3");
 }
 
 /** Whether the ensembles of consistent buckets, if there are any, can follow a resize on all members. */

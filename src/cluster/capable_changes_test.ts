@@ -11,6 +11,8 @@ import { WHORL_CLAIM } from "./capability.ts";
 import {
   planFor,
   refuseClaimant,
+  refuseEarlierGeneration,
+  refuseResizing,
   refuseStage,
   refuseTransfers,
 } from "./capable_changes.ts";
@@ -77,6 +79,15 @@ Deno.test("refuseTransfers() refuses new transfers from or to a member that cann
   // One that is under way already is no reason.
   const before = moving("old");
   assertEquals(refuseTransfers(before, moving("new2", before)), null);
+});
+
+Deno.test("refuseEarlierGeneration() refuses while a member cannot read such a ring, which may be resized all the same", () => {
+  const before = WHORL_CLAIM.replace("resize=v3,", "resize=");
+  const upgraded = putFacts(mixed(), facts("old", WHORL_CLAIM), 1);
+  assertEquals(refuseEarlierGeneration(upgraded), null);
+  const ring = putFacts(upgraded, facts("old", before), 2);
+  assertEquals(refuseEarlierGeneration(ring)?.details["nodes"], ["old"]);
+  assertEquals(refuseResizing(ring), null);
 });
 
 Deno.test("planFor() names the joins that a plan leaves out only to members that can read it", () => {

@@ -21,6 +21,7 @@ import { takeOverClaim } from "../ring/ring_change.ts";
 import type { RingResizePhase } from "../ring/ring_generations.ts";
 import { ownsNothing, tendRing } from "../ring/ring_upkeep.ts";
 import {
+  refuseEarlierGeneration,
   refuseGuests,
   refuseResizing,
   refuseTakeover,
@@ -94,6 +95,7 @@ export function careFor(keeper: RingKeeper, isOverdue: boolean): RingCare {
         haveTakenOver(keeper, ring, false),
       givesUpBinding: isOverdue,
       mayInstall: haveTakenOver(keeper, ring, true),
+      mayGoBack: refuseEarlierGeneration(ring) === null,
     },
   );
   return {

@@ -30,7 +30,7 @@ import {
 } from "./testing/claimant_bench.ts";
 import { ringStatus } from "./cluster_status.ts";
 import { encodeClaim, WHORL_CAPABILITIES } from "./capability.ts";
-import { markConsistent } from "../ring/consistent_buckets.ts";
+import { markConsistent, markTakenOver } from "../ring/consistent_buckets.ts";
 import { boundVnodes } from "../ring/ring_generations.ts";
 import { BINDING_LOOK_MS, BINDING_REST_MS } from "./resize_binding.ts";
 
@@ -520,4 +520,24 @@ Deno.test("stepClaimant() resizes no ring with consistent buckets while a member
   const claimant = createClaimant("a", ring, 4);
   const failed = find(ask(claimant, 1, { method: "resize", size: 16 }), "fail");
   assertEquals([failed.code, failed.details["nodes"]], ["not_capable", ["b"]]);
+});
+
+Deno.test("stepClaimant() resumes an earlier resize once the last member that could not read that is upgraded", () => {
+  const old = {
+    ...facts("b"),
+    capabilities: encodeClaim(WHORL_CAPABILITIES)
+      .replace("resize=v3,", "resize="),
+  };
+  const ring = agreed(
+    markConsistent(putFacts(cluster("a", "b"), old, 1), "a", CONSISTENT),
+  );
+  const claimant = resizing(ring, 32);
+  const generation = () =>
+    claimant.ring.ownership.generations.resize?.generation;
+  assertEquals(generation(), 2);
+  const taken = { generation: 1, size: 16 };
+  hears(claimant, agreed(markTakenOver(claimant.ring, "b", taken)));
+  assertEquals(generation(), undefined);
+  hears(claimant, agreed(putFacts(claimant.ring, facts("b"), 2)));
+  assertEquals(generation(), 1);
 });

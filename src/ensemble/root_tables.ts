@@ -52,8 +52,8 @@ interface KnownTable {
 export class RootTables {
   readonly #world: RootTablesWorld;
   readonly #tables = new Map<number, KnownTable>();
-  /** The newest generation up to which this node has dropped former tables. */
-  #goneUpTo = 0;
+  /** Up to which generation this node has dropped all tables but the present one's. */
+  #gone = { present: 0, newest: 0 };
 
   constructor(world: RootTablesWorld) {
     this.#world = world;
@@ -138,7 +138,9 @@ export class RootTables {
    * knows.
    */
   mayHaveFormer(newest: number): boolean {
-    return newest > this.#goneUpTo;
+    // A resize that was resumed is not the newest.
+    return newest > this.#gone.newest ||
+      this.#world.present() !== this.#gone.present;
   }
 
   /**
@@ -166,7 +168,7 @@ export class RootTables {
         ifIndex: index,
       });
     }
-    this.#goneUpTo = newest;
+    this.#gone = { present, newest };
   }
 
   /** All members of a table have been created. */

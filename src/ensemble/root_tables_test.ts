@@ -119,6 +119,29 @@ withRoot(
 );
 
 withRoot(
+  "RootTables drops the first table after a resize that was resumed, although a later one was given up before",
+  async (raKv, tablesOf) => {
+    const ring = { present: 0 };
+    const tables = tablesOf(ring);
+    await tables.write(0, OWNERS);
+    await tables.markFormed(0);
+    await resized(tables, ring, 2, true);
+    await tables.dropFormer(0, 2);
+    assertEquals(tables.mayHaveFormer(2), false);
+    await resized(tables, ring, 1);
+    assertEquals(tables.mayHaveFormer(2), true);
+    await tables.dropFormer(1, 2);
+    assertEquals(tables.mayHaveFormer(2), false);
+    assertEquals(await standing(raKv), {
+      "groups": "gone",
+      "groups/1": "table",
+      "groups/2": "gone",
+      "formed/1": "true",
+    });
+  },
+);
+
+withRoot(
   "RootTables drops nothing before the present table is known to be formed",
   async (raKv, tablesOf) => {
     const ring = { present: 0 };

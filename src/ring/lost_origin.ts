@@ -9,19 +9,27 @@
  */
 import { hasConsistentBuckets } from "./consistent_buckets.ts";
 import type { Ring } from "./ring.ts";
-import { type RingOrigin, sizeOfGeneration } from "./ring_generations.ts";
+import {
+  formerGenerations,
+  type RingOrigin,
+  sizeOfGeneration,
+} from "./ring_generations.ts";
 
 /**
  * The generations that a node has used in `before` and that are different ones
- * in `after`, the current ring of its cluster: that of the owners, that of a
- * resize, or both. Copies left from an aborted resize do not count, since the
- * vnodes they came from have the data. If the ring goes back to an earlier phase of a resize that
- * some have read by, the resize is to be aborted and restarted, unless buckets
- * are consistent: their groups have taken over, and it continues to its end.
+ * in `after`, the current ring of its cluster: former ones, of which it may not
+ * have handed on everything, that of the owners, and that of a resize. Copies
+ * left from an aborted resize do not count, since the vnodes they came from have
+ * the data. If the ring goes back to an earlier phase of a resize that some have
+ * read by, the resize is to be aborted and restarted, unless buckets are
+ * consistent: their groups have taken over, and it continues to its end.
  */
 export function lostOrigins(before: Ring, after: Ring): RingOrigin[] {
   const { current, resize } = before.ownership.generations;
   const mayHave = [
+    ...formerGenerations(before)
+      .filter(({ generation }) => !isForgotten(after, generation))
+      .map((former) => ({ ...former, isRead: true })),
     { generation: current, size: before.size, isRead: true },
     ...resize === null ? [] : [{
       generation: resize.generation,
@@ -35,6 +43,15 @@ export function lostOrigins(before: Ring, after: Ring): RingOrigin[] {
       sizeNow !== size && (isRead || sizeNow !== 0) ||
       isRead && !isReadIn(after, generation) && !hasConsistentBuckets(after);
   }).map(({ generation, size }) => ({ generation, size }));
+}
+
+/**
+ * Whether `generation` is one whose size `ring` no longer has, as its number is
+ * used again.
+ */
+function isForgotten(ring: Ring, generation: number): boolean {
+  return generation <= ring.ownership.generations.newest &&
+    sizeOfGeneration(ring, generation) === undefined;
 }
 
 /** Whether `generation` is, or was, that of a ring which was read. */

@@ -80,3 +80,31 @@ Deno.test("lostOrigins() are the generation of the owners and that of a resize i
     ]);
   }
 });
+
+Deno.test("lostOrigins() are former generations, too, that the ring lacks, counts as aborted, or has with another size", () => {
+  const ring = aloneOf("a", 8);
+  const of16 = { generation: 1, size: 16 };
+  const of32 = { generation: 2, size: 32 };
+  const before = resized(resized(ring, 16), 32);
+  assertEquals(lostOrigins(before, ring), [of16, of32]);
+  assertEquals(lostOrigins(before, resized(ring, 1024)), [of16, of32]);
+  const owners = new Array<string>(64).fill("a");
+  const sameNumber = installResize(resumeResize(ring, "a", 1, owners), "a");
+  assertEquals(lostOrigins(before, sameNumber), [of16, of32]);
+  assertEquals(lostOrigins(before, resized(ring, 16)), [of32]);
+  // What is given up belongs to nobody.
+  const without = resized(
+    abortResize(onItsWay(ring, 16, "copying"), "a"),
+    32,
+  );
+  assertEquals(lostOrigins(without, resized(ring, 1024)), [of32]);
+});
+
+Deno.test("lostOrigins() are not former generations whose numbers are used again", () => {
+  let ring = aloneOf("a", 8);
+  while (ring.ownership.generations.current < 100) {
+    const after = resized(ring, ring.size === 8 ? 16 : 8);
+    assertEquals(lostOrigins(ring, after), []);
+    ring = after;
+  }
+});

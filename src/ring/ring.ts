@@ -394,6 +394,22 @@ function progressOf(
 }
 
 /**
+ * Whether what was reported of the partition is about a later decision, of a
+ * claimant that has lost: no report about this one would outlast a merge.
+ */
+export function isOutweighed(
+  ring: Ring,
+  { partition, term, version }: Pick<
+    OwnershipTransfer,
+    "partition" | "term" | "version"
+  >,
+): boolean {
+  const progress = ring.progress.get(partition);
+  return progress !== undefined &&
+    (progress.term - term || progress.version - version) > 0;
+}
+
+/**
  * A partition whose data is being spread over the partitions of another ring
  * size.
  */

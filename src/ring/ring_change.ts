@@ -16,6 +16,7 @@ import {
 import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
 import {
   type ClusterId,
+  isOutweighed,
   memberDot,
   MemberMeta,
   memberMeta,
@@ -511,6 +512,8 @@ export function completeTransfers(
     if (transfer.owner !== actor || !partitions.includes(transfer.partition)) {
       continue;
     }
+    // The claimant has to decide it anew first.
+    if (isOutweighed(ring, transfer)) continue;
     const { term, version } = transfer;
     const before = progress.get(transfer.partition);
     const current = before?.term === term && before.version === version
@@ -535,6 +538,30 @@ export function completeTransfers(
     changed = true;
   }
   return changed ? change(ring, actor, { progress }) : ring;
+}
+
+/**
+ * The claimant decides transfers anew of which nothing can be reported any more
+ * (`isOutweighed`), or the phase `copying` of a resize. The phase `binding` is
+ * given up in time, and the others need no reports. Returns the same ring if
+ * there are none.
+ */
+export function decideAnew(ring: Ring, actor: string): Ring {
+  const { next, term, version, generations: { resize } } = ring.ownership;
+  if (resize?.phase === "copying") {
+    return resizeSteps(ring).some((step) => isOutweighed(ring, step))
+      ? enterResizePhase(ring, actor, "copying")
+      : ring;
+  }
+  return next.some((transfer) => isOutweighed(ring, transfer))
+    ? setOwnership(ring, actor, {
+      next: next.map((transfer) =>
+        isOutweighed(ring, transfer)
+          ? { ...transfer, term, version: version + 1 }
+          : transfer
+      ),
+    })
+    : ring;
 }
 
 /** `actor` sets a value of the ring's metadata; `null` removes it. */

@@ -13,6 +13,7 @@ import {
   installResize,
   markSeen,
   putRingMeta,
+  resumeResize,
   setOwnership,
   stageSize,
   transfersTowards,
@@ -96,6 +97,24 @@ Deno.test("decodeRing() gives back the generations of a ring", () => {
   isSame();
 });
 
+Deno.test("decodeRing() gives back a resumed resize, which need not be the newest", () => {
+  const begun = (ring: Ring, size: number): Ring =>
+    beginResize(ring, "a@h", new Array(size).fill("a@h"));
+  const second = begun(abortResize(begun(sample(), 16), "a@h"), 32);
+  const owners = new Array(16).fill("b@h");
+  let ring = resumeResize(abortResize(second, "a@h"), "a@h", 1, owners);
+  const { newest, resize } = ring.ownership.generations;
+  assertEquals([newest, resize?.generation], [2, 1]);
+  for (const phase of ["copying", "binding", "reading"] as const) {
+    assertEquals(decodeRing(encodeRing(ring).bytes).ring, ring);
+    ring = enterResizePhase(ring, "a@h", phase);
+  }
+  for (const done of [installResize, abortResize]) {
+    const after = done(ring, "a@h");
+    assertEquals(decodeRing(encodeRing(after).bytes).ring, after);
+  }
+});
+
 Deno.test("encodeRing() omits generations while there is only one", () => {
   const [, content] = decodeMsgpack(encodeRing(sample()).bytes) as [
     number,
@@ -133,6 +152,11 @@ Deno.test("decodeRing() refuses inconsistent generations", () => {
   refuses(generations([0, 0, [], 12, null]), "a ring size of 12");
   refuses(generations([0, 0, [8], null, [0, owners, 1, 1]]), "a generation");
   refuses(generations([0, 1, [8, 8], null, [1, owners, 1, 1]]), "a resize");
+  // None of a former generation, of an aborted one, or of one that never began.
+  const sizes = [16, 8, 0, 16];
+  refuses(generations([1, 3, sizes, null, [1, owners, 1, 1]]), "a resize");
+  refuses(generations([1, 3, sizes, null, [2, owners, 1, 1]]), "a resize");
+  refuses(generations([1, 3, sizes, null, [4, owners, 1, 1]]), "a resize");
   refuses(
     generations([0, 1, [8, 16], null, [1, owners.subarray(2), 1, 1]]),
     "a ring size of 15",

@@ -9,9 +9,14 @@
  * numbers of their partitions. Each further generation gets the next number that
  * tells its size: modulo 8 it is log2 of the size, less 3. So even claimants in
  * two parts of a split cluster, which do not know of each other, give the same
- * number only to rings of the same size, where it means the same keys. An
- * aborted generation is never used again, since a node that was away may still
- * hold data of it.
+ * number only to rings of the same size, where it means the same keys. Multiples
+ * of 64 are left out, as their vnodes would be numbered like those of generation
+ * 0, which can have any size.
+ *
+ * An aborted generation is never used again, since a node that was away may
+ * still hold data of it. While the ring keeps its size, no number may be 64 or
+ * more beyond its generation. So that they last, from 33 beyond it on each resize
+ * gets the next one, whatever its size: at least 34 in a row can be aborted.
  *
  * @module
  */
@@ -22,6 +27,11 @@ import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
  * distinguish.
  */
 export const GENERATIONS_KEPT = 64;
+/**
+ * How far beyond the current generation numbers tell the size. Beyond that, each
+ * resize takes one number instead of up to eight, so that more can be aborted.
+ */
+const TELLING_NUMBERS = GENERATIONS_KEPT / 2;
 /** Number of possible ring sizes, which numbers of generations tell apart. */
 const RING_SIZES = Math.log2(RING_SIZE_MAX / RING_SIZE_MIN) + 1;
 
@@ -62,7 +72,10 @@ export interface RingResize {
 export interface RingGenerations {
   /** The generation of the current owners. */
   readonly current: number;
-  /** The last one that was begun. */
+  /**
+   * The last one that was begun. A resize in progress may be to an earlier one,
+   * if it was resumed.
+   */
   readonly newest: number;
   /**
    * Sizes of the newest ones, oldest first; 0 for an aborted one. Empty while
@@ -256,6 +269,15 @@ export function boundVnodes(
   );
 }
 
+/** Former generations of a ring, oldest first. */
+export function formerGenerations(
+  { ownership: { generations: { current, newest, sizes } } }: SizedRing,
+): RingOrigin[] {
+  const oldest = newest - sizes.length + 1;
+  return sizes.map((size, i) => ({ generation: oldest + i, size }))
+    .filter(({ generation, size }) => size !== 0 && generation < current);
+}
+
 /**
  * Number of partitions of a generation; 0 if it was aborted, `undefined` if the
  * ring does not know it.
@@ -328,9 +350,36 @@ export function resizeBegun(
 }
 
 /**
+ * Whether a ring can be resized to `generation`: beyond that, its vnodes would be
+ * mistaken for the current ones.
+ */
+export function isWithinReach(
+  { current }: Pick<RingGenerations, "current">,
+  generation: number,
+): boolean {
+  return generation > current && generation - current < GENERATIONS_KEPT;
+}
+
+/**
+ * Whether another resize can begin: there is a number for it that is not used up
+ * by an aborted one.
+ */
+export function hasNextGeneration(
+  { current, newest }: RingGenerations,
+): boolean {
+  return newest < lastGeneration(current);
+}
+
+/** The last number for a generation while `current` is in use. */
+function lastGeneration(current: number): number {
+  const last = current + GENERATIONS_KEPT - 1;
+  return firstVnodeOf(last) === 0 ? last - 1 : last;
+}
+
+/**
  * The number of the next generation, which has `size` partitions. If too many resizes
- * were aborted for a number that tells the size, it is any free one; if there is none,
- * the last one.
+ * were aborted for a number that tells the size, it is the next free one; if there is
+ * none, the last one.
  */
 function nextGeneration(
   { current, newest }: RingGenerations,
@@ -338,15 +387,18 @@ function nextGeneration(
   origins: readonly RingOrigin[],
 ): number {
   const taken = new Set(
-    origins.map(({ generation }) => firstVnodeOf(generation)),
+    [0, ...origins.map(({ generation }) => generation)].map(firstVnodeOf),
   );
-  const last = Math.max(newest + 1, current + GENERATIONS_KEPT - 1);
+  const last = Math.max(newest + 1, lastGeneration(current));
   const free: number[] = [];
   for (let generation = newest + 1; generation <= last; generation++) {
     if (!taken.has(firstVnodeOf(generation))) free.push(generation);
   }
-  return free.find((generation) => tellsSize(generation, size)) ??
-    free[0] ?? last;
+  const isTelling = (generation: number): boolean =>
+    generation <= current + TELLING_NUMBERS;
+  return free.find((generation) =>
+    !isTelling(generation) || tellsSize(generation, size)
+  ) ?? free[0] ?? last;
 }
 
 /** Whether the number of a generation tells that its ring has `size` partitions. */

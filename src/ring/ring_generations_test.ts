@@ -113,44 +113,64 @@ Deno.test("beginResize() gives a number to rings of one size only, even by claim
   assertEquals([...numbers.values()].every(({ size }) => size === 1), true);
 });
 
-Deno.test("beginResize() uses other numbers once those that tell the size are used up, until refuseResize() refuses", () => {
-  let ring = twoMembers();
+/** The numbers that resizes to `size` get, each aborted, until another one is refused. */
+function numbersUsed(given: Ring, size: number): number[] {
+  const owners = new Array<string>(size).fill("a");
   const generations: number[] = [];
-  while (refuseResize(ring, 16) === null) {
-    ring = beginResize(ring, "a", sixteen);
+  let ring = given;
+  while (refuseResize(ring, size) === null) {
+    ring = beginResize(ring, "a", owners);
     generations.push(ring.ownership.generations.resize?.generation ?? -1);
     ring = abortResize(ring, "a");
   }
-  assertEquals(generations, [
-    1,
-    9,
-    17,
-    25,
-    33,
-    41,
-    49,
-    57,
-    58,
-    59,
-    60,
-    61,
-    62,
-    63,
-  ]);
-  assertEquals(refuseResize(ring, 16)?.code, "not_capable");
+  const refusal = refuseResize(ring, size);
+  assertEquals(refusal?.code, "not_capable");
+  return generations;
+}
+
+function upTo(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
+
+Deno.test("beginResize() takes the next number once half of them are used up, until refuseResize() refuses", () => {
+  assertEquals(numbersUsed(twoMembers(), 16), [1, 9, 17, 25, ...upTo(33, 63)]);
+  // Some sizes have to skip more than others, and there is no 64.
+  const resized = installResize(beginResize(twoMembers(), "a", sixteen), "a");
+  assertEquals(numbersUsed(resized, 1024), [7, 15, 23, 31, ...upTo(34, 63)]);
+  for (const size of [8, 32, 64, 128, 256, 512, 1024]) {
+    const longest = numbersUsed(resized, size);
+    assertEquals(longest.length, 34);
+    assertEquals(longest.at(-1), 63);
+  }
+});
+
+Deno.test("beginResize() never takes a number whose vnodes are numbered like those of generation 0", () => {
+  let ring = twoMembers();
+  const sizes = new Map<number, Set<number>>();
+  for (let i = 0; ring.ownership.generations.newest < 200; i++) {
+    const size = [8, 16, 8, 1024][i % 4] as number;
+    if (size === ring.size) continue;
+    ring = beginResize(ring, "a", new Array<string>(size).fill("a"));
+    const { newest } = ring.ownership.generations;
+    const first = firstVnodeOf(newest);
+    sizes.set(first, (sizes.get(first) ?? new Set()).add(size));
+    ring = i % 3 === 0 ? abortResize(ring, "a") : installResize(ring, "a");
+  }
+  assertEquals(sizes.has(0), false);
+  assertEquals([...sizes.values()].every(({ size }) => size === 1), true);
 });
 
 Deno.test("beginResize() forgets a generation when its numbers are reused", () => {
   let ring = twoMembers();
-  while (ring.ownership.generations.newest < GENERATIONS_KEPT) {
+  while (ring.ownership.generations.newest <= GENERATIONS_KEPT) {
     const owners = new Array<string>(ring.size === 8 ? 16 : 8).fill("a");
     ring = installResize(beginResize(ring, "a", owners), "a");
   }
-  assertEquals(ring.ownership.generations.current, 64);
+  assertEquals(ring.ownership.generations.current, 72);
   assertEquals(ring.ownership.generations.sizes.length, 64);
-  assertEquals(firstVnode(ring), 0);
-  assertEquals(ageOfVnode(ring, 0), "present");
-  assertEquals(ageOfVnode(ring, 1024), "former");
+  assertEquals(firstVnode(ring), firstVnodeOf(8));
+  assertEquals(ageOfVnode(ring, firstVnodeOf(8)), "present");
+  assertEquals(ageOfVnode(ring, firstVnodeOf(9)), "former");
 });
 
 Deno.test("resizeSteps() counts reports about this resize and no other", () => {

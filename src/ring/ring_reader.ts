@@ -226,8 +226,10 @@ export class RingReader {
     const resize = resizeValue === null ? null : this.#resize(resizeValue);
     if (
       resize !== null &&
-      (resize.generation === current || resize.generation !== newest ||
-        resize.owners.length !== sizes.at(-1))
+      // A resumed one need not be the newest.
+      (resize.generation <= current || resize.generation > newest ||
+        resize.owners.length !==
+          sizes[sizes.length - 1 - (newest - resize.generation)])
     ) throw wrong("a resize that makes no sense");
     return {
       current,

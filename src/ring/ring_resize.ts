@@ -38,7 +38,7 @@ import { currentMembers, resizeSteps, type Ring } from "./ring.ts";
 import { checkRingSize, isInvited } from "./ring_change.ts";
 import { hasConsistentBuckets, takenOverBy } from "./consistent_buckets.ts";
 import {
-  GENERATIONS_KEPT,
+  hasNextGeneration,
   type RingOrigin,
   type RingResize,
 } from "./ring_generations.ts";
@@ -55,7 +55,7 @@ export const ABORT_RESIZE = 0;
  */
 export function refuseResize(ring: Ring, size: number): WhorlError | null {
   const { next, staged, generations } = ring.ownership;
-  const { current, newest, resize } = generations;
+  const { resize } = generations;
   if (size === ABORT_RESIZE) {
     return resize !== null && !hasNoWayBack(ring) ? null : new WhorlError(
       "not_resizing",
@@ -95,10 +95,9 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
       `${invited.join(", ")} may be about to join: wait until that is known`,
     );
   }
-  // Its generation would be mistaken for the current one.
-  return newest - current < GENERATIONS_KEPT - 1 ? null : new WhorlError(
+  return hasNextGeneration(generations) ? null : new WhorlError(
     "not_capable",
-    `${what} as ${newest - current} resizes in a row were given up`,
+    `${what} as too many resizes were given up since its last one: they have used up all numbers that another one could have`,
   );
 }
 

@@ -26,6 +26,7 @@ import {
 } from "./ring.ts";
 import {
   abortResize,
+  decideAnew,
   enterResizePhase,
   installResize,
   isAutoJoining,
@@ -40,7 +41,11 @@ import {
   markTakenOver,
   takenOverBy,
 } from "./consistent_buckets.ts";
-import type { RingOrigin, RingResize } from "./ring_generations.ts";
+import {
+  isWithinReach,
+  type RingOrigin,
+  type RingResize,
+} from "./ring_generations.ts";
 import { mistakenInResize, mistakenMembers } from "./ring_origin.ts";
 import {
   allReported,
@@ -76,11 +81,19 @@ export interface ResizeCare {
    * @default {true}
    */
   readonly mayInstall?: boolean;
+  /**
+   * Whether all members can read a ring that resizes to a generation before its
+   * newest one.
+   *
+   * @default {true}
+   */
+  readonly mayGoBack?: boolean;
 }
 
 /**
  * Does what `ring` needs from its claimant `self`, in this order:
  *
+ * 0. what no owner can report of, as it is outweighed, is decided anew;
  * 1. joining nodes whose vnodes would be mistaken for others of this ring are
  *    dropped; members that need no commit become valid;
  * 2. owners switch where transfers are complete; a resize that no longer fits the
@@ -117,6 +130,10 @@ export function tendRing(
     reasons.push(reason);
     isNews = true;
   };
+  go(
+    decideAnew(current, self),
+    "reports about decisions of another claimant hid those that count",
+  );
   for (const node of mistakenGuests(current)) {
     const why =
       `${node} joins no more as what it holds would be taken for parts of the resized ring`;
@@ -150,7 +167,7 @@ export function tendRing(
   letGo();
   const goOn = (): void =>
     go(
-      resume(current, self, targetN),
+      resume(current, self, targetN, resize),
       "the resize goes on for which groups of consistent buckets have taken over",
     );
   goOn();
@@ -254,13 +271,23 @@ function takenAhead(ring: Ring): RingOrigin | null {
 /**
  * `ring`, resizing to the ring whose groups of consistent buckets have taken
  * over, if it does not know of that: its claimant was in another part of a
- * split cluster. All its owners must be present. The same ring if there is no
- * such case.
+ * split cluster. All its owners must be present, and all members must be able
+ * to read that ring: until then no other resize gets to its end
+ * (`flawOfResize`). The same ring if there is no such case.
  */
-function resume(ring: Ring, self: string, targetN: number): Ring {
-  const { owners, next, generations: { resize } } = ring.ownership;
+function resume(
+  ring: Ring,
+  self: string,
+  targetN: number,
+  { mayGoBack = true }: ResizeCare,
+): Ring {
+  const { owners, next, generations } = ring.ownership;
   const taken = takenAhead(ring);
-  if (taken === null || resize !== null || next.length > 0) return ring;
+  if (
+    taken === null || generations.resize !== null || next.length > 0 ||
+    !mayGoBack && taken.generation < generations.newest ||
+    !isWithinReach(generations, taken.generation)
+  ) return ring;
   const able = heirs(ring);
   return owners.every((owner) => able.includes(owner))
     ? resumeResize(

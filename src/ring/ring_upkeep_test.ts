@@ -4,6 +4,7 @@ import {
   memberStatus,
   partitionCounts,
   pendingTransfers,
+  resizeSteps,
   type Ring,
 } from "./ring.ts";
 import {
@@ -286,6 +287,46 @@ Deno.test("tendRing() aborts a resize for a joining node that brought its number
   assertEquals(phaseOf(tended(begun(settled, 32))), "copying");
 });
 
+Deno.test("tendRing() decides anew what a report about a lost decision hides", () => {
+  const ring = cluster(8, "a", "b");
+  const all = [0, 1, 2, 3, 4, 5, 6, 7];
+  const owner = ring.ownership.owners[0] as string;
+  const target = owner === "a" ? "b" : "a";
+  const moving = setOwnership(ring, "a", {
+    next: [{ partition: 0, owner, nextOwner: target, term: 1, version: 99 }],
+  });
+  const given = [
+    moving,
+    beginResize(ring, "a", new Array<string>(16).fill("b")),
+  ];
+  for (const before of given) {
+    // Its claimant decides once more, of which the next one does not hear.
+    const { next } = before.ownership;
+    const later = next.length > 0
+      ? setOwnership(before, "a", {
+        next: next.map((transfer) => ({ ...transfer, version: 100 })),
+      })
+      : enterResizePhase(before, "a", "binding");
+    const told = completeTransfers(later, owner, [0], null, ["kv"]);
+    const heard = mergeRings(takeOverClaim(before, "b"), told);
+    assertEquals(heard.ownership.claimant, "b");
+    // The owner does not report in vain, again and again.
+    assertEquals(completeTransfers(heard, owner, [0], null, ["kv"]), heard);
+    const tend = (ring: Ring) => tendRing(ring, "b", TARGET_N).ring;
+    const anew = tend(heard);
+    assertEquals(tend(anew), anew);
+    let after = anew;
+    for (const node of ["a", "b"]) {
+      after = completeTransfers(after, node, all, null, ["kv"]);
+    }
+    const steps = next.length > 0
+      ? pendingTransfers(after)
+      : resizeSteps(after);
+    assertEquals(steps.every(({ status }) => status === "complete"), true);
+    assertEquals(mergeRings(after, told), after);
+  }
+});
+
 Deno.test("tendRing() completes a resize that another part of the cluster has read with, if buckets are consistent", () => {
   const ring = markConsistent(cluster(8, "a"), "a", bucket);
   const copying = beginResize(ring, "a", new Array<string>(16).fill("a"));
@@ -439,6 +480,42 @@ Deno.test("tendRing() aborts a resize in favour of one that another part of the 
       [32, null],
     );
   }
+});
+
+Deno.test("tendRing() resumes an earlier resize only if all members can read that, and completes no other until then", () => {
+  const ring = markConsistent(cluster(8, "a"), "a", bucket);
+  const begun = (before: Ring, size: number) =>
+    beginResize(before, "a", new Array<string>(size).fill("a"));
+  const tend = (ring: Ring, mayGoBack: boolean) =>
+    tendRing(ring, "a", TARGET_N, () => true, { mayGoBack }).ring;
+  const taken = markTakenOver(begun(ring, 32), "a", {
+    generation: 1,
+    size: 16,
+  });
+  let waiting = tend(taken, false);
+  for (const size of [32, 64]) {
+    assertEquals(waiting.ownership.generations.resize, null);
+    assertEquals(tend(waiting, false), waiting);
+    assertEquals(takenOverBy(waiting), { generation: 1, size: 16 });
+    waiting = tend(begun(waiting, size), false);
+  }
+  const { resize } = tend(waiting, true).ownership.generations;
+  assertEquals([resize?.generation, resize?.owners.length], [1, 16]);
+  // The next number is one that every version reads.
+  const next = markTakenOver(ring, "a", { generation: 1, size: 16 });
+  assertEquals(tend(next, false).ownership.generations.resize?.generation, 1);
+});
+
+Deno.test("tendRing() does not resume a resize whose vnodes would be mistaken for present ones", () => {
+  const ring = markConsistent(cluster(8, "a"), "a", bucket);
+  const resumed = (generation: number) =>
+    tendRing(
+      markTakenOver(ring, "a", { generation, size: 16 }),
+      "a",
+      TARGET_N,
+    ).ring.ownership.generations.resize?.generation;
+  assertEquals(resumed(63), 63);
+  assertEquals(resumed(64), undefined);
 });
 
 /** A ring whose claimant has it read by `size` partitions that `b` owns, and says so `times` times. */

@@ -6,6 +6,7 @@
  * @module
  */
 import { ageOfVnode } from "../ring/ring_generations.ts";
+import { compareOwnership } from "../ring/ring_merge.ts";
 import { isTakenForPresent, originsOf } from "../ring/ring_origin.ts";
 import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
@@ -68,7 +69,7 @@ export class Invariants implements StoreWatch {
   readonly #queues: QueueWatch;
   readonly #rings = new RingWatch();
   readonly #deletions: Violation[] = [];
-  /** A ring of the newest generation seen in each cluster, by its seed. */
+  /** The ring seen in each cluster that wins over all others, by its seed. */
   readonly #newestRings = new Map<string, Ring>();
   /** The ring of each host: one that stands alone has its own generations. */
   readonly #hostRings = new Map<string, Ring>();
@@ -180,12 +181,12 @@ export class Invariants implements StoreWatch {
   /** A node uses `ring`; `begins` if it is the first of an incarnation. */
   ringSeen(host: string, ring: Ring, begins: boolean): void {
     const nowMs = this.#now();
-    const { newest, current } = ring.ownership.generations;
     const { seed } = ring.clusterId;
-    const known = this.#newestRings.get(seed)?.ownership.generations;
-    const isNewer = known === undefined || newest > known.newest ||
-      newest === known.newest && current >= known.current;
-    if (isNewer) this.#newestRings.set(seed, ring);
+    const known = this.#newestRings.get(seed)?.ownership;
+    // Not by generations: a claimant that has lost may have used up more.
+    if (known === undefined || compareOwnership(ring.ownership, known) >= 0) {
+      this.#newestRings.set(seed, ring);
+    }
     this.#hostRings.set(host, ring);
     if (begins) this.#rings.begins(host, ring, nowMs);
     else this.#rings.see(host, ring, nowMs);

@@ -1,7 +1,23 @@
 import { assertEquals } from "@std/assert";
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { readStorageKey, writeStorageKey } from "../kv/key_limits.ts";
+import { writeToObject } from "../kv/kv_object.ts";
+import {
+  abortResize,
+  addJoining,
+  beginResize,
+  installResize,
+  takeOverClaim,
+} from "../ring/ring_change.ts";
+import { firstVnode } from "../ring/ring_generations.ts";
+import { aloneOf, facts } from "../ring/testing/small_rings.ts";
 import { Invariants } from "./invariants.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
 import { VirtualTime } from "./virtual_time.ts";
+
+/** A store of `kv`, on any host. */
+const STORE = "/kv-0";
 
 /**
  * How many requests a node has in progress, and its bound; undefined while it
@@ -55,4 +71,32 @@ Deno.test("Invariants.watch() reports an impossible number of requests", async (
     await violationsOf([5, 10], [-1, 10], [Number.NaN, 10]),
     ["requests of n1 held -1 at 2 ms and may hold 10"],
   );
+});
+
+Deno.test("Invariants.deleted() goes by the ring that wins, not by one with more generations", () => {
+  const invariants = new Invariants(() => 0, 1);
+  const base = addJoining(aloneOf("a@n1", 8), facts("b@n2"), 0);
+  const owners = new Array<string>(16).fill("b@n2");
+  const taken = takeOverClaim(base, "b@n2");
+  const won = installResize(beginResize(taken, "b@n2", owners), "b@n2");
+  let lost = base;
+  for (let times = 0; times < 2; times++) {
+    lost = abortResize(beginResize(lost, "a@n1", owners), "a@n1");
+  }
+  invariants.ringSeen("n2", won, true);
+  invariants.ringSeen("n1", lost, true);
+  // The vnodes of the ring before it are former ones, and have handed on.
+  const writer = new ByteWriter();
+  writeStorageKey("b", "k", writer);
+  const key = readStorageKey(new ByteReader(writer.view()));
+  const value = writeToObject(undefined, undefined, new Uint8Array(12), {
+    flags: 0,
+    lastModified: 0,
+    value: new Uint8Array([2]),
+  });
+  for (const [host, vnode] of [["n1", 3], ["n2", firstVnode(won)]] as const) {
+    invariants.written(host, STORE, vnode, [{ key, value }])(undefined);
+  }
+  invariants.deleted("n1", STORE, 3);
+  assertEquals(invariants.violations(), []);
 });

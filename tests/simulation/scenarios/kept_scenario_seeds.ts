@@ -104,4 +104,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "groups of a resize that only a claimant of before knew were never dropped (ensemble_plan.ts)",
   },
+  {
+    name: "ensemble_two_claimants",
+    seed: 21_001,
+    found:
+      "what an owner had reported of a phase that only a claimant of before knew outweighed all that it reported later, and the resize never ended (ring_change.ts)",
+  },
 ];
