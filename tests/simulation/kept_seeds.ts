@@ -317,4 +317,14 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "a watch waited for two minutes at a member that was made, never told of its group and removed while its node was down (ra_kv_router_watch_test.ts)",
   },
+  {
+    seed: 1_000_416,
+    found:
+      "a stale read that went to another incarnation of its member was held against the one it had begun at (stale_reader.ts)",
+  },
+  {
+    seed: 1_000_996,
+    found:
+      "what others answered for a member that was yet to be added was taken for its own answer (stale_reader.ts)",
+  },
 ];

@@ -7,10 +7,11 @@
 import type { Chance } from "../../base/chance.ts";
 import { isWhorlError } from "../../base/errors.ts";
 import type { RaKvClient } from "../../ra_kv/ra_kv_client.ts";
-import type { RaftMember } from "../../raft/raft_member.ts";
+import { isYetToBeAdded, type RaftMember } from "../../raft/raft_member.ts";
 import type { StaleRead } from "../checkers/stale_reads.ts";
 import type { Violation } from "../checkers/violation.ts";
 import type { SimulatedCluster } from "../simulated_cluster.ts";
+import type { SimulatedMachine } from "../simulated_machine.ts";
 import type { SimulatedGroup } from "./simulated_group.ts";
 
 /** Time between two reads, in virtual milliseconds. */
@@ -67,28 +68,34 @@ export class StaleReader {
       const { node } = machine;
       const member = group.member(machine);
       if (node === undefined || member === undefined) return;
-      this.#read(node.raKv, member, key);
+      this.#read(node.raKv, machine, member, key);
     });
   }
 
   async #read(
     raKv: RaKvClient,
+    machine: SimulatedMachine,
     member: RaftMember,
     key: string,
   ): Promise<void> {
     const { group, fleeting, onViolation } = this.#options;
     const { appliedIndex } = member;
+    const isAsked = !isYetToBeAdded(member);
     try {
       const { value, index } = await raKv.get(group.name, key, {
         consistency: "stale",
         timeoutMs: TIMEOUT_MS,
       });
+      // Else another member may have answered, or another incarnation of this one.
+      const isItsAnswer = isAsked && group.member(machine) === member;
       this.reads.push({
-        life: this.#lifeOf(member),
+        life: isItsAnswer
+          ? this.#lifeOf(member)
+          : `an unknown member (read ${this.reads.length + 1})`,
         key,
         value: value === undefined ? null : value as string,
         index,
-        appliedIndex,
+        appliedIndex: isItsAnswer ? appliedIndex : 0,
         commitIndex: group.commitIndex,
         fleeting: fleeting(key),
       });
