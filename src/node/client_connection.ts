@@ -144,6 +144,12 @@ export class ClientConnection implements AsyncDisposable {
         ? this.#stop.signal
         : AbortSignal.any([signal, this.#stop.signal]),
     });
+    // It was opened just before, and `close` knew nothing of it.
+    if (this.#stop.signal.aborted) {
+      link.close("closed");
+      await link.finished;
+      throw closed();
+    }
     if (expectedNode !== undefined && link.peer.name !== expectedNode) {
       link.close("another node was expected");
       throw new WhorlError(

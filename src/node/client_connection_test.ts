@@ -346,6 +346,21 @@ Deno.test("ClientConnection passes closed on if it knows no other node, and of w
   assertEquals([bench.linkCount, other.linkCount], [1, 1]);
 });
 
+Deno.test("ClientConnection leaves no link open however late in the opening of one it is closed", async () => {
+  for (let turns = 0; turns < 200; turns++) {
+    await using bench = await Bench.open(undefined, ["x", "y"]);
+    bench.submit(1, "get");
+    await bench.runtime.settle();
+    const failed = bench.failWith(hasLeftCluster("a@x"), 1);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    const closing = bench.client.close();
+    await failed;
+    await bench.runtime.advance(1_000);
+    await closing;
+    assertEquals(bench.openLinks, 0, `after ${turns} turns`);
+  }
+});
+
 Deno.test("ClientConnection sends reads again, and fails writes, when the link that it has left breaks", async () => {
   await using bench = await Bench.open(undefined, ["x", "y"]);
   bench.submit(1, "get");
