@@ -5,10 +5,13 @@
  * writes fail with `connection_closed`, since they may have happened. What
  * nodes report about overload is respected here (`heeded_overloads.ts`).
  *
- * A node that is stopping, or has left its cluster, may answer a read `closed`
- * before the link breaks. The read goes to the next node then, and so does all
- * that follows; the link that was left stays until what is awaited over it has
- * been answered. A read that all nodes have refused fails.
+ * A node that starts, stops or has no coordinators for a moment answers a read
+ * `closed`. The read waits for a link to the next node then; all else keeps
+ * using the present link until that one is open, and goes on over it from there.
+ * If the answer names the node itself, it has left its cluster and will answer
+ * nothing else: the client leaves it at once. Links that were left stay until
+ * what is awaited over them has been answered. A read that all nodes have refused
+ * fails.
  *
  * @module
  */
@@ -73,15 +76,17 @@ export interface ClientConnectionOptions {
 export class ClientConnection implements AsyncDisposable {
   #options: ClientConnectionOptions;
   #link: Link | undefined;
-  /** The link that was left for another one, while something is awaited over it. */
-  #left: Link | undefined;
-  /** Operations whose answers are awaited over it. */
-  #owedByLeft = 0;
-  /** Resolves once the links that were left before it have ended. */
+  /** Index of its address. */
+  #linkAt = 0;
+  /** Links left for another one, with how many answers to operations are awaited over each. */
+  #left = new Map<Link, number>();
+  /** Resolves once the links that were closed after they were left have ended. */
   #ending = Promise.resolve();
   #pending = new Map<number, PendingOperation>();
   /** Those of them that are to be sent, in order, once there is a link with room. */
   #unsent = new Set<PendingOperation>();
+  /** Reads that the node at the other end has refused: they wait for the next link. */
+  #elsewhere = new Set<PendingOperation>();
   #keptBytes = 0;
   /** The link that is to tell when it has room. */
   #awaited: Link | undefined;
@@ -126,7 +131,12 @@ export class ClientConnection implements AsyncDisposable {
   async #openNext(signal?: AbortSignal): Promise<void> {
     const { environment, addresses, cookie, clusterName, expectedNode } =
       this.#options;
-    const address = addresses[this.#at++ % addresses.length] as Address;
+    let at = this.#at++ % addresses.length;
+    // Another node is wanted than the one that there is a link to.
+    if (this.#link !== undefined && at === this.#linkAt) {
+      at = this.#at++ % addresses.length;
+    }
+    const address = addresses[at] as Address;
     const link = await openClientLink({
       runtime: environment,
       log: environment.log,
@@ -160,11 +170,14 @@ export class ClientConnection implements AsyncDisposable {
     if (link.closed !== undefined) {
       throw new WhorlError("connection_closed", link.closed.message);
     }
+    this.#leave();
     this.#link = link;
+    this.#linkAt = at;
     this.#failures = 0;
     this.node = link.peer.name;
     for (const waiter of [...this.#waiters]) waiter(undefined);
     // Reads are sent again before operations that were not sent yet.
+    this.#elsewhere.clear();
     this.#unsent = new Set(
       [...this.#pending.values()].filter(({ via }) => via === undefined),
     );
@@ -320,7 +333,7 @@ export class ClientConnection implements AsyncDisposable {
     try {
       return await this.#calls.call(link, ...call);
     } finally {
-      this.#closeLeft();
+      this.#closeLeft(link);
     }
   }
 
@@ -391,14 +404,25 @@ export class ClientConnection implements AsyncDisposable {
   #failed(link: Link, id: number, error: WhorlError): void {
     const operation = this.#pending.get(id);
     if (operation === undefined) return;
-    if (this.#mayReadElsewhere(operation, error)) {
-      this.#requeue(operation);
-      if (this.#link === link) this.#leave(link);
-      else if (this.#link !== undefined) this.#sendUnsent(this.#link);
-      return;
+    const isCurrent = this.#link === link;
+    const { reconnect, addresses } = this.#options;
+    const leaves = operation.isRead && isCurrent && reconnect &&
+      addresses.length > 1 &&
+      hasLeft(link, error);
+    if (leaves) {
+      this.#leave();
+      this.#reconnectNow();
     }
-    this.#hear(operation, error);
-    this.give(id, error);
+    if (this.#mayReadElsewhere(operation, error)) {
+      this.#awaitNoMore(operation);
+      if (isCurrent && !leaves) this.#elsewhere.add(operation);
+      else this.#unsent.add(operation);
+    } else {
+      this.#hear(operation, error);
+      this.give(id, error);
+    }
+    if (this.#elsewhere.size > 0) this.#reconnect();
+    if (this.#link !== undefined) this.#sendUnsent(this.#link);
   }
 
   /** Whether to send a read that failed to another node; each is asked once at most. */
@@ -419,31 +443,29 @@ export class ClientConnection implements AsyncDisposable {
   #awaitNoMore(operation: PendingOperation): void {
     const { via } = operation;
     operation.via = undefined;
-    if (via === undefined || via !== this.#left) return;
-    this.#owedByLeft--;
-    this.#closeLeft();
+    if (via === undefined) return;
+    const owed = this.#left.get(via);
+    if (owed === undefined) return;
+    this.#left.set(via, owed - 1);
+    this.#closeLeft(via);
   }
 
-  /** Goes on over a link to the next node. */
-  #leave(link: Link): void {
+  /** Sends nothing more over the present link. */
+  #leave(): void {
+    const link = this.#link;
+    if (link === undefined) return;
     this.#link = undefined;
-    if (this.#left !== undefined) this.#end(this.#left);
-    this.#left = link;
-    this.#owedByLeft = 0;
-    for (const { via } of this.#pending.values()) {
-      if (via === link) this.#owedByLeft++;
-    }
-    this.#closeLeft();
-    this.#reconnect();
+    let owed = 0;
+    for (const { via } of this.#pending.values()) if (via === link) owed++;
+    this.#left.set(link, owed);
+    this.#closeLeft(link);
   }
 
-  /** Closes the link that was left once nothing is awaited over it. */
-  #closeLeft(): void {
-    const left = this.#left;
-    if (left === undefined || this.#owedByLeft > 0) return;
-    if (this.#calls.awaits(left)) return;
-    this.#left = undefined;
-    this.#end(left);
+  /** Closes `link` if it was left and nothing is awaited over it. */
+  #closeLeft(link: Link): void {
+    if (this.#left.get(link) !== 0 || this.#calls.awaits(link)) return;
+    this.#left.delete(link);
+    this.#end(link);
   }
 
   #end(left: Link): void {
@@ -456,7 +478,7 @@ export class ClientConnection implements AsyncDisposable {
     const { reconnect } = this.#options;
     const wasCurrent = this.#link === link;
     if (wasCurrent) this.#link = undefined;
-    else if (this.#left === link) this.#left = undefined;
+    else this.#left.delete(link);
     const error = new WhorlError(
       "connection_closed",
       `The connection to ${link.peer.name} ended; a write may yet have happened: ${message}`,
@@ -469,11 +491,25 @@ export class ClientConnection implements AsyncDisposable {
     }
     if (this.#link !== undefined) this.#sendUnsent(this.#link);
     else if (wasCurrent && reconnect && !this.#stop.signal.aborted) {
-      this.#reconnect();
+      this.#reconnectNow();
     }
   }
 
+  /** Looks for another node without a pause, as there is no link. */
+  #reconnectNow(): void {
+    if (this.#retry !== undefined) {
+      this.#options.environment.clearTimer(this.#retry);
+      this.#retry = undefined;
+    }
+    this.#failures = 0;
+    this.#reconnect();
+  }
+
+  /** Looks for another node, if that is not under way. */
   #reconnect(): void {
+    if (this.#connecting !== undefined || this.#retry !== undefined) return;
+    // The reads for which another one was wanted have been given up.
+    if (this.#link !== undefined && this.#elsewhere.size === 0) return;
     this.#connecting = this.#openNext().then(() => {
       this.#connecting = undefined;
     }, (error) => {
@@ -504,6 +540,7 @@ export class ClientConnection implements AsyncDisposable {
     if (operation === undefined) return undefined;
     this.#pending.delete(id);
     this.#unsent.delete(operation);
+    this.#elsewhere.delete(operation);
     this.#letGo(operation);
     this.#wheel.clear(operation);
     this.#awaitNoMore(operation);
@@ -531,13 +568,14 @@ export class ClientConnection implements AsyncDisposable {
     }
     for (const waiter of [...this.#waiters]) waiter(closed());
     const link = this.#link;
-    const left = this.#left;
-    this.#link = this.#left = undefined;
+    const left = [...this.#left.keys()];
+    this.#link = undefined;
+    this.#left.clear();
     for (const id of [...this.#pending.keys()]) this.give(id, closed());
     this.#calls.close();
     this.#wheel.close();
     link?.close("closed");
-    if (left !== undefined) this.#end(left);
+    for (const one of left) this.#end(one);
     await link?.finished;
     await this.#ending;
     await this.#connecting;
@@ -551,6 +589,11 @@ export class ClientConnection implements AsyncDisposable {
 /** Whether a node says that it is starting or stopping, or has left its cluster; operations of `ra_kv` fail with `not_leader` then. */
 function servesNobody({ code }: WhorlError): boolean {
   return code === "closed" || code === "not_leader";
+}
+
+/** Whether `error`, which came over `link`, says that the node there has left its cluster. */
+function hasLeft({ peer }: Link, { code, details }: WhorlError): boolean {
+  return code === "closed" && details.node === peer.name;
 }
 
 function cancelled(): WhorlError {

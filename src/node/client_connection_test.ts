@@ -346,6 +346,61 @@ Deno.test("ClientConnection passes closed on if it knows no other node, and of w
   assertEquals([bench.linkCount, other.linkCount], [1, 1]);
 });
 
+Deno.test("ClientConnection keeps using its link until the next node, to which a refused read goes, has accepted", async () => {
+  await using bench = await Bench.open(undefined, ["x", "y"]);
+  bench.network.stall("client", "y");
+  bench.submit(1, "get");
+  bench.submit(2, "get", 100, 1_000);
+  await bench.runtime.settle();
+  await bench.failWith(new WhorlError("closed", "Its host starts again"), 1, 2);
+  bench.submit(3, "put");
+  bench.submit(4, "get");
+  await bench.runtime.settle();
+  assertEquals(bench.arrivedAt.slice(2), ["3 x", "4 x"]);
+  await bench.answerAll();
+  assertEquals(bench.told, ["3 done", "4 done"]);
+  await bench.runtime.advance(1_500);
+  assertEquals(bench.told.slice(2), ["2 timeout"]);
+  bench.network.heal("client", "y");
+  await bench.runtime.advance(1);
+  assertEquals(bench.arrivedAt.slice(4), ["1 y"]);
+  assertEquals([bench.client.node, bench.openLinks], ["a@y", 1]);
+  await bench.answerAll();
+  assertEquals(bench.told.slice(3), ["1 done"]);
+});
+
+Deno.test("ClientConnection stays where it is if no other node accepts before refused reads are given up", async () => {
+  await using bench = await Bench.open(undefined, ["x", "y"]);
+  bench.network.cut("client", "y");
+  bench.submit(1, "get", 100, 1_000);
+  await bench.runtime.settle();
+  await bench.failWith(new WhorlError("closed", "Its host starts again"), 1);
+  await bench.runtime.advance(10_000);
+  assertEquals(bench.told, ["1 timeout"]);
+  bench.network.heal("client", "y");
+  await bench.runtime.advance(10_000);
+  assertEquals([bench.client.node, bench.linkCount], ["a@x", 1]);
+  bench.submit(2, "get");
+  await bench.runtime.settle();
+  assertEquals(bench.arrivedAt, ["1 x", "2 x"]);
+});
+
+Deno.test("ClientConnection awaits what is owed over each of the links that it has left", async () => {
+  await using bench = await Bench.open(undefined, ["x", "y", "z"]);
+  bench.submit(1, "get");
+  bench.submit(2, "put");
+  await bench.runtime.settle();
+  await bench.failWith(hasLeftCluster("a@x"), 1);
+  bench.submit(3, "put");
+  await bench.runtime.settle();
+  await bench.failWith(hasLeftCluster("a@y"), 1);
+  assertEquals(bench.arrivedAt, ["1 x", "2 x", "1 y", "3 y", "1 z"]);
+  assertEquals([bench.told, bench.openLinks], [[], 3]);
+  await bench.answerAll();
+  assertEquals(bench.told.sort(), ["1 done", "2 done", "3 done"]);
+  assertEquals([bench.client.node, bench.openLinks], ["a@z", 1]);
+});
+
 Deno.test("ClientConnection leaves no link open however late in the opening of one it is closed", async () => {
   for (let turns = 0; turns < 200; turns++) {
     await using bench = await Bench.open(undefined, ["x", "y"]);
