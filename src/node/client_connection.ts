@@ -9,9 +9,9 @@
  * `closed`. The read waits for a link to the next node then; all else keeps
  * using the present link until that one is open, and goes on over it from there.
  * If the answer names the node itself, it has left its cluster and will answer
- * nothing else: the client leaves it at once. Links that were left stay until
- * what is awaited over them has been answered. A read that all nodes have refused
- * fails.
+ * nothing else: the client leaves it at once, even if it was a write that failed
+ * so. Links that were left stay until what is awaited over them has been
+ * answered. A read that all nodes have refused fails.
  *
  * @module
  */
@@ -406,8 +406,7 @@ export class ClientConnection implements AsyncDisposable {
     if (operation === undefined) return;
     const isCurrent = this.#link === link;
     const { reconnect, addresses } = this.#options;
-    const leaves = operation.isRead && isCurrent && reconnect &&
-      addresses.length > 1 &&
+    const leaves = isCurrent && reconnect && addresses.length > 1 &&
       hasLeft(link, error);
     if (leaves) {
       this.#leave();

@@ -334,7 +334,7 @@ Deno.test("ClientConnection fails a read that every node has answered closed, an
   assertEquals(bench.told.slice(1), ["2 closed"]);
 });
 
-Deno.test("ClientConnection passes closed on if it knows no other node, and of writes", async () => {
+Deno.test("ClientConnection passes closed on if it knows no other node, and of a write, after which it goes on elsewhere", async () => {
   await using bench = await Bench.open();
   await using other = await Bench.open(undefined, ["x", "y"]);
   bench.submit(1, "get");
@@ -343,7 +343,14 @@ Deno.test("ClientConnection passes closed on if it knows no other node, and of w
   await bench.failWith(hasLeftCluster("a@node"), 1);
   await other.failWith(hasLeftCluster("a@x"), 1);
   assertEquals([bench.told, other.told], [["1 closed"], ["1 closed"]]);
-  assertEquals([bench.linkCount, other.linkCount], [1, 1]);
+  assertEquals([bench.linkCount, other.linkCount], [1, 2]);
+  assertEquals([other.client.node, other.openLinks], ["a@y", 1]);
+  // That another node has left is no reason to leave this one.
+  other.submit(2, "put");
+  await other.runtime.settle();
+  await other.failWith(hasLeftCluster("a@x"), 2);
+  assertEquals(other.told.slice(1), ["2 closed"]);
+  assertEquals([other.client.node, other.linkCount], ["a@y", 2]);
 });
 
 Deno.test("ClientConnection keeps using its link until the next node, to which a refused read goes, has accepted", async () => {
