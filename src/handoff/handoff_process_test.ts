@@ -463,6 +463,33 @@ Deno.test("HandoffProcess accepts nothing back that it was told not to take whil
   bench.close();
 });
 
+Deno.test("HandoffProcess keeps to a limit that was lowered while the rest of partitions was dropped", async () => {
+  const bench = new Bench(2);
+  bench.own({}, { 3: "b", 4: "b" });
+  bench.hold(3, 4);
+  await bench.look();
+  bench.own({ 3: "b", 4: "b" }, { 3: "a", 4: "a" });
+  const gate = Promise.withResolvers<void>();
+  bench.dropping = gate.promise;
+  const first = bench.begins(comingBack);
+  const second = bench.begins({
+    ...comingBack,
+    transfer: 2,
+    sourcePartition: 4,
+    targetPartition: 4,
+  });
+  const outcomes = Promise.allSettled([first, second]);
+  await bench.runtime.settle();
+  bench.process.setConcurrency(1);
+  gate.resolve();
+  assertEquals((await outcomes).map(({ status }) => status), [
+    "rejected",
+    "fulfilled",
+  ]);
+  assertEquals(bench.sent.length, 1);
+  bench.close();
+});
+
 Deno.test("HandoffProcess drops what its target has passed on, whatever becomes of that target", async () => {
   const bench = new Bench();
   bench.up = ["a", "b", "c"];

@@ -13,7 +13,11 @@ import {
   refuseOffer,
 } from "./inbound_offer.ts";
 import { InboundTransfers } from "./inbound_transfers.ts";
-import { admitsInbound, type ManagerState } from "./manager_fsm.ts";
+import {
+  admitsInbound,
+  exceedsLimit,
+  type ManagerState,
+} from "./manager_fsm.ts";
 
 /**
  * How long an offer that cannot be accepted waits before it is refused, in
@@ -152,7 +156,8 @@ export class InboundProcess {
         this.#tellCount();
         await this.#clear(waiting, source, offer);
         if (isOver()) throw withdrawn(offer);
-        const refusal = this.#currentRefusal(source, offer);
+        const refusal = this.#currentRefusal(source, offer) ??
+          (exceedsLimit(this.#manager) ? this.#noRoom() : null);
         if (refusal !== null) throw refusal;
       }
       this.#inbound.begin(connection, source, offer, {
@@ -179,6 +184,10 @@ export class InboundProcess {
       this.#inbound.has(connection, offer.transfer) ||
       admitsInbound(this.#manager)
     ) return null;
+    return this.#noRoom();
+  }
+
+  #noRoom(): WhorlError {
     return new WhorlError(
       "handoff_refused",
       `Cannot take a handoff as ${this.#manager.config.concurrency} may run at once`,

@@ -193,6 +193,13 @@ export function admitsInbound(
     inbound + runningIn(transfers).length < config.concurrency;
 }
 
+/** Whether more transfers run than may, as the limit was lowered. */
+export function exceedsLimit(
+  { config, inbound, transfers }: ManagerState,
+): boolean {
+  return inbound + runningIn(transfers).length > config.concurrency;
+}
+
 /** What a transfer waits for, or why it last failed; `null` if neither. */
 export function reasonFor(
   { config, inbound, transfers }: ManagerState,
