@@ -327,4 +327,9 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "what others answered for a member that was yet to be added was taken for its own answer (stale_reader.ts)",
   },
+  {
+    seed: 1_018_770,
+    found:
+      "the logs failed while no member of their node had one open, nobody was told, and the member was started in vain for good (stored_raft_logs_test.ts)",
+  },
 ];

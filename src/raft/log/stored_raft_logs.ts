@@ -491,11 +491,16 @@ class StoredRaftLogs implements RaftLogs {
     const log = this.#logOf(uid);
     // Its former user died without closing it.
     await log.close();
-    await log.open(events);
-    const { failure } = this.#openParts.wal;
-    if (failure !== undefined) {
-      // The failure came before there was anyone to report it to.
-      this.#environment.defer(() => log.onFailed(failure));
+    const { wal } = this.#openParts;
+    try {
+      await log.open(events);
+    } finally {
+      // Such a failure came before there was anyone to report it to, and the
+      // logs have to be opened anew for it.
+      const { failure } = wal;
+      if (failure !== undefined) {
+        this.#environment.defer(() => events.onFailed(failure));
+      }
     }
     return log;
   }
