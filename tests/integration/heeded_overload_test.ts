@@ -71,21 +71,37 @@ Deno.test("a client learns of overload from a vnode, refuses operations that sha
   const note = (outcome: Outcome): void => void outcomes.push(outcome);
   const isHeeded = (outcome: Outcome): boolean =>
     outcome !== "served" && outcome.heeded === true;
+  // In the moment of a refusal, as bursts may always come when it holds no more.
+  let heeds = false;
+  const noteAndAskAgain = async (outcome: Outcome): Promise<void> => {
+    note(outcome);
+    if (outcome === "served" || heeds) return;
+    const again = await ask(client, "k");
+    note(again);
+    heeds = heeds || isHeeded(again);
+  };
+  const askMany = (then: (outcome: Outcome) => Promise<void>): void => {
+    for (let i = 0; i < 20; i++) {
+      const one = ask(client, "k").then(then);
+      // A test that fails before all are answered says why itself.
+      one.catch(() => {});
+      asked.push(one);
+    }
+  };
   await until("the client refuses by itself", () => {
-    for (let i = 0; i < 20; i++) asked.push(ask(client, "k").then(note));
-    return Promise.resolve(outcomes.some(isHeeded));
+    askMany(noteAndAskAgain);
+    return Promise.resolve(heeds);
   }, 20_000);
   // So does another one that shares what the first one was told, at that moment.
   let secondHeeds = false;
   const noteAndAskSecond = async (outcome: Outcome): Promise<void> => {
     note(outcome);
     if (outcome === "served" || secondHeeds) return;
-    secondHeeds ||= isHeeded(await ask(second, "k"));
+    const again = await ask(second, "k");
+    secondHeeds = secondHeeds || isHeeded(again);
   };
   await until("the second client refuses by itself", () => {
-    for (let i = 0; i < 20; i++) {
-      asked.push(ask(client, "k").then(noteAndAskSecond));
-    }
+    askMany(noteAndAskSecond);
     return Promise.resolve(secondHeeds);
   }, 20_000);
   const heeded = outcomes.filter((outcome) => outcome !== "served")
