@@ -5,8 +5,8 @@
  */
 import { compareTexts } from "../base/text_order.ts";
 import {
+  agreeingMembers,
   membersBehind,
-  membersWith,
   pendingTransfers,
   requestersBehind,
   resizeSteps,
@@ -167,7 +167,7 @@ export function ringReadyResult(
   self: string,
   nodesUp: readonly string[],
 ): RingReadyResult {
-  const agreeing = membersWith(ring, ["valid", "leaving", "exiting"]);
+  const agreeing = agreeingMembers(ring);
   const down = agreeing.filter((node) => !nodesUp.includes(node));
   if (down.length > 0) {
     return { ready: false, reason: "nodes_down", nodes: down };

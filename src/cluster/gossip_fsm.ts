@@ -25,6 +25,7 @@ import { sameVersion } from "../causality/version_vector.ts";
 import { lostOrigins } from "../ring/lost_origin.ts";
 import {
   activeMembers,
+  agreeingMembers,
   currentMembers,
   type MemberStatus,
   memberStatus,
@@ -361,13 +362,8 @@ function isGuestHere({ current, self }: GossipState, node: string): boolean {
 /** Whether both this node and `node` are full members. */
 function isFellow(gossip: GossipState, node: string): boolean {
   const { ring } = gossip.current;
-  const full: readonly (MemberStatus | undefined)[] = [
-    "valid",
-    "leaving",
-    "exiting",
-  ];
-  return full.includes(memberStatus(ring, node)) &&
-    full.includes(memberStatus(ring, gossip.self));
+  const full = agreeingMembers(ring);
+  return full.includes(node) && full.includes(gossip.self);
 }
 
 /**

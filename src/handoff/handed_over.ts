@@ -10,7 +10,8 @@
  * @module
  */
 import { reasonOf } from "../base/errors.ts";
-import type { Ring } from "../ring/ring.ts";
+import type { LogData } from "../environment/log.ts";
+import { agreeingMembers, type Ring } from "../ring/ring.ts";
 import { firstVnode, partitionOfVnode } from "../ring/ring_generations.ts";
 import { CompletionReports } from "./completion_reports.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
@@ -20,7 +21,6 @@ import {
   type HandedOver,
   heldName,
   isWithOwner,
-  serves,
   type SettledPartition,
 } from "./transfer_plan.ts";
 
@@ -32,6 +32,8 @@ export interface HandedOverHost {
   discarded(held: HeldPartition): void;
   /** There may be something new to do. */
   refresh(): void;
+  /** Warns about something that will be retried. */
+  warn(message: string, data: LogData): void;
 }
 
 /** The partitions that one node has handed over; see the module comment. */
@@ -45,7 +47,6 @@ export class HandedOverPartitions {
   readonly #settling = new Set<string>();
   /** Partitions whose leftovers are being removed: one at a time. */
   #drops = 0;
-  #closed = false;
 
   constructor(world: HandoffWorld, host: HandedOverHost) {
     this.#world = world;
@@ -61,9 +62,8 @@ export class HandedOverPartitions {
     return this.#byName;
   }
 
-  /** Reports what has not been reported yet; a node that stops warns of nothing. */
+  /** Reports what has not been reported yet. */
   close(): void {
-    this.#closed = true;
     this.#reports.close();
   }
 
@@ -101,7 +101,7 @@ export class HandedOverPartitions {
       if (
         went !== undefined && owner !== undefined &&
         owner !== this.#world.self && owner !== went.target &&
-        serves(ring, went.target)
+        agreeingMembers(ring).includes(went.target)
       ) went.passedOn = true;
     }
   }
@@ -132,7 +132,12 @@ export class HandedOverPartitions {
       : world.takeBack(module, partition);
     done.then(
       () => this.#settled(name, went),
-      (error) => this.#warn({ module, partition }, error),
+      (error) =>
+        this.#host.warn("What is left of a handoff could not be settled yet", {
+          module,
+          partition: partitionOfVnode(partition),
+          reason: reasonOf(error),
+        }),
     ).finally(() => {
       this.#settling.delete(name);
       if (action === "drop") this.#drops--;
@@ -167,18 +172,5 @@ export class HandedOverPartitions {
   async #discard(held: HeldPartition): Promise<void> {
     await this.#world.discard?.(held.module, held.partition);
     this.#host.discarded(held);
-  }
-
-  /** A node that stops closes its stores, so what that prevents needs no warning. */
-  #warn({ module, partition }: HeldPartition, error: unknown): void {
-    const { log } = this.#world;
-    const text = "What is left of a handoff could not be settled yet";
-    const data = {
-      module,
-      partition: partitionOfVnode(partition),
-      reason: reasonOf(error),
-    };
-    if (this.#closed) log.debug(text, data);
-    else log.warn(text, data);
   }
 }

@@ -156,6 +156,7 @@ export class HandoffProcess implements HandoffControl {
         if (this.#held?.delete(heldName(held))) events.onHeldChanged();
       },
       refresh: () => this.#refresh(),
+      warn: (...warning) => this.#warn(...warning),
     });
     this.#manager = createManager({
       concurrency,

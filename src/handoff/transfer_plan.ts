@@ -7,6 +7,7 @@
  * @module
  */
 import {
+  agreeingMembers,
   memberStatus,
   type OwnershipTransfer,
   pendingTransfers,
@@ -158,13 +159,7 @@ export function isWithOwner(
   owner: string,
 ): boolean {
   return went.target === owner || went.passedOn === true ||
-    serves(ring, went.target);
-}
-
-/** Whether a node is a member that serves what it has. */
-export function serves(ring: Ring, node: string): boolean {
-  const status = memberStatus(ring, node);
-  return status === "valid" || status === "leaving" || status === "exiting";
+    agreeingMembers(ring).includes(went.target);
 }
 
 /** Name of a transfer on its node. */

@@ -326,14 +326,17 @@ export function currentMembers(ring: Ring): readonly string[] {
   return listsOf(ring).current ??= membersWith(ring, currentStatuses);
 }
 
+/** Members that count for readiness: those that serve what they have, sorted. */
+export function agreeingMembers(ring: Ring): readonly string[] {
+  return listsOf(ring).agreeing ??= membersWith(ring, agreeingStatuses);
+}
+
 /**
  * Members that must see the ring before it is ready and are not known to have,
  * sorted.
  */
 export function membersBehind(ring: Ring): string[] {
-  const lists = listsOf(ring);
-  lists.agreeing ??= membersWith(ring, agreeingStatuses);
-  return lists.agreeing.filter((node) => isBehind(ring, node));
+  return agreeingMembers(ring).filter((node) => isBehind(ring, node));
 }
 
 /**
@@ -344,7 +347,7 @@ export function membersWithoutSight(
   ring: Ring,
   version: VersionVector,
 ): string[] {
-  return membersWith(ring, agreeingStatuses)
+  return agreeingMembers(ring)
     .filter((node) =>
       !versionDescends(ring.seen.get(node) ?? noVersion, version)
     );
