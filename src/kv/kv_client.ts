@@ -9,6 +9,7 @@
 import { shortAscii, utf8Of } from "../base/byte_text.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { RING_SIZE_MIN } from "../ring/chash.ts";
 import {
   type CoverageOptions,
   type CoverageQuery,
@@ -183,8 +184,6 @@ export interface KvClient {
 }
 
 const KV_MODULE_ID = moduleIdOf("kv");
-/** Partitions of the smallest ring; the node checks again against its own. */
-const RING_SIZE_MIN = 8;
 const EMPTY = new Uint8Array(0);
 const decoder = new TextDecoder();
 /** Shared by all clients of a thread: it is written and handed on in one go. */
@@ -235,6 +234,7 @@ function get(
   options: KvGetOptions | undefined,
 ): Promise<KvGetResult> {
   try {
+    // The node checks again against its own ring.
     const rule = readQuorum(options, RING_SIZE_MIN);
     begin(OperationKind.get, KvCommand.get, rule, options);
     writeGetBody(bucket, key, scratch);
@@ -277,6 +277,7 @@ function write(
   options: KvPutOptions | undefined,
 ): Promise<KvPutResult> {
   try {
+    // The node checks again against its own ring.
     const rule = writeQuorum(options, RING_SIZE_MIN);
     const context = options?.context === undefined
       ? undefined

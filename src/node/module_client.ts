@@ -11,7 +11,7 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
 import { writeModuleKey } from "../kv/key_limits.ts";
-import { chashKey } from "../ring/chash.ts";
+import { chashKey, RING_SIZE_MIN } from "../ring/chash.ts";
 import {
   type CoverageOptions,
   type CoverageQuery,
@@ -270,11 +270,9 @@ function isNameOrBytes(key: ErlangTerm): key is string | Uint8Array {
   return typeof key === "string" || key instanceof Uint8Array;
 }
 
-/** Partitions of the smallest ring; the node checks again against its own. */
-const RING_SIZE_MIN = 8;
-
 function ruleOf(options: ModuleRequestOptions | undefined): QuorumRule {
   const isRead = options !== undefined && ("r" in options || "pr" in options);
+  // The node checks again against its own ring.
   return isRead
     ? readQuorum(options, RING_SIZE_MIN)
     : writeQuorum(options, RING_SIZE_MIN);
