@@ -49,6 +49,7 @@ class Setting implements Disposable {
       connect: unwanted,
       transferComplete: () => {},
       drop: () => Promise.resolve(true),
+      keep: () => Promise.resolve(),
       takeBack: () => Promise.resolve(),
       call: unwanted,
     };

@@ -105,6 +105,10 @@ class Bench {
         if (this.dropped) this.process.vnodeEnded("kv", partition);
         return this.dropped;
       },
+      keep: (_module, partition) => {
+        this.done.push(`keep ${partition}`);
+        return Promise.resolve();
+      },
       takeBack: (_module, partition) => {
         this.done.push(`take back ${partition}`);
         return Promise.resolve();
@@ -363,6 +367,19 @@ async function returning(concurrency?: number): Promise<Bench> {
   return bench;
 }
 
+/** `a` has handed 3 to `b`, and has asked to have the rest removed; then `b` is lost, and 3 is `c`'s. */
+async function lostWhileDropped(): Promise<Bench> {
+  const bench = new Bench();
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  bench.dropping = new Promise(() => {});
+  bench.own({ 3: "b" });
+  assertEquals(await bench.look(), ["drop 3"]);
+  bench.own({ 3: "c" });
+  return bench;
+}
+
 const comingBack = { kind: "ownership", term: 1, version: 5 } as const;
 
 Deno.test("HandoffProcess has the rest of a partition dropped at once before it accepts that partition back", async () => {
@@ -387,6 +404,29 @@ Deno.test("HandoffProcess keeps the rest of a partition that comes back from a n
   // b is lost, and c was given what nobody has.
   bench.own({ 3: "c" }, { 3: "a" });
   await bench.offer(comingBack, bench, "c");
+  assertEquals(await bench.look(), []);
+  bench.close();
+});
+
+Deno.test("HandoffProcess has a removal that waits for its turn called off when the target is lost", async () => {
+  const bench = await lostWhileDropped();
+  // What it could go to is not there yet, so nothing else keeps it.
+  assertEquals(await bench.look(), ["keep 3"]);
+  assertEquals(bench.sent, [["hinted/kv/3/3/c", "waiting"]]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess has a removal called off for a partition that comes back from a node without what went", async () => {
+  const bench = await lostWhileDropped();
+  bench.own({ 3: "c" }, { 3: "a" });
+  await bench.offer(comingBack, bench, "c");
+  assertEquals(bench.done, ["keep 3"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess calls off no removal of what was not asked to be removed", async () => {
+  const bench = await returning();
+  bench.own({ 3: "c" });
   assertEquals(await bench.look(), []);
   bench.close();
 });

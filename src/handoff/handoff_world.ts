@@ -85,6 +85,11 @@ export interface HandoffWorld {
    * @default {false}
    */
   drop(module: string, partition: number, atOnce?: boolean): Promise<boolean>;
+  /**
+   * What is left of a partition must stay after all: a removal whose turn has
+   * not come yet removes nothing, and resolves to false.
+   */
+  keep(module: string, partition: number): Promise<void>;
   /** Removes what a vnode has received for a resize that was abandoned. */
   discard?(module: string, vnode: number): Promise<void>;
   /**

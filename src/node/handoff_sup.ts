@@ -107,6 +107,8 @@ function worldOf(parts: NodeParts): HandoffWorld {
       ),
     drop: (module, partition, atOnce) =>
       present(parts.vnodes, "vnodes").drop(module, partition, atOnce),
+    keep: (module, partition) =>
+      present(parts.vnodes, "vnodes").keep(module, partition),
     discard: (module, vnode) =>
       present(parts.vnodes, "vnodes").discard(module, vnode),
     originHandedOn: () => void noteOriginHandedOn(parts),

@@ -583,6 +583,11 @@ export class VnodeManager {
       .call(atOnce ? "drop_at_once" : "drop", vnode, DROP_MS) === true;
   }
 
+  /** Has what is left of a vnode that went to another node stay; see `HandoffWorld.keep`. */
+  async keep(module: string, vnode: number): Promise<void> {
+    await this.#requireLink(module, vnode).call("keep", vnode);
+  }
+
   /** Removes what a vnode holds that is to be no more. */
   async discard(module: string, vnode: number): Promise<void> {
     const master = this.#strays.get(heldName({ module, partition: vnode }));

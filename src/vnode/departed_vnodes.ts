@@ -42,11 +42,17 @@ export class DepartedVnodes {
     return this.#released.get(number);
   }
 
+  /** What was released is not to be removed after all, whoever has asked for that. */
+  keep(number: number): void {
+    const released = this.#released.get(number);
+    if (released !== undefined) this.#released.set(number, { ...released });
+  }
+
   /**
    * Takes out what was released, to be removed.
    *
    * @param asked What was to be removed when that was asked for: the vnode may have
-   * come back since, and have gone again.
+   * come back since, and have gone again, or it is to be kept.
    * @param process The vnode that runs under this number now.
    * @returns The owner; undefined if what is here must be handed off after all, as
    * it was not released, or the vnode has done something since.

@@ -70,6 +70,9 @@ export class MasterCalls {
         const number = args as number;
         return await this.#drop(number, this.#departed.released(number));
       }
+      case "keep":
+        this.#departed.keep(args as number);
+        return null;
       case "discard":
         await this.#inTurn(() => this.#discard(args as number));
         return null;
