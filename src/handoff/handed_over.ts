@@ -19,6 +19,7 @@ import type { HeldPartition } from "./transfer.ts";
 import {
   completedPartitions,
   type HandedOver,
+  type HandedOverPartition,
   heldName,
   isWithOwner,
   type SettledPartition,
@@ -65,6 +66,17 @@ export class HandedOverPartitions {
   /** Reports what has not been reported yet. */
   close(): void {
     this.#reports.close();
+  }
+
+  /**
+   * What vnodes have handed over before this process was started, which knows
+   * nothing of it. Whether a target has passed it on is not known any more; what
+   * is here is handed off once more if that target is lost.
+   */
+  resume(partitions: readonly HandedOverPartition[]): void {
+    for (const { module, partition, ...went } of partitions) {
+      this.#byName.set(heldName({ module, partition }), went);
+    }
   }
 
   /** The target has all of a partition. */

@@ -45,6 +45,7 @@ class Setting implements Disposable {
       ring: () => ring,
       upNodes: () => [SELF, SOURCE],
       held: () => Promise.resolve([]),
+      handedOver: () => Promise.resolve([]),
       askVnode: unwanted,
       connect: unwanted,
       transferComplete: () => {},

@@ -169,6 +169,7 @@ export class HandoffProcess implements HandoffControl {
       returning: (module, partition, source) =>
         this.#handedOver.clear({ module, partition }, source),
       changed: () => this.#refresh(),
+      isKnown: () => this.#held !== undefined,
     });
     this.repairing = new RepairProcess(world, events, {
       refresh: () => this.#refresh(),
@@ -283,7 +284,7 @@ export class HandoffProcess implements HandoffControl {
       this.#again = false;
       if (this.#lookAgain || this.#held === undefined) {
         this.#lookAgain = false;
-        const held = await this.#world.held().catch((error) => {
+        const held = await this.#askHeld().catch((error) => {
           this.#lookAgain = true;
           throw error;
         });
@@ -292,6 +293,14 @@ export class HandoffProcess implements HandoffControl {
       }
       this.#plan();
     }
+  }
+
+  /** What is on this node; at first also what of it was handed over before. */
+  async #askHeld(): Promise<readonly HeldPartition[]> {
+    if (this.#held === undefined) {
+      this.#handedOver.resume(await this.#world.handedOver());
+    }
+    return await this.#world.held();
   }
 
   #plan(): void {

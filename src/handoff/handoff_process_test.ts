@@ -24,6 +24,7 @@ import { REPAIR_ASK_MS, REQUESTED_SHARES_MAX } from "./repair_process.ts";
 import type { BulkConnection, HandoffWorld } from "./handoff_world.ts";
 import { type InboundOffer, offerData } from "./inbound_offer.ts";
 import type { HeldPartition } from "./transfer.ts";
+import type { HandedOverPartition } from "./transfer_plan.ts";
 
 const KV = moduleIdOf("kv");
 const UNREACHABLE = new WhorlError("not_reachable", "no way");
@@ -42,6 +43,8 @@ class Bench {
   up = ["a", "b"];
   held: HeldPartition[] = [];
   heldFails = false;
+  /** What its vnodes know to have handed over. */
+  handedOver: HandedOverPartition[] = [];
   dropped = true;
   /** What it did, in order. */
   readonly done: string[] = [];
@@ -91,6 +94,7 @@ class Bench {
         this.heldFails
           ? Promise.reject(new WhorlError("timeout", "no master"))
           : Promise.resolve(this.held),
+      handedOver: () => Promise.resolve(this.handedOver),
       askVnode: (_module, partition, write) => this.#ask(partition, write),
       connect: () => this.connecting(),
       transferComplete: (partitions) =>
@@ -405,6 +409,60 @@ Deno.test("HandoffProcess keeps the rest of a partition that comes back from a n
   bench.own({ 3: "c" }, { 3: "a" });
   await bench.offer(comingBack, bench, "c");
   assertEquals(await bench.look(), []);
+  bench.close();
+});
+
+/** What the vnode of 3 knows after its partition went to `b`. */
+const wentToB = {
+  module: "kv",
+  partition: 3,
+  target: "b",
+  term: 1,
+  version: 5,
+} as const;
+
+Deno.test("HandoffProcess goes on with what was handed over before it was started", async () => {
+  const bench = new Bench();
+  bench.handedOver = [wentToB];
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  // The ring has yet to hear of it.
+  assertEquals(await bench.look(), ["report 3"]);
+  bench.own({ 3: "b" });
+  assertEquals(await bench.look(), ["drop 3"]);
+  // What it has settled is not asked for again.
+  bench.hold(3);
+  bench.process.masterStarted();
+  assertEquals(await bench.look(), ["open 3", "finish 3"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess has the rest of a partition dropped before that comes back, also if it was handed over before this was started", async () => {
+  const bench = new Bench();
+  bench.handedOver = [wentToB];
+  bench.own({ 3: "b" }, { 3: "a" });
+  bench.hold(3);
+  bench.process.changed();
+  await bench.offer(comingBack);
+  assertEquals(bench.done, ["drop 3 at once"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess has a partition that comes back wait until it knows what was handed over", async () => {
+  const bench = new Bench();
+  bench.handedOver = [wentToB];
+  bench.own({ 3: "b" }, { 3: "a" });
+  bench.hold(3);
+  bench.heldFails = true;
+  await bench.look();
+  await assertRefused(() => bench.offer(comingBack), "handoff_refused");
+  const offered = bench.begins(comingBack);
+  await bench.runtime.settle();
+  assertEquals(bench.done, []);
+  bench.heldFails = false;
+  await bench.look();
+  await offered;
+  assertEquals(bench.sent.map(([, state]) => state), ["sending"]);
   bench.close();
 });
 

@@ -9,6 +9,7 @@ import type { WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { HeldPartition } from "./transfer.ts";
+import type { HandedOverPartition } from "./transfer_plan.ts";
 
 /** A connection to a node, for handoffs only. */
 export interface BulkConnection {
@@ -58,6 +59,11 @@ export interface HandoffWorld {
    * What its vnodes and stores hold. Masters that are not running are left out.
    */
   held(): Promise<readonly HeldPartition[]>;
+  /**
+   * What its vnodes know to have handed over and still hold. Masters that are
+   * not running are left out.
+   */
+  handedOver(): Promise<readonly HandedOverPartition[]>;
   /**
    * Sends a request to one of its own vnodes; see `handoff_codec.ts`.
    *

@@ -79,6 +79,9 @@ export interface HandedOver {
   readonly version: number;
 }
 
+/** What is left here of a partition that another node has all of. */
+export interface HandedOverPartition extends HeldPartition, HandedOver {}
+
 /** What a node has to do. */
 export interface TransferPlan {
   readonly wanted: readonly WantedTransfer[];

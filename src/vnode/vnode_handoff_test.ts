@@ -621,9 +621,14 @@ Deno.test("VnodeMaster.drop() removes a released partition and ends its vnode", 
   await bench.putText("a");
   await bench.open(P, 1);
   await bench.exhaust(1);
-  await bench.finish(P, 1, released);
+  await bench.finish(P, 1, released, { term: 3, version: 5 });
   await bench.putText("refused");
+  // As it tells a node that has lost track of it.
+  assertEquals(await bench.link.call("released_vnodes", null), [
+    { vnode: P, owner: "b@host", term: 3, version: 5 },
+  ]);
   assertEquals(await bench.drop(), true);
+  assertEquals(await bench.link.call("released_vnodes", null), []);
   assertEquals(await bench.texts(P), {});
   assertEquals(bench.eventsOf("vnode_ended").length, 1);
   assertEquals(await bench.link.call("held_vnodes", null), []);
