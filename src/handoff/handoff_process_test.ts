@@ -253,7 +253,7 @@ class Bench {
 
   close(): void {
     this.process.close();
-    this.process.senders.kill();
+    this.process.outbound.senders.kill();
   }
 }
 
@@ -1010,7 +1010,7 @@ Deno.test("HandoffProcess starts nothing while its senders are being stopped", a
   bench.hold(3, 4);
   assertEquals(await bench.look(), ["open 3"]);
   // The one that ends makes room for the next.
-  bench.process.senders.stop("shutdown");
+  bench.process.outbound.senders.stop("shutdown");
   await bench.runtime.settle();
   assertEquals(bench.done, ["abandon 3 (1)"]);
   assertEquals(bench.sent.map(([, state]) => state), ["waiting", "waiting"]);

@@ -54,7 +54,7 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
           type: "supervisor",
           start: (): Child => {
             handoff = makeHandoff(parts, events);
-            return handoff.senders;
+            return handoff.outbound.senders;
           },
         }, {
           id: "handoff",
