@@ -62,7 +62,8 @@ export interface WantedTransfer {
 export interface SettledPartition extends HeldPartition {
   /**
    * - `report`: the ring does not know it yet;
-   * - `drop`: the ring names the new owner, or one after that;
+   * - `drop`: the ring names the new owner, or one after that, or has another
+   *   size by now;
    * - `discard`: it has come for a resize that was given up;
    * - `take_back`: it names this node after all;
    * - `forget`: the node that it went to is lost, so it is handed off once more.
@@ -161,8 +162,12 @@ export function isWithOwner(
   went: HandedOver,
   owner: string,
 ): boolean {
-  return went.target === owner || went.passedOn === true ||
-    agreeingMembers(ring).includes(went.target);
+  return went.target === owner || isElsewhere(ring, went);
+}
+
+/** Whether the node that has the data serves, or has passed it on. */
+function isElsewhere(ring: Ring, went: HandedOver): boolean {
+  return went.passedOn === true || agreeingMembers(ring).includes(went.target);
 }
 
 /** Name of a transfer on its node. */
@@ -297,6 +302,13 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
     const { module, partition } = each;
     const age = ageOfVnode(ring, partition, origins);
     const isBefore = age === "former" || isOfOrigin(ring, self, partition);
+    const went = handedOver.get(heldName(each));
+    if (isBefore && went !== undefined) {
+      const action = isElsewhere(ring, went) ? "drop" : "forget";
+      settled.push({ module, partition, action });
+      // The newer data there goes where it belongs, and this must not follow it.
+      if (action === "drop") continue;
+    }
     if (isBefore && memberStatus(ring, self) !== "joining") {
       const transfer = spreadOf(situation, owners, module, partition);
       wanted.push({
@@ -312,7 +324,6 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
     if (age !== "present" || isBefore) continue;
     const owner = owners[partitionOfVnode(partition)];
     const transfer = pending.get(partition);
-    const went = handedOver.get(heldName(each));
     if (owner === undefined) continue;
     if (owner === self) {
       // The ring has changed its decision: what this node handed over is its

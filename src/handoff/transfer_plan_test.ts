@@ -300,6 +300,20 @@ Deno.test("planTransfers() spreads data of former rings, if it may go, under the
   assertEquals(stays.map(({ blocked }) => blocked), ["not yet", null]);
 });
 
+Deno.test("planTransfers() drops what is left of a former ring and was handed over in it, unless the target is lost", () => {
+  const before = setStatus(ringWith({ 3: "b" }), "a", "b", "valid");
+  const resizing = beginResize(before, "a", new Array(16).fill("b"));
+  const ring = installResize(resizing, "a");
+  assertEquals(plan(ring, ["kv/3"]), ["resize kv/3 to *"]);
+  const extra = went("kv/3", "b");
+  assertEquals(plan(ring, ["kv/3"], extra), ["drop kv/3"]);
+  const lost = setStatus(ring, "a", "b", "down");
+  assertEquals(plan(lost, ["kv/3"], extra), [
+    "resize kv/3 to *",
+    "forget kv/3",
+  ]);
+});
+
 Deno.test("planTransfers() spreads what a member came with if the ring has other partitions by these numbers", () => {
   const resized = installResize(
     beginResize(ringWith({}), "a", new Array(16).fill("b")),
