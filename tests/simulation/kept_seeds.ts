@@ -94,6 +94,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     found:
       "an operator who had given up a node that was cut off declared another one down there, and two parts of the cluster got a claimant of one term each (simulated_cluster.ts)",
   },
+  {
+    seed: 6103739,
+    found:
+      "an operator declared a node down on one that had not heard of another that was down, so that two followed the claimant (simulated_cluster.ts)",
+  },
 ];
 
 /** The same for schedules in which members come and go. */
