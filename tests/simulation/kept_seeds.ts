@@ -337,4 +337,19 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "the logs failed while no member of their node had one open, nobody was told, and the member was started in vain for good (stored_raft_logs_test.ts)",
   },
+  {
+    seed: 2_000_865,
+    found:
+      "with one bit wrong the end of a snapshot looked like a piece of it, which the machine refused, so that the member was started in vain for good instead of starting over (snapshot_files_test.ts)",
+  },
+  {
+    seed: 2_001_808,
+    found:
+      "a write-ahead log that had failed during a sync and was closed went on when the sync ended, and threw (wal_test.ts)",
+  },
+  {
+    seed: 2_002_614,
+    found:
+      "rot hit the last batch of a log, which nobody can know to have been acknowledged, as older content stood behind it (log_rot_test.ts)",
+  },
 ];
