@@ -94,6 +94,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     found:
       "an operator who had given up a node that was cut off declared another one down there, and two parts of the cluster got a claimant of one term each (simulated_cluster.ts)",
   },
+  {
+    seed: 5_010_977,
+    found:
+      "the services of a node whose cluster part was restarted alone were taken for older ones, and it was passed over for good (node_watcher_test.ts)",
+  },
 ];
 
 /** The same for schedules in which members come and go. */
