@@ -127,13 +127,19 @@ export class Invariants implements StoreWatch {
     if (isStoreOf(path, "kv")) {
       const store = `${host}${path}`;
       const certain = this.#durable.certain(path, partition);
+      const isPresent = this.#isPresent(host, partition);
+      const others = isPresent
+        ? [...certain].filter(([name]) => name !== store)
+          .map(([, content]) => content)
+        : this.#durable.certainElsewhere(path, store, partition);
       this.#deletions.push(...checkDeletion(
         `${host}, partition ${partition} at ${this.#now()} ms,`,
         certain.get(store) ?? new Map(),
-        this.#isPresent(host, partition)
-          ? [...certain].filter(([name]) => name !== store)
-            .map(([, content]) => content)
-          : this.#durable.certainElsewhere(path, store, partition),
+        // A confirmation may arrive when what it confirms has rotted.
+        [
+          ...others,
+          ...this.#durable.takenSince(path, store, partition, !isPresent),
+        ],
         (object, other) => equalBytes(mergeObjects(object, other), object),
       ));
     }
