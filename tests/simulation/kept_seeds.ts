@@ -95,6 +95,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
       "an operator who had given up a node that was cut off declared another one down there, and two parts of the cluster got a claimant of one term each (simulated_cluster.ts)",
   },
   {
+    seed: 5_001_606,
+    found:
+      "the checks looked while a hint of an operation that had been answered was on its way home (late_hints_test.ts)",
+  },
+  {
     seed: 5_010_977,
     found:
       "the services of a node whose cluster part was restarted alone were taken for older ones, and it was passed over for good (node_watcher_test.ts)",
