@@ -214,9 +214,12 @@ export async function kvChecks(
         : {}),
     }),
     // Membership changes can disturb the cluster in ways that no fault records.
-    ...(run.membership.changed
-      ? []
-      : checkAvailability(history, run.schedule, run.loadBeganAtMs)),
+    ...(run.membership.changed ? [] : checkAvailability(
+      history,
+      run.schedule,
+      run.loadBeganAtMs,
+      run.membership.sharedAtMs,
+    )),
     ...checkConvergence(
       new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),
       describeKvObject,
