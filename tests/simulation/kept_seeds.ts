@@ -174,6 +174,11 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
     found:
       "a vnode whose data was being removed, as another node had it, kept a read waiting and then answered it from nothing (vnode_handoff_test.ts)",
   },
+  {
+    seed: 7_004_932,
+    found:
+      "the name of a data directory was never made durable where the first start had failed after making it, and a loss of power took everything (simulated_storage_test.ts)",
+  },
 ];
 
 /** The same for schedules with a Raft group. */
