@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { WhorlError } from "../base/errors.ts";
 import {
   incrementVersion,
   mergeVersions,
@@ -13,7 +12,7 @@ import {
   versionDescends,
   type VersionVector,
 } from "../causality/version_vector.ts";
-import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
+import { requireRingSize } from "./chash.ts";
 import {
   type ClusterId,
   isOutweighed,
@@ -88,20 +87,6 @@ function factsOf(
   ];
 }
 
-/** @throws {WhorlError} `invalid_ring_size` unless `size` is a power of two from 8 to 1024. */
-export function checkRingSize(size: number): void {
-  if (
-    !Number.isInteger(size) || size < RING_SIZE_MIN || size > RING_SIZE_MAX ||
-    (size & (size - 1)) !== 0
-  ) {
-    throw new WhorlError(
-      "invalid_ring_size",
-      `Cannot make a ring as its size must be a power of two from ${RING_SIZE_MIN} to ${RING_SIZE_MAX}: current value is ${size}`,
-      { details: { size } },
-    );
-  }
-}
-
 /**
  * A ring in which one node owns everything and is the claimant.
  *
@@ -121,7 +106,7 @@ export function freshRing(
 ): Ring {
   const { clusterName, size, seed, node, wallMs } = options;
   const { generations = FIRST_GENERATION } = options;
-  checkRingSize(size);
+  requireRingSize(size);
   const clusterId: ClusterId = { claimant: node.name, seed };
   const empty: Ring = {
     clusterName,

@@ -26,8 +26,7 @@ import type {
   TransferProgress,
 } from "./ring.ts";
 import { STAGED_ACTIONS, statusesByStrength } from "./ring.ts";
-import { RING_SIZE_MAX } from "./chash.ts";
-import { checkRingSize } from "./ring_change.ts";
+import { requireRingSize, RING_SIZE_MAX } from "./chash.ts";
 import {
   FIRST_GENERATION,
   GENERATIONS_KEPT,
@@ -278,7 +277,7 @@ export class RingReader {
   #checkedSize(value: unknown): number {
     const size = expectInteger(value, "a ring size");
     try {
-      checkRingSize(size);
+      requireRingSize(size);
     } catch (cause) {
       throw new WhorlError(
         "protocol_error",
