@@ -49,6 +49,7 @@ function ringWith(
       Object.entries(progress).map(([partition, done]) => [Number(partition), {
         term: 1,
         version: 5,
+        decisions: [],
         completedModules: done === "complete" ? ["kv"] : done,
         complete: done === "complete",
       }]),

@@ -15,7 +15,10 @@ import {
 import { requireRingSize } from "./chash.ts";
 import {
   type ClusterId,
+  decisionKey,
+  decisionsOf,
   isOutweighed,
+  markOfDecision,
   memberDot,
   MemberMeta,
   memberMeta,
@@ -483,6 +486,9 @@ export function transfersTowards(
  * `actor` reports that the data of `module` (or with `null`, all data) has
  * moved for each of `partitions` it owns; `registered` are the modules of its
  * vnodes. Returns the same ring if nothing is new.
+ *
+ * @param by The ring by which it was moved: what `ring` has decided otherwise
+ * since is not reported.
  */
 export function completeTransfers(
   ring: Ring,
@@ -490,13 +496,18 @@ export function completeTransfers(
   partitions: readonly number[],
   module: string | null,
   registered: readonly string[],
+  by: Ring = ring,
 ): Ring {
   const progress = new Map(ring.progress);
+  const decided = by.ownership === ring.ownership
+    ? null
+    : new Set(decisionsOf(by).map((each) => decisionKey(by, each)));
   let changed = false;
-  for (const transfer of [...ring.ownership.next, ...resizeSteps(ring)]) {
+  for (const transfer of decisionsOf(ring)) {
     if (transfer.owner !== actor || !partitions.includes(transfer.partition)) {
       continue;
     }
+    if (decided?.has(decisionKey(ring, transfer)) === false) continue;
     // The claimant has to decide it anew first.
     if (isOutweighed(ring, transfer)) continue;
     const { term, version } = transfer;
@@ -517,6 +528,7 @@ export function completeTransfers(
     progress.set(transfer.partition, {
       term,
       version,
+      decisions: [markOfDecision(ring, transfer)],
       completedModules: [...modules].sort(),
       complete,
     });

@@ -42,6 +42,13 @@ export const RING_NAMES_MAX = 1024;
 export const RING_META_MAX = 256;
 /** Most vnode modules of a node. */
 const MODULES_MAX = 64;
+/**
+ * Precedes the marks of decisions among the names of modules, none of which
+ * begin like this.
+ */
+export const MARK_PREFIX = ">";
+/** Most decisions of one term and version: of claimants who do not know of each other. */
+const DECISIONS_MAX = 64;
 /** Most claimants so far, so that a ring version stays an exact number. */
 const TERM_MAX = 0xf_ffff;
 const VERSION_MAX = 0xffff_ffff;
@@ -357,8 +364,7 @@ export class RingReader {
         {
           term: expectTerm(term),
           version: expectVersion(version),
-          completedModules: expectList(modules, "the modules", 0, MODULES_MAX)
-            .map((name) => expectText(name, "a module", 64, 1)),
+          ...readReported(modules),
           complete: expectBoolean(complete, "complete"),
         },
       );
@@ -402,6 +408,35 @@ export class RingReader {
     }
     return meta;
   }
+}
+
+/** The modules and decisions of a report. */
+function readReported(
+  value: unknown,
+): Pick<TransferProgress, "decisions" | "completedModules"> {
+  const decisions: string[] = [];
+  const completedModules: string[] = [];
+  for (
+    const entry of expectList(
+      value,
+      "the modules",
+      0,
+      MODULES_MAX + DECISIONS_MAX,
+    )
+  ) {
+    const text = expectText(entry, "a module", 64, 1);
+    if (text.startsWith(MARK_PREFIX)) {
+      decisions.push(text.slice(MARK_PREFIX.length));
+    } else completedModules.push(text);
+  }
+  return {
+    decisions: sortedTexts(decisions),
+    completedModules: sortedTexts(completedModules),
+  };
+}
+
+function sortedTexts(texts: readonly string[]): string[] {
+  return [...new Set(texts)].sort();
 }
 
 function byActor(a: MemberStatusDot, b: MemberStatusDot): number {
