@@ -98,7 +98,7 @@ export class HandedOverPartitions {
       { ring, self: world.self, handedOver: this.#byName },
       partitions.map((partition) => ({ module, partition })),
     );
-    if (completed.length > 0) world.transferComplete(completed, module);
+    if (completed.length > 0) world.transferComplete(completed, module, ring);
   }
 
   /**

@@ -5,7 +5,7 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import { silentLog } from "../environment/log.ts";
 import type { Ring } from "../ring/ring.ts";
-import { freshRing, setStatus } from "../ring/ring_change.ts";
+import { beginResize, freshRing, setStatus } from "../ring/ring_change.ts";
 import {
   beginBatch,
   HandoffAction,
@@ -50,6 +50,9 @@ class Bench {
   readonly done: string[] = [];
   /** Whether requests to vnodes stay unanswered. */
   mute = false;
+  /** Whether vnodes have nothing more to send once all is copied. */
+  writtenNothing = false;
+  readonly #asked = new Set<number>();
   /** Partitions whose vnodes do not answer. */
   readonly silent = new Set<number>();
   /** Leads to a target that takes everything. */
@@ -97,8 +100,10 @@ class Bench {
       handedOver: () => Promise.resolve(this.handedOver),
       askVnode: (_module, partition, write) => this.#ask(partition, write),
       connect: () => this.connecting(),
-      transferComplete: (partitions) =>
-        this.done.push(`report ${partitions.join(" ")}`),
+      transferComplete: (partitions, _module, by) => {
+        assert(by === this.ring, "the ring it was handed over by");
+        this.done.push(`report ${partitions.join(" ")}`);
+      },
       drop: async (_module, partition, atOnce) => {
         this.done.push(`drop ${partition}${atOnce ? " at once" : ""}`);
         await this.dropping;
@@ -158,6 +163,11 @@ class Bench {
         answer.u8(1);
         break;
       case HandoffAction.next: {
+        // As a vnode that follows what is written, of which there is nothing.
+        if (this.writtenNothing && this.#asked.has(partition)) {
+          return new Promise(() => {});
+        }
+        this.#asked.add(partition);
         const batch = new ByteWriter();
         beginBatch(batch);
         sealBatch(batch, 0, 0);
@@ -174,6 +184,7 @@ class Bench {
             : `finish ${partition}`,
         );
         this.onFinish();
+        if (this.silent.has(partition)) return new Promise(() => {});
     }
     return Promise.resolve(answer.copy());
   }
@@ -889,6 +900,28 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours until all
   // Another repair of the same partition asks all of them at once.
   await bench.process.repair(3, "kv");
   assertEquals((await bench.look()).length, 4);
+  bench.close();
+});
+
+Deno.test("HandoffProcess reports what it has copied for a resize, and not for another claimant's", async () => {
+  const bench = new Bench(8);
+  bench.writtenNothing = true;
+  const { ring } = bench;
+  const begun = (to: string): Ring =>
+    beginResize(ring, "a", new Array<string>(16).fill(to));
+  bench.ring = begun("b");
+  const all = [0, 1, 2, 3, 4, 5, 6, 7];
+  const reports = (done: readonly string[]): string[] =>
+    done.filter((text) => text.startsWith("report"));
+  assertEquals(
+    new Set(reports(await bench.look())),
+    new Set(all.map((partition) => `report ${partition}`)),
+  );
+  // It was begun in the same term and version. Nothing is copied for it yet.
+  all.forEach((partition) => bench.silent.add(partition));
+  bench.ring = begun("a");
+  assertEquals(reports(await bench.look()), []);
+  assertEquals(reports(await bench.look()), []);
   bench.close();
 });
 

@@ -81,8 +81,12 @@ export interface HandoffWorld {
    * @throws {WhorlError} `not_reachable`, and errors of the handshake.
    */
   connect(node: string): Promise<BulkConnection>;
-  /** The data of `module` in these partitions is with their next owners. */
-  transferComplete(partitions: readonly number[], module: string): void;
+  /** The data of `module` in these partitions is with the next owners that `by` names. */
+  transferComplete(
+    partitions: readonly number[],
+    module: string,
+    by: Ring,
+  ): void;
   /**
    * Removes what is left of a partition that another node owns now; false if it
    * must be handed off after all.

@@ -204,11 +204,11 @@ export class OutboundProcess {
 
   /** The transfers of a resize that have sent everything and follow what is written. */
   *following(): Iterable<FollowingTransfer> {
-    for (const [name, { wanted }] of this.#manager.transfers) {
+    for (const [name, { wanted, phase }] of this.#manager.transfers) {
       const outbound = this.#outbound.get(name);
-      if (wanted.spread?.follows !== true || outbound?.state !== "following") {
-        continue;
-      }
+      // One that is being stopped may be wanted anew, for another decision.
+      if (phase !== "following" || wanted.spread?.follows !== true) continue;
+      if (outbound?.state !== "following") continue;
       yield { name, number: outbound.number, wanted };
     }
   }

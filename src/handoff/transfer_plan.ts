@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { resizeMark } from "../ring/decision_mark.ts";
 import {
   agreeingMembers,
   memberStatus,
@@ -18,6 +19,7 @@ import {
   firstVnode,
   firstVnodeOf,
   partitionOfVnode,
+  type RingResize,
 } from "../ring/ring_generations.ts";
 import { isTakenForPresent, originsOf } from "../ring/ring_origin.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
@@ -49,13 +51,34 @@ export interface WantedTransfer {
   readonly keySpaces: readonly number[] | null;
   /**
    * The ownership version in which it was decided, which the target must know;
-   * `null` if current ownership decides.
+   * `null` if current ownership decides. For a resize also what the ring becomes
+   * (`decision_mark.ts`), since claimants of a split cluster may have begun
+   * different ones in one term and version.
    */
-  readonly decided: { readonly term: number; readonly version: number } | null;
+  readonly decided: {
+    readonly term: number;
+    readonly version: number;
+    readonly resize?: string;
+  } | null;
   /** The ring its data is spread over, in a resize. */
   readonly spread?: TransferSpread;
   /** Why it cannot be made now; `null` if it can. */
   readonly blocked: string | null;
+}
+
+/** Whether two transfers, between the same vnodes, carry out one decision. */
+export function sameDecision(
+  a: WantedTransfer["decided"],
+  b: WantedTransfer["decided"],
+): boolean {
+  return a?.term === b?.term && a?.version === b?.version &&
+    a?.resize === b?.resize;
+}
+
+/** The decision that the transfers of a resize carry out, in all its phases. */
+export function decidedResize(resize: RingResize): WantedTransfer["decided"] {
+  const { term, version } = resize;
+  return { term, version, resize: resizeMark(resize) };
 }
 
 /** What to do with a partition that has been handed over. */
@@ -279,7 +302,8 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
   }
   const { resize } = ring.ownership.generations;
   if (resize !== null) {
-    const { generation, term, version } = resize;
+    const { generation } = resize;
+    const decided = decidedResize(resize);
     const spread = {
       ringSize: resize.owners.length,
       firstVnode: firstVnodeOf(generation),
@@ -292,7 +316,7 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
           ...spreadOf(situation, resize.owners, module, first + partition),
           targetPartition: spread.firstVnode,
           spread,
-          decided: { term, version },
+          decided,
         });
       }
     });

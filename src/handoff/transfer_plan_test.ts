@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { resizeMark } from "../ring/decision_mark.ts";
 import {
   abortResize,
   beginResize,
@@ -49,6 +50,7 @@ function ringWith(
       Object.entries(progress).map(([partition, done]) => [Number(partition), {
         term: 1,
         version: 5,
+        decisions: [],
         completedModules: done === "complete" ? ["kv"] : done,
         complete: done === "complete",
       }]),
@@ -252,7 +254,9 @@ Deno.test("planTransfers() spreads everything a node owns during a resize, whate
     [0, 1, 3, 4, 5, 6, 7].map((partition) => `resize ${partition}`),
   );
   const { term, version } = ring.ownership;
-  assertEquals(wanted[0]?.decided, { term, version });
+  const resize = { generation: 1, owners: new Array<string>(16).fill("b") };
+  const decided = { term, version, resize: resizeMark(resize) };
+  assertEquals(wanted[0]?.decided, decided);
   assertEquals(wanted[0]?.spread, {
     ringSize: 16,
     firstVnode: 1024,

@@ -112,11 +112,12 @@ function worldOf(parts: NodeParts): HandoffWorld {
     handedOver: () => present(parts.vnodes, "vnodes").handedOver(),
     askVnode,
     connect: (node) => connect(parts, node, askVnode),
-    transferComplete: (partitions, module) =>
+    transferComplete: (partitions, module, by) =>
       parts.cluster?.transferComplete(
         partitions,
         module,
         modules.map(({ name }) => name),
+        by,
       ),
     drop: (module, partition, atOnce) =>
       present(parts.vnodes, "vnodes").drop(module, partition, atOnce),

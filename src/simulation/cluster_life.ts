@@ -244,7 +244,43 @@ export async function formCluster(
       message: `The nodes could not be joined: ${error}`,
     }];
   }
-  return await untilSettled(cluster, services, "its nodes were joined");
+  const unsettled = await untilSettled(
+    cluster,
+    services,
+    "its nodes were joined",
+  );
+  return unsettled.length > 0 ? unsettled : await untilAllOwn(cluster);
+}
+
+/**
+ * Lets time pass until each node owns a partition, if there are enough. Until
+ * then one of them may own all, and if a fault takes that one away nothing that
+ * is asked means anything. Further partitions may still be moving.
+ */
+async function untilAllOwn(cluster: SimulatedCluster): Promise<Violation[]> {
+  const { members, time } = cluster;
+  const end = await time.run(
+    time.now() + SETTLE_MS_MAX,
+    () => members.every(hasItsShare),
+  );
+  if (end === "done") return [];
+  const without = members
+    .filter((machine) => !hasItsShare(machine))
+    .map(({ host }) => host);
+  return [{
+    check: "settles",
+    message: `Nodes own nothing ${SETTLE_MS_MAX} ms after they were joined: ${
+      without.join(", ")
+    }`,
+  }];
+}
+
+/** Whether a node knows that it owns a partition, or that there are too few. */
+function hasItsShare({ node }: SimulatedMachine): boolean {
+  const ring = node?.parts.cluster?.ring;
+  if (node === undefined || ring === undefined) return false;
+  const { owners } = ring.ownership;
+  return owners.includes(node.name) || owners.length < ring.members.size;
 }
 
 /**

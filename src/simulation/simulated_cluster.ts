@@ -7,6 +7,11 @@
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import { type Chance, seededChance } from "../base/chance.ts";
 import { isWhorlError } from "../base/errors.ts";
+import {
+  noVersion,
+  versionDescends,
+  type VersionVector,
+} from "../causality/version_vector.ts";
 import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 import { describeFault, hostOf } from "./schedule/fault_words.ts";
@@ -66,6 +71,8 @@ export class SimulatedCluster {
   readonly #faultEnds = new Set<() => void>();
   /** Machines that an operator has declared dead, or is about to. */
   readonly #givenUp = new Set<SimulatedMachine>();
+  /** The ring in which a node was last declared down. */
+  #declaredIn: VersionVector = noVersion;
   #healed = false;
   #seed = "";
 
@@ -274,8 +281,9 @@ export class SimulatedCluster {
   /**
    * What an operator does about a machine that is gone: declare its node down
    * on a running node, until one accepts. Not on a node that they have given up
-   * as well: if it is alive after all, two parts of the cluster would each be
-   * told that the other one is dead, and might get a claimant each in one term.
+   * as well, nor on one that has not heard what they declared before: two parts
+   * of the cluster would each be told that others are dead, and might get a
+   * claimant each in one term.
    */
   #declareDown(
     gone: SimulatedMachine,
@@ -285,7 +293,8 @@ export class SimulatedCluster {
     const again = (): void => {
       this.time.schedule(DECLARE_EVERY_MS, () => {
         const machine = others.find((other) =>
-          this.serves(other) && !this.#givenUp.has(other)
+          this.serves(other) && !this.#givenUp.has(other) &&
+          this.#knowsDeclared(other)
         );
         if (over || this.#healed) return;
         // A paused machine does not answer; the operator tries the next one.
@@ -293,7 +302,10 @@ export class SimulatedCluster {
         machine?.process?.setTimer(0, () => {
           const { cluster } = machine.node?.parts ?? {};
           cluster?.down(`${gone.host}@${gone.host}`).then(
-            () => void (over = true),
+            () => {
+              over = true;
+              this.#declaredIn = cluster.ring.clock;
+            },
             (error) => {
               if (!isWhorlError(error)) throw error;
             },
@@ -303,6 +315,12 @@ export class SimulatedCluster {
     };
     again();
     return () => void (over = true);
+  }
+
+  /** Whether a node goes by the ring in which another was declared down last, or a later one. */
+  #knowsDeclared({ node }: SimulatedMachine): boolean {
+    const clock = node?.parts.cluster?.ring.clock;
+    return clock !== undefined && versionDescends(clock, this.#declaredIn);
   }
 
   /** Blocks links between machines, and returns what unblocks them. */

@@ -104,14 +104,16 @@ export class DataDirectory implements AsyncDisposable {
     checkNodeName(identity.name);
     let lock: DiskFile | undefined;
     try {
-      await makePrivateFolder(disk, path);
+      const made = await makePrivateFolder(disk, path);
       // A folder with other things in it is not ours to lock.
       const before = await isUnfinished(disk, path);
       lock = await takeLock(disk, path);
       // Once it is finished it stays so; before that its last holder may just have finished it.
       const isNew = before && await isUnfinished(disk, path);
-      if (isNew) await create(disk, path, identity);
-      else await checkFormat(disk, path);
+      if (isNew) {
+        if (!made) await keepName(disk, path);
+        await create(disk, path, identity);
+      } else await checkFormat(disk, path);
       const stored = await readIdentity(disk, path, identity);
       const incarnation = await countIncarnation(disk, path);
       return new DataDirectory(path, stored, isNew, incarnation, disk, lock);
@@ -247,10 +249,14 @@ export class DataDirectory implements AsyncDisposable {
   }
 }
 
-async function makePrivateFolder(disk: Disk, path: string): Promise<void> {
+/** Returns whether it was made; then its name is durable. */
+async function makePrivateFolder(disk: Disk, path: string): Promise<boolean> {
   let entry = await refuseLink(disk, path);
   if (entry === undefined) {
-    if (await disk.makeFolder(path)) return await syncFolderOf(disk, path);
+    if (await disk.makeFolder(path)) {
+      await syncFolderOf(disk, path);
+      return true;
+    }
     // Somebody else was faster.
     entry = await refuseLink(disk, path);
   }
@@ -260,6 +266,22 @@ async function makePrivateFolder(disk: Disk, path: string): Promise<void> {
       `Cannot open data directory ${path} as it must be a folder`,
       { details: { path } },
     );
+  }
+  return false;
+}
+
+/**
+ * Makes the name of an unfinished folder durable: the opening that made it may
+ * have failed or been cut short before that.
+ */
+async function keepName(disk: Disk, path: string): Promise<void> {
+  try {
+    await syncFolderOf(disk, path);
+  } catch (error) {
+    // Who may not read the parent has not made the folder.
+    const denied = error instanceof Error &&
+      ["PermissionDenied", "NotCapable"].includes(error.name);
+    if (!denied) throw error;
   }
 }
 
