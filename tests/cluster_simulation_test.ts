@@ -147,10 +147,19 @@ for (const seed of [11, 12, 13, 14, 15, 16]) {
       }
       throw new Error("No commit in 20 rounds");
     };
+    // One that was only invited would not be in the plan.
+    const staged = (joins: number) => {
+      const [first] = nodes as [BusNode];
+      return bus.until(
+        () => stagedJoins(first.cluster.ring).length === joins,
+        60_000,
+      );
+    };
     // First to three, all joining at once, then to five in two steps of chance.
     await bus.during(Promise.all(
       nodes.slice(1, 3).map(({ cluster }) => cluster.join("n1:1")),
     ));
+    await staged(2);
     await commit();
     const through = chance.pick(["n1:1", "n2:1", "n3:1"]);
     const fourth = (nodes[3] as BusNode).cluster.join(through);
@@ -159,12 +168,7 @@ for (const seed of [11, 12, 13, 14, 15, 16]) {
       chance.pick(["n1:1", "n2:1"]),
     );
     await bus.during(Promise.all([fourth, fifth]));
-    // One that was only invited would not be in the plan.
-    const [first] = nodes as [BusNode];
-    await bus.until(
-      () => stagedJoins(first.cluster.ring).length === 2,
-      60_000,
-    );
+    await staged(2);
     await commit();
     await bus.until(() => isSettled(nodes), 60_000);
     assertWhole(nodes);
