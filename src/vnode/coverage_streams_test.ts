@@ -355,7 +355,7 @@ Deno.test("CoverageStreams answers vnode_error when a promised chunk fails, and 
   assertEquals(bench.crashes, [failure]);
 });
 
-Deno.test("CoverageStreams yields to other work when it runs for long, and tells the waiting caller that it is still at work", async () => {
+Deno.test("CoverageStreams yields to other work when it runs for long, and sends its reader the chunks there are", async () => {
   const bench = new Bench();
   function* long() {
     for (let number = 1; number <= 5; number++) {
