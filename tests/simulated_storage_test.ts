@@ -195,6 +195,26 @@ Deno.test("DataDirectory can be opened after an opening that was cut short anywh
     await bench.run(directory.close());
   }));
 
+Deno.test("DataDirectory survives a loss of power, whatever became of the opening before", async () => {
+  for (let seed = 0; seed < 8; seed++) {
+    for (let events = 0; events < 40; events++) {
+      const bench = new DiskBench(`${seed} ${events}`);
+      // Every other one fails instead of being cut short.
+      bench.disk.writeErrorProbability = events % 2;
+      void openDirectory(bench.live()).catch(() => {});
+      await bench.happen(events);
+      bench.crash("process");
+      bench.disk.writeErrorProbability = 0;
+      const { incarnation } = await bench.run(openDirectory(bench.live()));
+      bench.crash("power");
+      const again = await bench.run(openDirectory(bench.live()));
+      assertEquals(again.isNew, false, `seed ${seed}, ${events} events`);
+      assertEquals(again.incarnation, incarnation + 1);
+      await bench.run(again.close());
+    }
+  }
+});
+
 Deno.test("DataDirectory is held by one process until that ends", async () => {
   const bench = new DiskBench("locks");
   const first = bench.live();

@@ -1,7 +1,10 @@
 /**
  * Which nodes are up and which services each of them offers. A node sends its
  * list to the others when it changes, when one of them comes up, and
- * periodically in case a message was lost. A suspected or lost node counts as
+ * periodically in case a message was lost. The first list that a watcher sends
+ * to a peer has version 0, later ones have higher versions: so the peer can
+ * tell a watcher that was restarted while its node went on, which counts from
+ * the beginning and knows no list of others. A suspected or lost node counts as
  * serving nothing; one that was only suspected serves again as soon as it
  * answers.
  *
@@ -11,6 +14,9 @@
  */
 import { compareTexts } from "../base/text_order.ts";
 import { type ServiceList, SERVICES_MAX } from "./cluster_codec.ts";
+
+/** Version of the first list that a watcher sends to a peer. */
+const VERSION_FIRST = 0;
 
 /** Inputs of the watcher. */
 export type NodeWatcherEvent =
@@ -60,7 +66,7 @@ export function createNodeWatcher(
   return {
     self,
     incarnation,
-    version: 0,
+    version: VERSION_FIRST + 1,
     services: new Set(),
     peers: new Map(),
     upByService: new Map(),
@@ -127,7 +133,11 @@ export function stepNodeWatcher(
       return [
         ...wasUp ? [] : [{ type: "node_up" as const, node: event.node }],
         ...refresh(watcher, peer.services),
-        { type: "send_services", to: event.node, list: ownList(watcher) },
+        {
+          type: "send_services",
+          to: event.node,
+          list: { ...ownList(watcher), version: VERSION_FIRST },
+        },
       ];
     }
     case "peer_down":
@@ -209,9 +219,10 @@ function received(
   const isNewer = list.incarnation > peer.incarnation ||
     list.incarnation === peer.incarnation && list.version > peer.version;
   // Lists of one watcher arrive in order, so this is the first one of another:
-  // the sender's was restarted alone, and has forgotten our list as well.
+  // the sender's was restarted alone, and has forgotten our list as well. The
+  // answer has a later version, so it is not answered in turn.
   const startedAnew = list.incarnation === peer.incarnation &&
-    list.version === 0 && peer.version > 0;
+    list.version === VERSION_FIRST;
   if (!isNewer && !startedAnew) return [];
   const affected = new Set([...peer.services, ...list.services]);
   peer.incarnation = list.incarnation;

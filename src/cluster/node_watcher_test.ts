@@ -1,9 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { SERVICES_MAX } from "./cluster_codec.ts";
+import { type ServiceList, SERVICES_MAX } from "./cluster_codec.ts";
 import {
   createNodeWatcher,
   isNodeUp,
   nodesUp,
+  type NodeWatcher,
   servicesByNode,
   stepNodeWatcher,
   upNodes,
@@ -28,7 +29,7 @@ Deno.test("stepNodeWatcher() notifies every peer and the subscribers when a serv
     {
       type: "send_services",
       to: "b",
-      list: { incarnation: 1, version: 1, services: ["kv"] },
+      list: { incarnation: 1, version: 2, services: ["kv"] },
     },
     { type: "service_changed", service: "kv", up: ["a", "b"] },
   ]);
@@ -55,7 +56,7 @@ Deno.test("stepNodeWatcher() sends its services to a peer that comes up", () => 
     {
       type: "send_services",
       to: "b",
-      list: { incarnation: 1, version: 1, services: ["kv"] },
+      list: { incarnation: 1, version: 0, services: ["kv"] },
     },
   ]);
 });
@@ -146,7 +147,7 @@ Deno.test("stepNodeWatcher() accepts the list of a peer whose watcher has restar
     {
       type: "send_services",
       to: "b",
-      list: { incarnation: 1, version: 1, services: ["kv"] },
+      list: { incarnation: 1, version: 2, services: ["kv"] },
     },
   ]);
   assertEquals(receive(1, ["kv"]), [
@@ -154,6 +155,59 @@ Deno.test("stepNodeWatcher() accepts the list of a peer whose watcher has restar
   ]);
   // An answer is not answered.
   assertEquals(receive(1, ["kv"]), []);
+});
+
+/** The list that `node` sends to a peer that comes up. */
+function firstListOf(node: NodeWatcher, to: string): ServiceList {
+  const list = stepNodeWatcher(node, { type: "peer_up", node: to })
+    .find((effect) => effect.type === "send_services")?.list;
+  return list as ServiceList;
+}
+
+Deno.test("stepNodeWatcher() accepts the list of a restarted watcher that has services before it knows of a link", () => {
+  const watcher = createNodeWatcher("a", 1);
+  stepNodeWatcher(watcher, { type: "peer_up", node: "b" });
+  stepNodeWatcher(watcher, { type: "service_up", service: "kv" });
+  const receive = (list: ServiceList) =>
+    stepNodeWatcher(watcher, { type: "services_received", from: "b", list })
+      .map(({ type }) => type);
+  const peer = (services: string[]): NodeWatcher => {
+    const anew = createNodeWatcher("b", 5);
+    for (const service of services) {
+      stepNodeWatcher(anew, { type: "service_up", service });
+    }
+    return anew;
+  };
+  assertEquals(receive(firstListOf(peer(["kv"]), "a")), ["service_changed"]);
+  // After another first list, and after a later one of each version.
+  assertEquals(receive(firstListOf(peer([]), "a")), [
+    "service_changed",
+    "send_services",
+  ]);
+  for (let version = 1; version < 5; version++) {
+    receive({ incarnation: 5, version, services: [] });
+    assertEquals(receive(firstListOf(peer(["kv"]), "a")), [
+      "service_changed",
+      "send_services",
+    ], `after version ${version}`);
+    assertEquals(upNodes(watcher, "kv"), ["a", "b"]);
+  }
+});
+
+Deno.test("stepNodeWatcher() answers the list of a restarted watcher once, and is not answered itself", () => {
+  const a = createNodeWatcher("a", 1);
+  const b = createNodeWatcher("b", 5);
+  const say = (to: NodeWatcher, from: string, list: ServiceList) =>
+    stepNodeWatcher(to, { type: "services_received", from, list })
+      .flatMap((effect) =>
+        effect.type === "send_services" ? [effect.list] : []
+      );
+  assertEquals(say(b, "a", firstListOf(a, "b")), []);
+  assertEquals(say(a, "b", firstListOf(b, "a")), []);
+  const anew = createNodeWatcher("b", 5);
+  const [answer, ...more] = say(a, "b", firstListOf(anew, "a"));
+  assertEquals(more, []);
+  assertEquals(say(anew, "a", answer as ServiceList), []);
 });
 
 Deno.test("stepNodeWatcher() offers no more services than fit into one list", () => {

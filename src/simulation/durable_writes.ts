@@ -52,6 +52,14 @@ interface TrackedKey {
   sinceMs: number;
 }
 
+/** What a disk has lost or damaged of what its store had committed. */
+interface Taken {
+  readonly partition: number;
+  readonly key: string;
+  readonly content: Uint8Array;
+  readonly seenAtMs: number;
+}
+
 const NOTHING: readonly Content[] = [null];
 
 /** What the stores of a cluster must hold. */
@@ -59,6 +67,8 @@ export class DurableWrites {
   readonly #now: () => number;
   /** By store, then by partition and key. */
   readonly #stores = new Map<string, Map<string, TrackedKey>>();
+  /** By store. */
+  readonly #taken = new Map<string, Taken[]>();
   readonly #violations: Violation[] = [];
 
   /** @param now Virtual milliseconds. */
@@ -148,10 +158,43 @@ export class DurableWrites {
   }
 
   /**
+   * What the disks of stores whose names end with `path` have lost or damaged
+   * since `store` committed it in `partition`, by key in hex. Their stores may
+   * have confirmed it before, in messages that are still in flight.
+   *
+   * @param anywhere Whether it may have been in other partitions.
+   */
+  takenSince(
+    path: string,
+    store: string,
+    partition: number,
+    anywhere: boolean,
+  ): Map<string, Uint8Array>[] {
+    const own = new Map(
+      [...this.#store(store).values()]
+        .filter((known) => known.partition === partition)
+        .map(({ key, sinceMs }) => [key.toHex(), sinceMs]),
+    );
+    return [...this.#taken]
+      .filter(([name]) => name !== store && name.endsWith(path))
+      .flatMap(([, taken]) => taken)
+      .filter((taken) =>
+        (anywhere || taken.partition === partition) &&
+        (own.get(taken.key) ?? Infinity) <= taken.seenAtMs
+      )
+      .map(({ key, content }) => new Map([[key, content]]));
+  }
+
+  /**
    * A range was deleted key by key: nothing is known of that partition any
    * more.
    */
   deleted(store: string, partition: number): void {
+    const taken = this.#taken.get(store) ?? [];
+    this.#taken.set(
+      store,
+      taken.filter((lost) => lost.partition !== partition),
+    );
     const tracked = this.#store(store);
     for (const [name, known] of tracked) {
       if (known.partition === partition) tracked.delete(name);
@@ -179,16 +222,16 @@ export class DurableWrites {
     for (const [keyName, known] of tracked) {
       const there = found.get(keyName) ?? null;
       const isDamaged = there === "damaged";
+      const isAsWritten = !isDamaged &&
+        known.may.some((may) => isSame(may, there));
       // A disk that both fails and lies may never have synced the record of
       // commits.
       const mayForget = damage.lostCommits > 0 &&
         (damage.writeErrors > 0 ||
           known.sinceMs > damage.powerLostAtMs - damage.stoodStillMs -
               REMEMBERED_AFTER_MS);
-      if (
-        !isDamaged && !tailLost && !mayForget &&
-        !known.may.some((may) => isSame(may, there))
-      ) {
+      if (!isAsWritten) this.#take(name, known);
+      if (!isDamaged && !isAsWritten && !tailLost && !mayForget) {
         this.#report(
           damage.lostCommits > 0 ? "tail_loss" : "durable_write_lost",
           `${name}, opened again, holds ${
@@ -209,6 +252,15 @@ export class DurableWrites {
         known.sinceMs = this.#now();
       }
     }
+  }
+
+  /** The newest committed content of a key is not there any more. */
+  #take(store: string, { partition, key, may: [content] }: TrackedKey): void {
+    if (!content) return;
+    const taken = this.#taken.get(store) ?? [];
+    const seenAtMs = this.#now();
+    taken.push({ partition, key: key.toHex(), content, seenAtMs });
+    this.#taken.set(store, taken);
   }
 
   #store(name: string): Map<string, TrackedKey> {

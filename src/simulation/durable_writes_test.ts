@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { PartitionStore, Store } from "../environment/storage.ts";
+import { equalBytes } from "../base/byte_order.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
 import { DurableWrites } from "./durable_writes.ts";
 
@@ -15,20 +16,39 @@ const HONEST = {
 
 const value = (n: number): Uint8Array => new Uint8Array([n, n]);
 
-/** A store that holds the given values, and claims to outlive its process. */
+/**
+ * A store that holds the given values, and claims to outlive its process. Those
+ * that are undefined are damaged.
+ */
 function holding(
-  content: readonly (readonly [Uint8Array, number])[],
+  content: readonly (readonly [Uint8Array, number | undefined])[],
   tailLost = false,
 ): Store {
   const store = openMemoryStore("00".repeat(8));
   const partition: PartitionStore = store.partition(3);
   for (const [key, n] of content) {
-    partition.write([{ key, value: value(n) }], () => {});
+    partition.write([{ key, value: value(n ?? 0) }], () => {});
   }
-  return new Proxy(store, {
-    get: (target, name) => {
-      if (name === "durable") return true;
-      if (name === "state") return { ...target.state, tailLost };
+  const damaged = content.filter(([, n]) => n === undefined);
+  const scan: PartitionStore["scan"] = async function* (range) {
+    for await (const entry of partition.scan(range)) {
+      if (damaged.some(([key]) => equalBytes(key, entry.key))) {
+        range?.onCorrupt?.(entry.key);
+      } else yield entry;
+    }
+  };
+  return withMembers(store, {
+    durable: true,
+    state: { ...store.state, tailLost },
+    partition: () => withMembers(partition, { scan }),
+  });
+}
+
+/** `target`, some of whose members are others. */
+function withMembers<T extends object>(target: T, others: Partial<T>): T {
+  return new Proxy(target, {
+    get: (_, name) => {
+      if (name in others) return others[name as keyof T];
       const member = Reflect.get(target, name, target);
       return typeof member === "function" ? member.bind(target) : member;
     },
@@ -120,6 +140,47 @@ Deno.test("DurableWrites reports a tail that is called lost but is not", async (
   write(watch, KEY, 1)(undefined);
   await watch.opened("a", holding([[KEY, 1]], true), HONEST);
   assertEquals(watch.violations.map(({ check }) => check), ["tail_loss"]);
+});
+
+Deno.test("DurableWrites.takenSince() lists what a disk has lost or damaged after a store had it", async () => {
+  const cases = [
+    // A damaged value, a tail that was lost, and a commit that was.
+    [holding([[KEY, undefined]]), { ...HONEST, rottenBits: 1 }],
+    [holding([], true), { ...HONEST, lostCommits: 1 }],
+    [holding([]), { ...HONEST, lostCommits: 1, powerLostAtMs: 9 }],
+  ] as const;
+  for (const [store, damage] of cases) {
+    let nowMs = 5;
+    const watch = new DurableWrites(() => nowMs);
+    write(watch, KEY, 1)(undefined);
+    watch.written("b", 3, [{ key: KEY, value: value(1) }])(undefined);
+    nowMs = 10;
+    await watch.opened("a", store, damage);
+    assertEquals(watch.violations, []);
+    const taken = [new Map([["07", value(1)]])];
+    assertEquals(watch.takenSince("", "b", 3, false), taken);
+    assertEquals(watch.takenSince("", "a", 3, false), []);
+    nowMs = 15;
+    watch.written("b", 3, [{ key: KEY, value: value(2) }])(undefined);
+    assertEquals(watch.takenSince("", "b", 3, false), []);
+  }
+});
+
+Deno.test("DurableWrites.takenSince() lists nothing that was deleted, or that is there as it was written", async () => {
+  const watch = new DurableWrites(() => 5);
+  for (const key of [KEY, OTHER_KEY]) {
+    write(watch, key, 1)(undefined);
+    watch.written("b", 3, [{ key, value: value(1) }])(undefined);
+  }
+  await watch.opened("a", holding([[KEY, 1], [OTHER_KEY, undefined]]), {
+    ...HONEST,
+    rottenBits: 1,
+  });
+  assertEquals(watch.takenSince("", "b", 3, false), [
+    new Map([["08", value(1)]]),
+  ]);
+  watch.deleted("a", 3);
+  assertEquals(watch.takenSince("", "b", 3, false), []);
 });
 
 Deno.test("DurableWrites forgets a partition after a range of it was deleted", async () => {

@@ -73,6 +73,8 @@ export class Invariants implements StoreWatch {
   readonly #newestRings = new Map<string, Ring>();
   /** The ring of each host: one that stands alone has its own generations. */
   readonly #hostRings = new Map<string, Ring>();
+  /** By host, how many owners each of its rings had, and since when. */
+  readonly #owners = new Map<string, { count: number; atMs: number }[]>();
   #stop = (): void => {};
 
   /** @param masters Number of vnode masters of a node, over all modules. */
@@ -127,13 +129,19 @@ export class Invariants implements StoreWatch {
     if (isStoreOf(path, "kv")) {
       const store = `${host}${path}`;
       const certain = this.#durable.certain(path, partition);
+      const isPresent = this.#isPresent(host, partition);
+      const others = isPresent
+        ? [...certain].filter(([name]) => name !== store)
+          .map(([, content]) => content)
+        : this.#durable.certainElsewhere(path, store, partition);
       this.#deletions.push(...checkDeletion(
         `${host}, partition ${partition} at ${this.#now()} ms,`,
         certain.get(store) ?? new Map(),
-        this.#isPresent(host, partition)
-          ? [...certain].filter(([name]) => name !== store)
-            .map(([, content]) => content)
-          : this.#durable.certainElsewhere(path, store, partition),
+        // A confirmation may arrive when what it confirms has rotted.
+        [
+          ...others,
+          ...this.#durable.takenSince(path, store, partition, !isPresent),
+        ],
         (object, other) => equalBytes(mergeObjects(object, other), object),
       ));
     }
@@ -188,8 +196,23 @@ export class Invariants implements StoreWatch {
       this.#newestRings.set(seed, ring);
     }
     this.#hostRings.set(host, ring);
+    let owners = this.#owners.get(host);
+    if (owners === undefined) this.#owners.set(host, owners = []);
+    const count = new Set(ring.ownership.owners).size;
+    if (count !== owners.at(-1)?.count) owners.push({ count, atMs: nowMs });
     if (begins) this.#rings.begins(host, ring, nowMs);
     else this.#rings.see(host, ring, nowMs);
+  }
+
+  /**
+   * From when on each of `members` knew that all of them own partitions;
+   * infinite if one never did.
+   */
+  sharedAtMs(members: readonly { readonly host: string }[]): number {
+    const known = members.map(({ host }) =>
+      this.#owners.get(host)?.find(({ count }) => count >= members.length)
+    );
+    return Math.max(...known.map((owners) => owners?.atMs ?? Infinity));
   }
 
   /** The stores of `module` that are open on `host`. */

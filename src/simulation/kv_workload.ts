@@ -56,6 +56,14 @@ const BUCKET = "sim";
 const N = 3;
 /** Replicas that acknowledge a write. */
 const W = 2;
+/**
+ * Longest virtual time for hints to go home, in milliseconds. All were there
+ * already, but replicas may get another one from an operation that has been
+ * answered, for as long as its coordinator lingers.
+ */
+const HOME_MS_MAX = 3_000;
+/** Interval between two checks whether they are, in virtual milliseconds. */
+const HOME_LOOK_MS = 20;
 /** Longest virtual time for read repairs to arrive, in milliseconds. */
 const REPAIR_MS_MAX = 1_500;
 /**
@@ -206,9 +214,12 @@ export async function kvChecks(
         : {}),
     }),
     // Membership changes can disturb the cluster in ways that no fault records.
-    ...(run.membership.changed
-      ? []
-      : checkAvailability(history, run.schedule, run.loadBeganAtMs)),
+    ...(run.membership.changed ? [] : checkAvailability(
+      history,
+      run.schedule,
+      run.loadBeganAtMs,
+      run.membership.sharedAtMs,
+    )),
     ...checkConvergence(
       new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),
       describeKvObject,
@@ -278,6 +289,35 @@ function areRepaired(replicas: ReadonlyMap<string, KeyReplicas>): boolean {
   });
 }
 
+/**
+ * What is stored once all of it is with its owner, or out of time; the check
+ * reports what is not.
+ */
+async function storedAtHome(
+  run: FinishedRun,
+  ring: Ring,
+): Promise<readonly StoredValue[]> {
+  const untilMs = run.now() + HOME_MS_MAX;
+  for (;;) {
+    const stored = await run.stored("kv");
+    if (straysOf(stored, ring).length === 0 || run.now() >= untilMs) {
+      return stored;
+    }
+    await run.sleep(HOME_LOOK_MS);
+  }
+}
+
+/** What is not with the owner of its partition. */
+function straysOf(
+  stored: readonly StoredValue[],
+  ring: Ring,
+): readonly StoredValue[] {
+  return stored.filter(({ host, partition }) => {
+    const owner = ownerOfVnode(ring, partition);
+    return owner === undefined || hostOf(owner) !== host;
+  });
+}
+
 /** Acknowledged writes that too few owners have before any read. */
 async function copiesAtHome(
   run: FinishedRun,
@@ -285,12 +325,9 @@ async function copiesAtHome(
   ring: Ring,
   n: number,
 ): Promise<readonly Violation[]> {
-  const stored = await run.stored("kv");
+  const stored = await storedAtHome(run, ring);
   const owners = ownersOf(ring);
-  const strays = stored.filter(({ host, partition }) => {
-    const owner = ownerOfVnode(ring, partition);
-    return owner === undefined || hostOf(owner) !== host;
-  }).map(({ host, partition }) => ({
+  const strays = straysOf(stored, ring).map(({ host, partition }) => ({
     check: "stray_replica",
     message:
       `${host} still stores something of vnode ${partition}, which is of ${

@@ -388,6 +388,9 @@ class Run {
     }));
   }
 
+  readonly #sleep = (ms: number): Promise<void> =>
+    new Promise((resolve) => void this.#time.schedule(ms, resolve));
+
   /** What a script can do to `cluster`. */
   #scriptContext(
     cluster: SimulatedCluster,
@@ -396,8 +399,6 @@ class Run {
     const time = this.#time;
     const machine = (index: number): SimulatedMachine =>
       cluster.machines[index] as SimulatedMachine;
-    const sleep = (ms: number): Promise<void> =>
-      new Promise((resolve) => void time.schedule(ms, resolve));
     const until: ScriptContext["until"] = async (
       what,
       holds,
@@ -409,13 +410,13 @@ class Run {
           const said = typeof what === "string" ? what : what();
           throw new Error(`${said}: not so after ${limitMs} ms`);
         }
-        await sleep(SCRIPT_LOOK_MS);
+        await this.#sleep(SCRIPT_LOOK_MS);
       }
     };
     return {
       chance: cluster.chance.fork("script"),
       now: () => time.now(),
-      sleep,
+      sleep: this.#sleep,
       until,
       settled: () =>
         until(
@@ -498,8 +499,6 @@ class Run {
         : raKvChecks);
     const violations: Violation[] = [];
     const { process } = cluster.members[0] ?? {};
-    const sleep = (ms: number): Promise<void> =>
-      new Promise((resolve) => void this.#time.schedule(ms, resolve));
     const run: FinishedRun = {
       schedule: this.#schedule,
       loadBeganAtMs: this.#loadBeganAtMs,
@@ -508,11 +507,12 @@ class Run {
         changed: this.#options.script !== undefined ||
           (this.#operator?.hasChanged ?? false),
         lost: this.#operator?.hasLost ?? false,
+        sharedAtMs: this.#invariants.sharedAtMs(cluster.members),
       },
       history: this.#history.records,
       nodes: cluster.members.map(({ node }) => node as WhorlNode),
       now: () => this.#time.now(),
-      sleep,
+      sleep: this.#sleep,
       eventually: async (what, ask) => {
         const untilMs = this.#time.now() + EVENTUALLY_MS_MAX;
         for (;;) {
@@ -520,7 +520,7 @@ class Run {
             return await ask();
           } catch (error) {
             if (this.#time.now() < untilMs) {
-              await sleep(EVENTUALLY_EVERY_MS);
+              await this.#sleep(EVENTUALLY_EVERY_MS);
               continue;
             }
             violations.push({
@@ -542,7 +542,7 @@ class Run {
             // resumes, and its stores are reopened.
             if (!isWhorlError(error, "closed")) throw error;
             if (this.#time.now() >= untilMs) throw error;
-            await sleep(EVENTUALLY_EVERY_MS);
+            await this.#sleep(EVENTUALLY_EVERY_MS);
           }
         }
       },

@@ -62,7 +62,7 @@ export interface DataDirectoryOptions {
   readonly disk: Disk;
 }
 
-/** The path of a file in the folder; the name cannot lead outside it. */
+/** A valid name of a file in the folder, which cannot lead outside it. */
 const fileName = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /** An open data directory. */
@@ -109,15 +109,17 @@ export class DataDirectory implements AsyncDisposable {
     checkNodeName(identity.name);
     let lock: DiskFile | undefined;
     try {
-      await makePrivateFolder(disk, path);
+      const made = await makePrivateFolder(disk, path);
       // A folder with other files in it must not be locked.
       const before = await isUnfinished(disk, path);
       lock = await takeLock(disk, path);
       // A finished folder stays finished; an unfinished one may just have been
       // finished by its last holder.
       const isNew = before && await isUnfinished(disk, path);
-      if (isNew) await create(disk, path, identity);
-      else await checkFormat(disk, path);
+      if (isNew) {
+        if (!made) await keepName(disk, path);
+        await create(disk, path, identity);
+      } else await checkFormat(disk, path);
       const stored = await readIdentity(disk, path, identity);
       const incarnation = await countIncarnation(disk, path);
       return new DataDirectory(path, stored, isNew, incarnation, disk, lock);
@@ -254,10 +256,14 @@ export class DataDirectory implements AsyncDisposable {
   }
 }
 
-async function makePrivateFolder(disk: Disk, path: string): Promise<void> {
+/** Returns whether it was made; then its name is durable. */
+async function makePrivateFolder(disk: Disk, path: string): Promise<boolean> {
   let entry = await refuseLink(disk, path);
   if (entry === undefined) {
-    if (await disk.makeFolder(path)) return await syncFolderOf(disk, path);
+    if (await disk.makeFolder(path)) {
+      await syncFolderOf(disk, path);
+      return true;
+    }
     // Another process was faster.
     entry = await refuseLink(disk, path);
   }
@@ -267,6 +273,22 @@ async function makePrivateFolder(disk: Disk, path: string): Promise<void> {
       `Cannot open data directory ${path} as it must be a folder`,
       { details: { path } },
     );
+  }
+  return false;
+}
+
+/**
+ * Makes the name of an unfinished folder durable: the opening that made it may
+ * have failed or been cut short before that.
+ */
+async function keepName(disk: Disk, path: string): Promise<void> {
+  try {
+    await syncFolderOf(disk, path);
+  } catch (error) {
+    // Who may not read the parent has not made the folder.
+    const denied = error instanceof Error &&
+      ["PermissionDenied", "NotCapable"].includes(error.name);
+    if (!denied) throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { Disk } from "../environment/disk.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { DataDirectory, type NodeIdentity } from "./data_directory.ts";
 import { systemDisk as disk } from "./system_disk.ts";
@@ -60,6 +61,24 @@ Deno.test("DataDirectory.open() completes an interrupted creation", () =>
     await using made = await DataDirectory.open({ path, identity, disk });
     assert(made.isNew);
     assertEquals(made.incarnation, 1);
+  }));
+
+Deno.test("DataDirectory.open() takes an empty folder in one that may not be read, and makes none there", () =>
+  withFolder(async (path) => {
+    const parent = path.slice(0, path.lastIndexOf("/"));
+    const denying: Disk = {
+      ...disk,
+      syncFolder: (folder) =>
+        folder === parent
+          ? Promise.reject(new Deno.errors.PermissionDenied(parent))
+          : disk.syncFolder(folder),
+    };
+    const open = () => DataDirectory.open({ path, identity, disk: denying });
+    await assertRejects(open, WhorlError, "Cannot use");
+    await (await open()).close();
+    const again = await open();
+    assert(!again.isNew);
+    await again.close();
   }));
 
 Deno.test("DataDirectory.open() lets one process in and tells others which process holds it", () =>

@@ -99,6 +99,26 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     found:
       "an operator declared a node down on one that had not heard of another that was down, so that two followed the claimant (simulated_cluster.ts)",
   },
+  {
+    seed: 5_001_606,
+    found:
+      "the checks looked while a hint of an operation that had been answered was on its way home (late_hints_test.ts)",
+  },
+  {
+    seed: 5_010_977,
+    found:
+      "the services of a node whose cluster part was restarted alone were taken for older ones, and it was passed over for good (node_watcher_test.ts)",
+  },
+  {
+    seed: 5_013_737,
+    found:
+      "a fallback was held to the copy of an owner whose disk rotted while its confirmation was in flight (durable_writes_test.ts)",
+  },
+  {
+    seed: 7_021_586,
+    found:
+      "nodes that had joined and owned nothing yet were held to stand in for the one that died (availability_test.ts)",
+  },
 ];
 
 /** The same for schedules in which members come and go. */
@@ -158,6 +178,11 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
     seed: 40_480,
     found:
       "a vnode whose data was being removed, as another node had it, kept a read waiting and then answered it from nothing (vnode_handoff_test.ts)",
+  },
+  {
+    seed: 7_004_932,
+    found:
+      "the name of a data directory was never made durable where the first start had failed after making it, and a loss of power took everything (simulated_storage_test.ts)",
   },
 ];
 
@@ -336,5 +361,20 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     seed: 1_018_770,
     found:
       "the logs failed while no member of their node had one open, nobody was told, and the member was started in vain for good (stored_raft_logs_test.ts)",
+  },
+  {
+    seed: 2_000_865,
+    found:
+      "with one bit wrong the end of a snapshot looked like a piece of it, which the machine refused, so that the member was started in vain for good instead of starting over (snapshot_files_test.ts)",
+  },
+  {
+    seed: 2_001_808,
+    found:
+      "a write-ahead log that had failed during a sync and was closed went on when the sync ended, and threw (wal_test.ts)",
+  },
+  {
+    seed: 2_002_614,
+    found:
+      "rot hit the last batch of a log, which nobody can know to have been acknowledged, as older content stood behind it (log_rot_test.ts)",
   },
 ];

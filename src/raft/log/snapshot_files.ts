@@ -191,8 +191,8 @@ export async function* readState(
     let offset = STATE_HEADER_BYTES;
     let pieces = 0;
     let stateBytes = 0;
+    let head = await readExactly(reader, path, offset, PIECE_HEADER_BYTES);
     while (true) {
-      const head = await readExactly(reader, path, offset, PIECE_HEADER_BYTES);
       const length = u32At(head, 0);
       if (length === 0) break;
       if (length > PIECE_BYTES_MAX) {
@@ -206,6 +206,8 @@ export async function* readState(
       offset += length;
       pieces++;
       stateBytes += length;
+      // An end with a wrong bit may look like a piece, but nothing follows it.
+      head = await readExactly(reader, path, offset, PIECE_HEADER_BYTES);
       yield piece;
     }
     const end = await readExactly(reader, path, offset, STATE_END_BYTES);

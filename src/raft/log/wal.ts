@@ -250,6 +250,8 @@ export class Wal {
   }
 
   #onSynced(batch: WalBatch): void {
+    // Its groups were told that it has failed, and the file may be closed.
+    if (this.#failure !== undefined) return;
     this.#nextBatch++;
     this.#markTimer ??= this.#environment.setTimer(
       MARK_AFTER_MS,

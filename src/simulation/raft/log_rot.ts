@@ -4,8 +4,12 @@
  *
  * @module
  */
-import { u32At } from "../../base/byte_reader.ts";
-import { BATCH_MAGIC } from "../../raft/log/wal_codec.ts";
+import {
+  BATCH_HEADER_BYTES,
+  decodeFileHeader,
+  FILE_HEADER_BYTES,
+  findBatch,
+} from "../../raft/log/wal_codec.ts";
 import type { SimulatedDisk } from "../disk/simulated_disk.ts";
 import type { LogPart } from "../schedule/schedule.ts";
 
@@ -30,11 +34,18 @@ export function rotLog(disk: SimulatedDisk, part: LogPart): string | undefined {
 
 /**
  * Where the last batch of a write-ahead log file begins: whether that one was
- * acknowledged is known only a moment later.
+ * acknowledged is known only a moment later. Behind it, a file that is used
+ * again has batches of its former content.
  */
 function lastBatchAt(content: Uint8Array): number {
-  for (let at = content.length - 4; at >= 0; at--) {
-    if (u32At(content, at) === BATCH_MAGIC) return at;
+  const header = decodeFileHeader(content);
+  if (header === undefined) return 0;
+  let last = 0;
+  let at = FILE_HEADER_BYTES;
+  for (;;) {
+    const batch = findBatch(content, at, content.length, header.salt);
+    if (batch === undefined) return last;
+    last = batch.table - BATCH_HEADER_BYTES;
+    at = batch.end;
   }
-  return 0;
 }

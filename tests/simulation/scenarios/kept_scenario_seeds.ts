@@ -110,4 +110,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "what an owner had reported of a phase that only a claimant of before knew outweighed all that it reported later, and the resize never ended (ring_change.ts)",
   },
+  {
+    name: "riak_admin_console_tests",
+    seed: 9_029,
+    found:
+      "where a fifth of all segments is lost a request takes longer than its timeout now and then, and an operator asks again (operator_scenarios.ts)",
+  },
 ];
