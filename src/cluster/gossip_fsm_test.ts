@@ -555,7 +555,7 @@ Deno.test("stepGossip() publishes the generation of vnodes it may hold when anot
   assertEquals(originOf(given.current.ring, "b"), null);
 });
 
-Deno.test("stepGossip() still publishes its node's origin when another of its generations is replaced", () => {
+Deno.test("stepGossip() still says where its node comes from when it loses another generation, whatever becomes of that", () => {
   const [first, second] = [{ generation: 1, size: 64 }, {
     generation: 9,
     size: 16,

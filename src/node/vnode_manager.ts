@@ -597,10 +597,7 @@ export class VnodeManager {
     return (await this.#askHeld()).held;
   }
 
-  /**
-   * What this node holds; undefined while a master does not run, which may hold
-   * more.
-   */
+  /** What this node holds; undefined while a master does not run, which may hold more. */
   async heldByAll(): Promise<HeldPartition[] | undefined> {
     const { held, isAll } = await this.#askHeld();
     return isAll ? held : undefined;
@@ -642,7 +639,7 @@ export class VnodeManager {
       .call(atOnce ? "drop_at_once" : "drop", vnode, DROP_MS) === true;
   }
 
-  /** Removes the data of a vnode that is no longer needed. */
+  /** Removes what a vnode holds that is to be no more. */
   async discard(module: string, vnode: number): Promise<void> {
     const master = this.#strays.get(heldName({ module, partition: vnode }));
     const { links } = this.#modules.get(moduleIdOf(module)) ?? { links: [] };

@@ -11,9 +11,9 @@
 const COMMANDS_MS = 20;
 
 /**
- * How slices that overlap are counted, since some of them wait for the disk:
- * all of each, or only the time since the end of the slice before it. The
- * latter is at most the time during which any slice ran.
+ * What counts of slices that overlap, as some of them wait for the disk: all of
+ * each, or only the time since the slice that ended before it. The latter is
+ * less than the time during which there was any, and never more.
  */
 export type OverlapCounts = "each" | "once";
 

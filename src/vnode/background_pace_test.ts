@@ -44,7 +44,7 @@ Deno.test("BackgroundPace counts time once, where told to, when several pieces o
   assertEquals(pace.waitMs(32), 6);
 });
 
-Deno.test("BackgroundPace ignores work done before commands began to come", () => {
+Deno.test("BackgroundPace does not count for commands that come later what was done before them", () => {
   const pace = new BackgroundPace(3, 60, "once");
   pace.worked(0, 6);
   assertEquals([pace.waitMs(6), pace.disturbs], [0, false]);

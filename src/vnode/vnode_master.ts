@@ -261,10 +261,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     this.#timers.add(timer);
   }
 
-  /**
-   * The data of `process` moved to `owner`. It stays here until the ring names
-   * that owner, see `drop`.
-   */
+  /** The data of `process` went to `owner`. It stays here until the ring names that owner, see `drop`. */
   released(process: VnodeProcess, owner: string): void {
     this.#departed.release(process, owner);
   }
