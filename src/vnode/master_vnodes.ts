@@ -222,8 +222,7 @@ export class MasterVnodes {
   ): void {
     this.#host.log.warn("A vnode crashed", { partition, error: message });
     this.#host.tell({ type: "vnode_crashed", partition, error: message });
-    // Includes the error's code, by which the node recognizes that the store is
-    // the cause.
+    // With its code, which tells the node that the store is the cause.
     if (isStoreFailure(code)) this.#host.fail(new WhorlError(code, message));
   }
 
