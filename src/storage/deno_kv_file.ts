@@ -234,8 +234,7 @@ export class DenoKvFile {
       const tailLost = latest === undefined
         ? existed === true
         : latest.tailLost || mark === undefined || latest.commit < mark.commit;
-      // The watermark's epoch counts too, as the database may have lost its
-      // own.
+      // The watermark's epoch counts as well: the database may have lost its own.
       const epoch = Math.max(latest?.epoch ?? 0, mark?.epoch ?? 0) + 1;
       const commit = Math.max(latest?.commit ?? 0, mark?.commit ?? 0);
       // Before the head exists, the watermark has epoch 0, which means "being
