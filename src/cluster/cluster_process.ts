@@ -393,13 +393,23 @@ export class ClusterProcess {
    * The data of `module` has been handed over from `partitions` of this node,
    * or with `null` there is none. `registered` are the modules of this node:
    * without any, a transfer is complete at once.
+   *
+   * @param by The ring that it was handed over by. The current one may be ahead
+   * of it, since a ring is stored before it is published.
+   * @default {the current ring}
    */
   transferComplete(
     partitions: readonly number[],
     module: string | null,
     registered: readonly string[],
+    by?: Ring,
   ): void {
-    this.#parts.membership.transferComplete(partitions, module, registered);
+    this.#parts.membership.transferComplete(
+      partitions,
+      module,
+      registered,
+      by,
+    );
   }
 }
 

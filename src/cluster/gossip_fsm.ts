@@ -519,8 +519,10 @@ function withLost(before: Ring, ring: Ring, self: string): Ring {
       generation === other.generation && size === other.size
     )
   );
+  // The latest come first, as there may be too many, but after the origin.
+  const origins = [...others.slice(0, 1), ...lost, ...others.slice(1)];
   // Hybrid stamps need no clock: these values replace the previous ones.
-  return setOrigins(ring, self, [...others, ...lost], 0);
+  return setOrigins(ring, self, origins, 0);
 }
 
 function sendRing(

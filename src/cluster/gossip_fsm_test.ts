@@ -556,12 +556,11 @@ Deno.test("stepGossip() publishes the generation of vnodes it may hold when anot
 });
 
 Deno.test("stepGossip() still says where its node comes from when it loses another generation, whatever becomes of that", () => {
-  const [first, second] = [{ generation: 1, size: 64 }, {
-    generation: 9,
-    size: 16,
-  }];
+  const [first, second, third] = [[1, 64], [9, 16], [3, 32]]
+    .map(([generation, size]) => ({ generation, size }));
   let ring = ringOf("a", "b", "c");
-  ring = putFacts(ring, { ...facts("b"), origin: "1/64" }, 1);
+  const own = { ...facts("b"), origin: "1/64", lostOrigins: "3/32" };
+  ring = putFacts(ring, own, 1);
   const begun = beginResize(ring, "a", new Array<string>(16).fill("a"));
   const reading = enterResizePhase(begun, "a", "reading");
   // The other claimant has no resize, or has begun one by that number and given it up.
@@ -577,7 +576,9 @@ Deno.test("stepGossip() still says where its node comes from when it loses anoth
       assertEquals(ageOfVnode(now, 1_029, origins), "former");
       // Copies that no one has read may go where that number is known as given up.
       const areCopies = before === begun && won !== took;
-      assertEquals(origins.slice(1), areCopies ? [] : [second]);
+      // Of others, the latest comes first.
+      const others = areCopies ? [third] : [second, third];
+      assertEquals(origins.slice(1), others);
       assertEquals(
         ageOfVnode(now, firstVnodeOf(9) + 5, origins),
         areCopies ? "aborted" : "former",

@@ -19,6 +19,7 @@ import {
 } from "../ring/ring_change.ts";
 import {
   membersBehind,
+  type Ring,
   ringReady,
   ringVersion,
   sameCluster,
@@ -215,10 +216,11 @@ export class MembershipCalls {
     partitions: readonly number[],
     module: string | null,
     registered: readonly string[],
+    by?: Ring,
   ): void {
     const { ring } = this.#gossip;
     this.#gossip.update(
-      completeTransfers(ring, this.#self, partitions, module, registered),
+      completeTransfers(ring, this.#self, partitions, module, registered, by),
     );
   }
 

@@ -5,7 +5,7 @@
  *          │                                                                   ▲
  *          ├── the ring names this node after all ─► taken back                │
  *          ├── it is about to come back ─► dropped at once ────────────────────┤
- *          └── its target is lost ─► forgotten, so that it is handed off again ┘
+ *          └── its target is lost ─► forgotten, and kept to be handed off again ┘
  *
  * @module
  */
@@ -19,6 +19,7 @@ import type { HeldPartition } from "./transfer.ts";
 import {
   completedPartitions,
   type HandedOver,
+  type HandedOverPartition,
   heldName,
   isWithOwner,
   type SettledPartition,
@@ -67,6 +68,17 @@ export class HandedOverPartitions {
     this.#reports.close();
   }
 
+  /**
+   * What vnodes have handed over before this process was started, which knows
+   * nothing of it. Whether a target has passed it on is not known any more; what
+   * is here is handed off once more if that target is lost.
+   */
+  resume(partitions: readonly HandedOverPartition[]): void {
+    for (const { module, partition, ...went } of partitions) {
+      this.#byName.set(heldName({ module, partition }), went);
+    }
+  }
+
   /** The target has all of a partition. */
   add(held: HeldPartition, went: HandedOver): void {
     this.#byName.set(heldName(held), went);
@@ -86,7 +98,7 @@ export class HandedOverPartitions {
       { ring, self: world.self, handedOver: this.#byName },
       partitions.map((partition) => ({ module, partition })),
     );
-    if (completed.length > 0) world.transferComplete(completed, module);
+    if (completed.length > 0) world.transferComplete(completed, module, ring);
   }
 
   /**
@@ -115,6 +127,7 @@ export class HandedOverPartitions {
     }
     if (action === "forget") {
       this.#byName.delete(name);
+      this.#keep({ module, partition });
       return;
     }
     if (this.#settling.has(name)) return;
@@ -156,12 +169,23 @@ export class HandedOverPartitions {
     const name = heldName(held);
     const world = this.#world;
     const [ring, went] = [world.ring(), this.#byName.get(name)];
-    if (
-      ring === undefined || went === undefined ||
-      !isWithOwner(ring, went, source)
-    ) return;
+    if (ring === undefined || went === undefined) return;
+    if (!isWithOwner(ring, went, source)) return this.#keep(held);
     await world.drop(held.module, held.partition, true);
     this.#settled(name, went);
+  }
+
+  /** Has a removal that waits for its turn remove nothing: what is here may be the only copy. */
+  #keep(held: HeldPartition): void {
+    const { module, partition } = held;
+    if (!this.#settling.has(heldName(held))) return;
+    this.#world.keep(module, partition).catch((error) =>
+      this.#host.warn("A removal could not be called off", {
+        module,
+        partition: partitionOfVnode(partition),
+        reason: reasonOf(error),
+      })
+    );
   }
 
   /** What went by `went` is settled; it may have gone once more since. */

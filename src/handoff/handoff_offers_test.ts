@@ -45,10 +45,12 @@ class Setting implements Disposable {
       ring: () => ring,
       upNodes: () => [SELF, SOURCE],
       held: () => Promise.resolve([]),
+      handedOver: () => Promise.resolve([]),
       askVnode: unwanted,
       connect: unwanted,
       transferComplete: () => {},
       drop: () => Promise.resolve(true),
+      keep: () => Promise.resolve(),
       takeBack: () => Promise.resolve(),
       call: unwanted,
     };

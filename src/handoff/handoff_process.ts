@@ -1,28 +1,26 @@
 /**
- * The handoffs of a node: finds what has to move, starts what may, tracks what
- * arrives, and reports to the ring what has been handed over.
+ * The handoffs of a node: finds what has to move, and starts what may. What is
+ * sent, what arrives, what has been handed over and what is repaired are each
+ * tracked in a file of their own.
  *
- *     ring, services, vnodes ─► plan ─► manager ─► senders ─► bulk connections
- *                                                     └─► completed ─► the ring
- *     bulk connections ─► inbound transfers ─► vnodes
+ *     ring, services, vnodes ─► plan ─► manager ─► outbound ─► bulk connections
+ *                                                     └─► handed over ─► the ring
+ *     bulk connections ─► inbound ─► vnodes
  *
  * It acts on notifications; a periodic check of everything covers what nobody
  * was notified of.
  *
  * @module
  */
-import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { LogData } from "../environment/log.ts";
 import { type Ring, ringReady } from "../ring/ring.ts";
-import { firstVnode, partitionOfVnode } from "../ring/ring_generations.ts";
-import { BulkConnections } from "./bulk_connections.ts";
+import { firstVnode } from "../ring/ring_generations.ts";
 import { HandedOverPartitions } from "./handed_over.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
 import { InboundProcess } from "./inbound_process.ts";
-import { HandoffOutcome, writeHandoffFinish } from "../vnode/handoff_codec.ts";
 import {
   CONCURRENCY_DEFAULT,
   CONCURRENCY_MAX,
@@ -31,15 +29,12 @@ import {
   type ManagerEffect,
   type ManagerEvent,
   type ManagerState,
-  reasonFor,
   stepManager,
 } from "./manager_fsm.ts";
-import { RateMeter } from "./rate_meter.ts";
+import { OutboundProcess } from "./outbound_process.ts";
 import { type RepairEvents, RepairProcess } from "./repair_process.ts";
 import type { SenderOutcome } from "./sender_fsm.ts";
-import { SenderProcess } from "./sender_process.ts";
-import { type FollowingTransfer, ResizeReports } from "./resize_reports.ts";
-import { SwitchGate } from "./switch_gate.ts";
+import { ResizeReports } from "./resize_reports.ts";
 import type {
   HandoffConfig,
   HandoffControl,
@@ -47,8 +42,6 @@ import type {
   HeldPartition,
   RepairStatus,
   TransferDirection,
-  TransferState,
-  TransferStatus,
 } from "./transfer.ts";
 import {
   hasHandedOnOrigin,
@@ -58,37 +51,16 @@ import {
 } from "./transfer_plan.ts";
 
 /**
- * Most transfers that may run or follow at once: those that follow a resize,
- * one per vnode, do not count towards the concurrency.
- */
-export const SENDERS_MAX = 65_536;
-/**
  * Interval between checks of everything, in milliseconds; needed only for what
  * was missed. Source: riak_core's `vnode_management_timer`.
  */
 export const RECHECK_MS = 10_000;
-/** Timeout for a vnode to forget a transfer, in milliseconds. */
-const FORGET_MS = 30_000;
 /**
  * How long data left from a ring of another size is kept, in milliseconds: as
  * long as a request that began with that ring may take. Source:
  * `TIMEOUT_MS_DEFAULT`.
  */
 export const FORMER_LINGER_MS = 5_000;
-
-/** What is known of a transfer beyond what the manager knows. */
-interface Outbound {
-  /** Its number, the same at both ends. */
-  number: number;
-  sender: SenderProcess | undefined;
-  state: TransferState;
-  startedAtMs: number | null;
-  items: number;
-  bytes: number;
-  total: number | null;
-  readonly itemRate: RateMeter;
-  readonly byteRate: RateMeter;
-}
 
 /** What a handoff process notifies its node of. */
 export interface HandoffEvents extends RepairEvents {
@@ -104,14 +76,11 @@ export class HandoffProcess implements HandoffControl {
   readonly inbound: InboundProcess;
   /** Repairs here, and shares of repairs elsewhere. */
   readonly repairing: RepairProcess;
-  /** Its senders, temporary children. */
-  readonly senders: DynamicSupervisor<[SenderProcess], SenderProcess>;
+  /** Outbound transfers. */
+  readonly outbound: OutboundProcess;
   readonly #world: HandoffWorld;
   readonly #events: HandoffEvents;
-  readonly #connections: BulkConnections;
-  readonly #gate = new SwitchGate();
   readonly #manager: ManagerState;
-  readonly #outbound = new Map<string, Outbound>();
   /** The first vnode of the current ring, and since when. */
   #ringFirst: number | undefined;
   #ringSinceMs = 0;
@@ -126,8 +95,6 @@ export class HandoffProcess implements HandoffControl {
   readonly #kept = new Set<string>();
   readonly #handedOver: HandedOverPartitions;
   readonly #resize: ResizeReports;
-  #completed = 0;
-  #failed = 0;
   #refreshing = false;
   #again = false;
   #lookAgain = true;
@@ -145,7 +112,6 @@ export class HandoffProcess implements HandoffControl {
   ) {
     this.#world = world;
     this.#events = events;
-    this.#connections = new BulkConnections(world);
     this.#resize = new ResizeReports(
       world,
       (afterMs) => this.#refreshLater(afterMs),
@@ -169,19 +135,19 @@ export class HandoffProcess implements HandoffControl {
       returning: (module, partition, source) =>
         this.#handedOver.clear({ module, partition }, source),
       changed: () => this.#refresh(),
+      isKnown: () => this.#held !== undefined,
     });
     this.repairing = new RepairProcess(world, events, {
       refresh: () => this.#refresh(),
       refreshLater: (afterMs) => this.#refreshLater(afterMs),
     });
-    this.senders = new DynamicSupervisor({
-      name: "senders",
-      start: (sender: SenderProcess) => sender,
-      maxChildren: SENDERS_MAX,
-      shutdown: 1_000,
-      runtime: world.runtime,
-      onReport,
-    });
+    this.outbound = new OutboundProcess(world, this.#manager, {
+      follows: (name) => {
+        this.#step({ type: "follows", name });
+        this.#resize.report(this.outbound.following());
+      },
+      ended: (...ended) => this.#ended(...ended),
+    }, onReport);
     this.#recheckLater();
   }
 
@@ -197,7 +163,7 @@ export class HandoffProcess implements HandoffControl {
     ) {
       if (timer !== undefined) this.#world.runtime.clearTimer(timer);
     }
-    this.#connections.close();
+    this.outbound.close();
     this.inbound.close();
   }
 
@@ -283,7 +249,7 @@ export class HandoffProcess implements HandoffControl {
       this.#again = false;
       if (this.#lookAgain || this.#held === undefined) {
         this.#lookAgain = false;
-        const held = await this.#world.held().catch((error) => {
+        const held = await this.#askHeld().catch((error) => {
           this.#lookAgain = true;
           throw error;
         });
@@ -292,6 +258,14 @@ export class HandoffProcess implements HandoffControl {
       }
       this.#plan();
     }
+  }
+
+  /** What is on this node; at first also what of it was handed over before. */
+  async #askHeld(): Promise<readonly HeldPartition[]> {
+    if (this.#held === undefined) {
+      this.#handedOver.resume(await this.#world.handedOver());
+    }
+    return await this.#world.held();
   }
 
   #plan(): void {
@@ -314,7 +288,7 @@ export class HandoffProcess implements HandoffControl {
       world.originHandedOn?.();
     }
     for (const settled of plan.settled) this.#handedOver.settle(settled);
-    this.#resize.report(this.#following());
+    this.#resize.report(this.outbound.following());
     this.repairing.giveUpLost(ring);
     this.repairing.askForShares();
     this.#step({
@@ -345,17 +319,6 @@ export class HandoffProcess implements HandoffControl {
     return ringReady(ring)
       ? null
       : "not all members are known to go by the ring of the new size";
-  }
-
-  /** The transfers of a resize that have sent everything and follow what is written. */
-  *#following(): Iterable<FollowingTransfer> {
-    for (const [name, { wanted }] of this.#manager.transfers) {
-      const outbound = this.#outbound.get(name);
-      if (wanted.spread?.follows !== true || outbound?.state !== "following") {
-        continue;
-      }
-      yield { name, number: outbound.number, wanted };
-    }
   }
 
   /**
@@ -390,16 +353,13 @@ export class HandoffProcess implements HandoffControl {
         this.#begin(effect.name, effect.transfer);
         return;
       case "stop":
-        this.#outbound.get(effect.name)?.sender?.giveUp(
-          effect.resumable,
-          effect.reason,
-        );
+        this.outbound.stop(effect.name, effect.resumable, effect.reason);
         return;
       case "forget":
-        this.#forget(effect.name, effect.transfer);
+        this.outbound.forget(effect.name, effect.transfer);
         return;
       case "finish":
-        this.#outbound.get(effect.name)?.sender?.ringChanged();
+        this.outbound.ringChanged(effect.name);
         return;
       case "stop_inbound":
         this.inbound.breakOff(effect.count);
@@ -419,153 +379,43 @@ export class HandoffProcess implements HandoffControl {
     }
   }
 
-  /**
-   * A source keeps a transfer that may be resumed, which this one will not be.
-   */
-  #forget(
-    name: string,
-    { module, sourcePartition }: WantedTransfer,
-  ): void {
-    const outbound = this.#outbound.get(name);
-    if (outbound === undefined) return;
-    this.#outbound.delete(name);
-    this.#world.askVnode(
-      module,
-      sourcePartition,
-      (into) =>
-        writeHandoffFinish(
-          into,
-          outbound.number,
-          HandoffOutcome.abandoned,
-          "",
-        ),
-      FORGET_MS,
-    ).catch((error) =>
-      this.#world.log.debug("A vnode was not told of the end of its handoff", {
-        name,
-        reason: reasonOf(error),
-      })
-    );
-  }
-
   #begin(name: string, transfer: WantedTransfer): void {
-    const world = this.#world;
-    if (this.senders.full) {
-      // The senders are being stopped, and this process is next.
-      this.#step({
-        type: "failed",
-        name,
-        refused: false,
-        yields: false,
-        reason: "The senders are stopping",
-        jitter: world.runtime.random(),
-      });
-      return;
-    }
-    const nowMs = world.runtime.now();
     const { module, sourcePartition: partition } = transfer;
     this.#kept.delete(heldName({ module, partition }));
-    let outbound = this.#outbound.get(name);
-    if (outbound === undefined) {
-      outbound = {
-        number: world.secretNumber(),
-        sender: undefined,
-        state: "waiting",
-        startedAtMs: null,
-        items: 0,
-        bytes: 0,
-        total: null,
-        itemRate: new RateMeter(nowMs),
-        byteRate: new RateMeter(nowMs),
-      };
-      this.#outbound.set(name, outbound);
-    }
-    const known = outbound;
-    known.startedAtMs ??= world.wallClock();
-    const sender = new SenderProcess(
-      world,
-      (node) => this.#connections.to(node),
-      transfer,
-      known.number,
-      {
-        state: (state) => void (known.state = state),
-        progress: (items, bytes, total) => {
-          const now = world.runtime.now();
-          known.itemRate.add(Math.max(0, items - known.items), now);
-          known.byteRate.add(Math.max(0, bytes - known.bytes), now);
-          known.items = items;
-          known.bytes = bytes;
-          known.total = total;
-        },
-        copied: () => {
-          known.state = "following";
-          this.#step({ type: "follows", name });
-          this.#resize.report(this.#following());
-        },
-        ended: (outcome) => this.#ended(name, transfer, outcome),
-      },
-      this.#gate,
-    );
-    known.sender = sender;
-    this.senders.startChild(sender);
-    sender.begin();
+    if (this.outbound.begin(name, transfer)) return;
+    // The senders are being stopped, and this process is next.
+    this.#step({
+      type: "failed",
+      name,
+      refused: false,
+      yields: false,
+      reason: "The senders are stopping",
+      jitter: this.#world.runtime.random(),
+    });
   }
 
   #ended(name: string, transfer: WantedTransfer, outcome: SenderOutcome): void {
-    const world = this.#world;
-    const outbound = this.#outbound.get(name);
-    if (outbound !== undefined) {
-      outbound.sender = undefined;
-      outbound.state = "waiting";
-    }
     if (outcome.type === "completed") {
-      this.#completed++;
-      if (outcome.items > 0) this.#logCompleted(transfer, outcome, outbound);
-      this.#outbound.delete(name);
       this.repairing.shareSent(name);
       this.#handed(transfer);
       this.#step({ type: "completed", name });
       this.#refresh();
     } else {
-      const refused = outcome.code === "handoff_refused";
-      if (!refused) this.#failed++;
-      if (!outcome.resumable) this.#outbound.delete(name);
-      world.log.debug("A handoff ended before its time", {
-        name,
-        code: outcome.code,
-        reason: outcome.reason,
-      });
+      const { code, reason } = outcome;
+      const refused = code === "handoff_refused";
       this.#step({
         type: "failed",
         name,
         refused,
         yields: refused && this.inbound.someWait,
-        reason: outcome.reason,
-        jitter: world.runtime.random(),
+        reason,
+        jitter: this.#world.runtime.random(),
       });
-      if (transfer.kind === "repair" && outcome.code === "not_capable") {
-        this.repairing.refuse(name, transfer, outcome.reason);
+      if (transfer.kind === "repair" && code === "not_capable") {
+        this.repairing.refuse(name, transfer, reason);
       }
     }
     this.#events.onTransfer(transfer, outcome);
-  }
-
-  #logCompleted(
-    { kind, module, sourcePartition, target, targetPartition }: WantedTransfer,
-    { items, bytes }: { readonly items: number; readonly bytes: number },
-    outbound: Outbound | undefined,
-  ): void {
-    const tookMs = this.#world.wallClock() - (outbound?.startedAtMs ?? 0);
-    this.#world.log.info(
-      `${kind} transfer of ${module} from partition ${
-        partitionOfVnode(sourcePartition)
-      } to ${
-        kind === "resize"
-          ? "where it belongs in the resized ring"
-          : `partition ${partitionOfVnode(targetPartition)} of ${target}`
-      } completed`,
-      { items, bytes, tookMs: Math.max(0, Math.round(tookMs)) },
-    );
   }
 
   #handed(
@@ -611,41 +461,15 @@ export class HandoffProcess implements HandoffControl {
   status(): HandoffStatus {
     const { self } = this.#world;
     const nowMs = this.#world.runtime.now();
-    const outbound = [...this.#manager.transfers].map(
-      ([name, transfer]): TransferStatus => {
-        const { wanted, failures } = transfer;
-        const known = this.#outbound.get(name);
-        return {
-          id: name,
-          kind: wanted.kind,
-          module: wanted.module,
-          direction: "outbound",
-          source: self,
-          sourcePartition: partitionOfVnode(wanted.sourcePartition),
-          target: wanted.target,
-          targetPartition: partitionOfVnode(
-            wanted.spread === undefined
-              ? wanted.targetPartition
-              : wanted.sourcePartition,
-          ),
-          state: known?.state ?? "waiting",
-          startedAtMs: known?.startedAtMs ?? null,
-          items: known?.items ?? 0,
-          bytes: known?.bytes ?? 0,
-          itemsTotal: known?.total ?? null,
-          itemsPerSecond: Math.round(known?.itemRate.perSecond(nowMs) ?? 0),
-          bytesPerSecond: Math.round(known?.byteRate.perSecond(nowMs) ?? 0),
-          failures,
-          reason: reasonFor(this.#manager, transfer),
-        };
-      },
-    );
     return {
       node: self,
       config: this.#manager.config,
-      transfers: [...outbound, ...this.inbound.transfers.statuses(self, nowMs)],
-      completed: this.#completed,
-      failed: this.#failed,
+      transfers: [
+        ...this.outbound.statuses(nowMs),
+        ...this.inbound.transfers.statuses(self, nowMs),
+      ],
+      completed: this.outbound.completed,
+      failed: this.outbound.failed,
     };
   }
 

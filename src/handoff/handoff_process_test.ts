@@ -5,7 +5,7 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import { silentLog } from "../environment/log.ts";
 import type { Ring } from "../ring/ring.ts";
-import { freshRing, setStatus } from "../ring/ring_change.ts";
+import { beginResize, freshRing, setStatus } from "../ring/ring_change.ts";
 import {
   beginBatch,
   HandoffAction,
@@ -24,6 +24,7 @@ import { REPAIR_ASK_MS, REQUESTED_SHARES_MAX } from "./repair_process.ts";
 import type { BulkConnection, HandoffWorld } from "./handoff_world.ts";
 import { type InboundOffer, offerData } from "./inbound_offer.ts";
 import type { HeldPartition } from "./transfer.ts";
+import type { HandedOverPartition } from "./transfer_plan.ts";
 
 const KV = moduleIdOf("kv");
 const UNREACHABLE = new WhorlError("not_reachable", "no way");
@@ -42,11 +43,16 @@ class Bench {
   up = ["a", "b"];
   held: HeldPartition[] = [];
   heldFails = false;
+  /** What its vnodes know to have handed over. */
+  handedOver: HandedOverPartition[] = [];
   dropped = true;
   /** What it did, in order. */
   readonly done: string[] = [];
   /** Whether requests to vnodes stay unanswered. */
   mute = false;
+  /** Whether vnodes have nothing more to send once all is copied. */
+  writtenNothing = false;
+  readonly #asked = new Set<number>();
   /** Partitions whose vnodes do not answer. */
   readonly silent = new Set<number>();
   /** Leads to a target that takes everything. */
@@ -91,10 +97,13 @@ class Bench {
         this.heldFails
           ? Promise.reject(new WhorlError("timeout", "no master"))
           : Promise.resolve(this.held),
+      handedOver: () => Promise.resolve(this.handedOver),
       askVnode: (_module, partition, write) => this.#ask(partition, write),
       connect: () => this.connecting(),
-      transferComplete: (partitions) =>
-        this.done.push(`report ${partitions.join(" ")}`),
+      transferComplete: (partitions, _module, by) => {
+        assert(by === this.ring, "the ring it was handed over by");
+        this.done.push(`report ${partitions.join(" ")}`);
+      },
       drop: async (_module, partition, atOnce) => {
         this.done.push(`drop ${partition}${atOnce ? " at once" : ""}`);
         await this.dropping;
@@ -104,6 +113,10 @@ class Bench {
         // Its master reports the end before it answers.
         if (this.dropped) this.process.vnodeEnded("kv", partition);
         return this.dropped;
+      },
+      keep: (_module, partition) => {
+        this.done.push(`keep ${partition}`);
+        return Promise.resolve();
       },
       takeBack: (_module, partition) => {
         this.done.push(`take back ${partition}`);
@@ -150,6 +163,11 @@ class Bench {
         answer.u8(1);
         break;
       case HandoffAction.next: {
+        // As a vnode that follows what is written, of which there is nothing.
+        if (this.writtenNothing && this.#asked.has(partition)) {
+          return new Promise(() => {});
+        }
+        this.#asked.add(partition);
         const batch = new ByteWriter();
         beginBatch(batch);
         sealBatch(batch, 0, 0);
@@ -166,6 +184,7 @@ class Bench {
             : `finish ${partition}`,
         );
         this.onFinish();
+        if (this.silent.has(partition)) return new Promise(() => {});
     }
     return Promise.resolve(answer.copy());
   }
@@ -245,7 +264,7 @@ class Bench {
 
   close(): void {
     this.process.close();
-    this.process.senders.kill();
+    this.process.outbound.senders.kill();
   }
 }
 
@@ -363,6 +382,19 @@ async function returning(concurrency?: number): Promise<Bench> {
   return bench;
 }
 
+/** `a` has handed 3 to `b`, and has asked to have the rest removed; then `b` is lost, and 3 is `c`'s. */
+async function lostWhileDropped(): Promise<Bench> {
+  const bench = new Bench();
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  bench.dropping = new Promise(() => {});
+  bench.own({ 3: "b" });
+  assertEquals(await bench.look(), ["drop 3"]);
+  bench.own({ 3: "c" });
+  return bench;
+}
+
 const comingBack = { kind: "ownership", term: 1, version: 5 } as const;
 
 Deno.test("HandoffProcess has the rest of a partition dropped at once before it accepts that partition back", async () => {
@@ -387,6 +419,83 @@ Deno.test("HandoffProcess keeps the rest of a partition that comes back from a n
   // b is lost, and c was given what nobody has.
   bench.own({ 3: "c" }, { 3: "a" });
   await bench.offer(comingBack, bench, "c");
+  assertEquals(await bench.look(), []);
+  bench.close();
+});
+
+/** What the vnode of 3 knows after its partition went to `b`. */
+const wentToB = {
+  module: "kv",
+  partition: 3,
+  target: "b",
+  term: 1,
+  version: 5,
+} as const;
+
+Deno.test("HandoffProcess goes on with what was handed over before it was started", async () => {
+  const bench = new Bench();
+  bench.handedOver = [wentToB];
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  // The ring has yet to hear of it.
+  assertEquals(await bench.look(), ["report 3"]);
+  bench.own({ 3: "b" });
+  assertEquals(await bench.look(), ["drop 3"]);
+  // What it has settled is not asked for again.
+  bench.hold(3);
+  bench.process.masterStarted();
+  assertEquals(await bench.look(), ["open 3", "finish 3"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess has the rest of a partition dropped before that comes back, also if it was handed over before this was started", async () => {
+  const bench = new Bench();
+  bench.handedOver = [wentToB];
+  bench.own({ 3: "b" }, { 3: "a" });
+  bench.hold(3);
+  bench.process.changed();
+  await bench.offer(comingBack);
+  assertEquals(bench.done, ["drop 3 at once"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess has a partition that comes back wait until it knows what was handed over", async () => {
+  const bench = new Bench();
+  bench.handedOver = [wentToB];
+  bench.own({ 3: "b" }, { 3: "a" });
+  bench.hold(3);
+  bench.heldFails = true;
+  await bench.look();
+  await assertRefused(() => bench.offer(comingBack), "handoff_refused");
+  const offered = bench.begins(comingBack);
+  await bench.runtime.settle();
+  assertEquals(bench.done, []);
+  bench.heldFails = false;
+  await bench.look();
+  await offered;
+  assertEquals(bench.sent.map(([, state]) => state), ["sending"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess has a removal that waits for its turn called off when the target is lost", async () => {
+  const bench = await lostWhileDropped();
+  // What it could go to is not there yet, so nothing else keeps it.
+  assertEquals(await bench.look(), ["keep 3"]);
+  assertEquals(bench.sent, [["hinted/kv/3/3/c", "waiting"]]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess has a removal called off for a partition that comes back from a node without what went", async () => {
+  const bench = await lostWhileDropped();
+  bench.own({ 3: "c" }, { 3: "a" });
+  await bench.offer(comingBack, bench, "c");
+  assertEquals(bench.done, ["keep 3"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess calls off no removal of what was not asked to be removed", async () => {
+  const bench = await returning();
+  bench.own({ 3: "c" });
   assertEquals(await bench.look(), []);
   bench.close();
 });
@@ -794,6 +903,28 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours until all
   bench.close();
 });
 
+Deno.test("HandoffProcess reports what it has copied for a resize, and not for another claimant's", async () => {
+  const bench = new Bench(8);
+  bench.writtenNothing = true;
+  const { ring } = bench;
+  const begun = (to: string): Ring =>
+    beginResize(ring, "a", new Array<string>(16).fill(to));
+  bench.ring = begun("b");
+  const all = [0, 1, 2, 3, 4, 5, 6, 7];
+  const reports = (done: readonly string[]): string[] =>
+    done.filter((text) => text.startsWith("report"));
+  assertEquals(
+    new Set(reports(await bench.look())),
+    new Set(all.map((partition) => `report ${partition}`)),
+  );
+  // It was begun in the same term and version. Nothing is copied for it yet.
+  all.forEach((partition) => bench.silent.add(partition));
+  bench.ring = begun("a");
+  assertEquals(reports(await bench.look()), []);
+  assertEquals(reports(await bench.look()), []);
+  bench.close();
+});
+
 Deno.test("HandoffProcess repairs in a resized ring, and abandons only repairs of the previous one", async () => {
   const bench = new Bench();
   bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
@@ -912,7 +1043,7 @@ Deno.test("HandoffProcess starts nothing while its senders are being stopped", a
   bench.hold(3, 4);
   assertEquals(await bench.look(), ["open 3"]);
   // The one that ends makes room for the next.
-  bench.process.senders.stop("shutdown");
+  bench.process.outbound.senders.stop("shutdown");
   await bench.runtime.settle();
   assertEquals(bench.done, ["abandon 3 (1)"]);
   assertEquals(bench.sent.map(([, state]) => state), ["waiting", "waiting"]);

@@ -9,6 +9,7 @@ import type { WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { HeldPartition } from "./transfer.ts";
+import type { HandedOverPartition } from "./transfer_plan.ts";
 
 /** A connection to a node, for handoffs only. */
 export interface BulkConnection {
@@ -59,6 +60,11 @@ export interface HandoffWorld {
    */
   held(): Promise<readonly HeldPartition[]>;
   /**
+   * What its vnodes know to have handed over and still hold. Masters that are
+   * not running are left out.
+   */
+  handedOver(): Promise<readonly HandedOverPartition[]>;
+  /**
    * Sends a request to one of its own vnodes; see `handoff_codec.ts`.
    *
    * @throws {WhorlError} Its error, or `timeout`.
@@ -75,8 +81,12 @@ export interface HandoffWorld {
    * @throws {WhorlError} `not_reachable`, and errors of the handshake.
    */
   connect(node: string): Promise<BulkConnection>;
-  /** The data of `module` in these partitions is with their next owners. */
-  transferComplete(partitions: readonly number[], module: string): void;
+  /** The data of `module` in these partitions is with the next owners that `by` names. */
+  transferComplete(
+    partitions: readonly number[],
+    module: string,
+    by: Ring,
+  ): void;
   /**
    * Removes what is left of a partition that another node owns now; false if it
    * must be handed off after all.
@@ -85,6 +95,11 @@ export interface HandoffWorld {
    * @default {false}
    */
   drop(module: string, partition: number, atOnce?: boolean): Promise<boolean>;
+  /**
+   * What is left of a partition must stay after all: a removal whose turn has
+   * not come yet removes nothing, and resolves to false.
+   */
+  keep(module: string, partition: number): Promise<void>;
   /** Removes what a vnode has received for a resize that was abandoned. */
   discard?(module: string, vnode: number): Promise<void>;
   /**

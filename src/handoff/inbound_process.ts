@@ -53,6 +53,8 @@ export interface InboundEvents {
   returning(module: string, partition: number, source: string): Promise<void>;
   /** Data on this node may have to move on. */
   changed(): void;
+  /** Whether it is known what this node holds, and what of it was handed over. */
+  isKnown(): boolean;
 }
 
 /** The inbound side of one node's handoffs; see the module comment. */
@@ -198,7 +200,9 @@ export class InboundProcess {
   #currentRefusal(source: string, offer: InboundOffer): WhorlError | null {
     const { self, modules } = this.#world;
     const ring = this.#world.ring();
-    if (ring === undefined) {
+    // The rest of a partition that comes back must be removed first.
+    const isReady = offer.kind !== "ownership" || this.#events.isKnown();
+    if (ring === undefined || !isReady) {
       return new WhorlError("handoff_refused", "Cannot take a handoff yet");
     }
     const refusal = refuseOffer(ring, self, modules, source, offer);

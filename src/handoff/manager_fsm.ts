@@ -15,7 +15,11 @@ import type {
   TransferDirection,
   TransferKind,
 } from "./transfer.ts";
-import { transferName, type WantedTransfer } from "./transfer_plan.ts";
+import {
+  sameDecision,
+  transferName,
+  type WantedTransfer,
+} from "./transfer_plan.ts";
 
 /** Default of {@linkcode HandoffConfig.concurrency}. */
 export const CONCURRENCY_DEFAULT = 4;
@@ -244,8 +248,7 @@ function want(
       // With a new decision it is another transfer, even between the same
       // vnodes.
       const same = still.spread?.follows === false ||
-        still.decided?.term === known.wanted.decided?.term &&
-          still.decided?.version === known.wanted.decided?.version;
+        sameDecision(still.decided, known.wanted.decided);
       if (hasSender(known) && !same) {
         known.phase = "stopping";
         effects.push({

@@ -464,8 +464,15 @@ Deno.test("stepManager() stops following transfers when the resize is aborted or
   bench.fail(spread(1, true));
   assertEquals(bench.fail(spread(2, true)), ["begin 2"]);
   bench.step({ type: "follows", name: transferName(anew) });
+  // In the same term and version, another claimant has begun another resize.
+  const other = spread(2, true, {
+    decided: { term: 1, version: 9, resize: "2" },
+  });
+  assertEquals(bench.want(other), ["stop 2 for good"]);
+  assertEquals(bench.fail(anew), ["begin 2"]);
+  bench.step({ type: "follows", name: transferName(other) });
   assertEquals(bench.enable("outbound", false), ["stop 2 for now"]);
-  bench.fail(anew);
+  bench.fail(other);
   assertEquals(bench.enable("outbound", true), ["begin 2"]);
 });
 

@@ -5,14 +5,23 @@
  * @module
  */
 import { reasonOf } from "../base/errors.ts";
-import { type ResizeStep, resizeSteps } from "../ring/ring.ts";
+import {
+  decisionKey,
+  type ResizeStep,
+  resizeSteps,
+  type Ring,
+} from "../ring/ring.ts";
 import {
   partitionOfVnode,
   type RingResizePhase,
 } from "../ring/ring_generations.ts";
 import { writeHandoffVouch } from "../vnode/handoff_codec.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
-import type { WantedTransfer } from "./transfer_plan.ts";
+import {
+  decidedResize,
+  sameDecision,
+  type WantedTransfer,
+} from "./transfer_plan.ts";
 
 /**
  * Timeout for a vnode to vouch for its data, in milliseconds: longer than
@@ -53,34 +62,36 @@ export class ResizeReports {
     const world = this.#world;
     const ring = world.ring();
     if (ring === undefined) return;
+    const { resize } = ring.ownership.generations;
+    if (resize === null) return;
     const steps = resizeSteps(ring);
-    if (steps.length === 0) return;
+    const decided = decidedResize(resize);
     for (const transfer of following) {
       const { module, sourcePartition } = transfer.wanted;
+      // It may still follow for a resize that another claimant has replaced,
+      // whose partitions other nodes were to own.
+      if (!sameDecision(transfer.wanted.decided, decided)) continue;
       const step = steps[partitionOfVnode(sourcePartition)];
       if (
         step?.owner !== world.self || step.completedModules.includes(module)
       ) continue;
-      this.#reportStep(
-        transfer,
-        step,
-        ring.ownership.generations.resize?.phase,
-      );
+      this.#reportStep(transfer, step, ring, resize.phase);
     }
   }
 
   #reportStep(
     { name, number, wanted: { module, sourcePartition } }: FollowingTransfer,
     step: ResizeStep,
-    phase: RingResizePhase | undefined,
+    ring: Ring,
+    phase: RingResizePhase,
   ): void {
     const world = this.#world;
     if (phase === "copying") {
-      world.transferComplete([step.partition], module);
+      world.transferComplete([step.partition], module, ring);
       return;
     }
     if (phase !== "binding") return;
-    const asked = `${name} ${number} ${step.term} ${step.version}`;
+    const asked = `${name} ${number} ${decisionKey(ring, step)}`;
     if (this.#vouching.has(asked)) return;
     this.#vouching.add(asked);
     world.askVnode(
@@ -89,11 +100,8 @@ export class ResizeReports {
       (into) => writeHandoffVouch(into, number),
       VOUCH_MS,
     ).then(() => {
-      // It may have vouched for an earlier step.
-      const now = world.ring()?.ownership.generations.resize?.since;
-      if (now?.term === step.term && now.version === step.version) {
-        world.transferComplete([step.partition], module);
-      }
+      // It has vouched for this step, and the ring may be in another by now.
+      world.transferComplete([step.partition], module, ring);
     }, (error) => {
       world.log.debug("A vnode could not vouch for its data yet", {
         name,

@@ -246,6 +246,7 @@ export class SenderProcess extends ChildBase {
                 number,
                 this.#outcome(),
                 this.transfer.target,
+                this.transfer.decided ?? undefined,
               ),
             FINISH_MS,
           ).then(() => ({ type: "finished" })),

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { resizeMark } from "../ring/decision_mark.ts";
 import {
   agreeingMembers,
   memberStatus,
@@ -18,6 +19,7 @@ import {
   firstVnode,
   firstVnodeOf,
   partitionOfVnode,
+  type RingResize,
 } from "../ring/ring_generations.ts";
 import { isTakenForPresent, originsOf } from "../ring/ring_origin.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
@@ -49,20 +51,42 @@ export interface WantedTransfer {
   readonly keySpaces: readonly number[] | null;
   /**
    * The ownership version in which it was decided, which the target must know;
-   * `null` if current ownership decides.
+   * `null` if current ownership decides. For a resize also what the ring becomes
+   * (`decision_mark.ts`), since claimants of a split cluster may have begun
+   * different ones in one term and version.
    */
-  readonly decided: { readonly term: number; readonly version: number } | null;
+  readonly decided: {
+    readonly term: number;
+    readonly version: number;
+    readonly resize?: string;
+  } | null;
   /** The ring its data is spread over, in a resize. */
   readonly spread?: TransferSpread;
   /** Why it cannot be made now; `null` if it can. */
   readonly blocked: string | null;
 }
 
+/** Whether two transfers, between the same vnodes, carry out one decision. */
+export function sameDecision(
+  a: WantedTransfer["decided"],
+  b: WantedTransfer["decided"],
+): boolean {
+  return a?.term === b?.term && a?.version === b?.version &&
+    a?.resize === b?.resize;
+}
+
+/** The decision that the transfers of a resize carry out, in all its phases. */
+export function decidedResize(resize: RingResize): WantedTransfer["decided"] {
+  const { term, version } = resize;
+  return { term, version, resize: resizeMark(resize) };
+}
+
 /** What to do with a partition that has been handed over. */
 export interface SettledPartition extends HeldPartition {
   /**
    * - `report`: the ring does not know it yet;
-   * - `drop`: the ring names the new owner, or one after that;
+   * - `drop`: the ring names the new owner, or one after that, or has another
+   *   size by now;
    * - `discard`: it has come for a resize that was given up;
    * - `take_back`: it names this node after all;
    * - `forget`: the node that it went to is lost, so it is handed off once more.
@@ -78,6 +102,9 @@ export interface HandedOver {
   readonly term: number;
   readonly version: number;
 }
+
+/** What is left here of a partition that another node has all of. */
+export interface HandedOverPartition extends HeldPartition, HandedOver {}
 
 /** What a node has to do. */
 export interface TransferPlan {
@@ -158,8 +185,12 @@ export function isWithOwner(
   went: HandedOver,
   owner: string,
 ): boolean {
-  return went.target === owner || went.passedOn === true ||
-    agreeingMembers(ring).includes(went.target);
+  return went.target === owner || isElsewhere(ring, went);
+}
+
+/** Whether the node that has the data serves, or has passed it on. */
+function isElsewhere(ring: Ring, went: HandedOver): boolean {
+  return went.passedOn === true || agreeingMembers(ring).includes(went.target);
 }
 
 /** Name of a transfer on its node. */
@@ -271,7 +302,8 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
   }
   const { resize } = ring.ownership.generations;
   if (resize !== null) {
-    const { generation, term, version } = resize;
+    const { generation } = resize;
+    const decided = decidedResize(resize);
     const spread = {
       ringSize: resize.owners.length,
       firstVnode: firstVnodeOf(generation),
@@ -284,7 +316,7 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
           ...spreadOf(situation, resize.owners, module, first + partition),
           targetPartition: spread.firstVnode,
           spread,
-          decided: { term, version },
+          decided,
         });
       }
     });
@@ -294,6 +326,13 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
     const { module, partition } = each;
     const age = ageOfVnode(ring, partition, origins);
     const isBefore = age === "former" || isOfOrigin(ring, self, partition);
+    const went = handedOver.get(heldName(each));
+    if (isBefore && went !== undefined) {
+      const action = isElsewhere(ring, went) ? "drop" : "forget";
+      settled.push({ module, partition, action });
+      // The newer data there goes where it belongs, and this must not follow it.
+      if (action === "drop") continue;
+    }
     if (isBefore && memberStatus(ring, self) !== "joining") {
       const transfer = spreadOf(situation, owners, module, partition);
       wanted.push({
@@ -309,7 +348,6 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
     if (age !== "present" || isBefore) continue;
     const owner = owners[partitionOfVnode(partition)];
     const transfer = pending.get(partition);
-    const went = handedOver.get(heldName(each));
     if (owner === undefined) continue;
     if (owner === self) {
       // The ring has changed its decision: what this node handed over is its

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { resizeMark } from "../ring/decision_mark.ts";
 import {
   abortResize,
   beginResize,
@@ -49,6 +50,7 @@ function ringWith(
       Object.entries(progress).map(([partition, done]) => [Number(partition), {
         term: 1,
         version: 5,
+        decisions: [],
         completedModules: done === "complete" ? ["kv"] : done,
         complete: done === "complete",
       }]),
@@ -252,7 +254,9 @@ Deno.test("planTransfers() spreads everything a node owns during a resize, whate
     [0, 1, 3, 4, 5, 6, 7].map((partition) => `resize ${partition}`),
   );
   const { term, version } = ring.ownership;
-  assertEquals(wanted[0]?.decided, { term, version });
+  const resize = { generation: 1, owners: new Array<string>(16).fill("b") };
+  const decided = { term, version, resize: resizeMark(resize) };
+  assertEquals(wanted[0]?.decided, decided);
   assertEquals(wanted[0]?.spread, {
     ringSize: 16,
     firstVnode: 1024,
@@ -298,6 +302,20 @@ Deno.test("planTransfers() spreads data of former rings, if it may go, under the
   );
   const stays = planOf(ring, held, { formerStays: "not yet" }).wanted;
   assertEquals(stays.map(({ blocked }) => blocked), ["not yet", null]);
+});
+
+Deno.test("planTransfers() drops what is left of a former ring and was handed over in it, unless the target is lost", () => {
+  const before = setStatus(ringWith({ 3: "b" }), "a", "b", "valid");
+  const resizing = beginResize(before, "a", new Array(16).fill("b"));
+  const ring = installResize(resizing, "a");
+  assertEquals(plan(ring, ["kv/3"]), ["resize kv/3 to *"]);
+  const extra = went("kv/3", "b");
+  assertEquals(plan(ring, ["kv/3"], extra), ["drop kv/3"]);
+  const lost = setStatus(ring, "a", "b", "down");
+  assertEquals(plan(lost, ["kv/3"], extra), [
+    "resize kv/3 to *",
+    "forget kv/3",
+  ]);
 });
 
 Deno.test("planTransfers() spreads what a member came with if the ring has other partitions by these numbers", () => {

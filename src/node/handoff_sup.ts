@@ -2,7 +2,7 @@
  * `handoff_sup`: the manager of the transfers between this node and others, and
  * a sender for each outgoing transfer.
  *
- *     handoff_sup (one_for_one)
+ *     handoff_sup (one_for_all: senders report to the handoff that began them)
  *     ├─ senders        (simple_one_for_one, temporary) one for each transfer from here
  *     └─ handoff        sees what has to move
  *
@@ -40,41 +40,53 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
     id: "handoff_sup",
     type: "supervisor",
     start: (signal) => {
-      const { environment } = parts;
-      const handoff = new HandoffProcess(
-        worldOf(parts),
-        events,
-        (report) => parts.onReport(report),
-        parts.config.handoffConcurrency,
-      );
+      // Made with its senders, which start first.
+      let handoff: HandoffProcess;
       return startSupervisor({
         name: "handoff_sup",
-        runtime: environment,
+        strategy: "one_for_all",
+        runtime: parts.environment,
         signal,
         onReport: (report) => parts.onReport(report),
         // Senders end after the manager that started them.
         children: [{
           id: "senders",
           type: "supervisor",
-          start: (): Child => handoff.senders,
+          start: (): Child => {
+            handoff = makeHandoff(parts, events);
+            return handoff.outbound.senders;
+          },
         }, {
           id: "handoff",
           start: (): Child => {
-            parts.handoff = handoff;
-            parts.transfers = handoff;
-            handoff.masterStarted();
+            const started = handoff;
+            parts.handoff = started;
+            parts.transfers = started;
+            started.masterStarted();
             return new ResourceChild("handoff", () => {
-              if (parts.transfers === handoff) {
+              if (parts.transfers === started) {
                 parts.handoff = undefined;
                 parts.transfers = undefined;
               }
-              handoff.close();
+              started.close();
             });
           },
         }],
       });
     },
   };
+}
+
+function makeHandoff(
+  parts: NodeParts,
+  events: HandoffEvents,
+): HandoffProcess {
+  return new HandoffProcess(
+    worldOf(parts),
+    events,
+    (report) => parts.onReport(report),
+    parts.config.handoffConcurrency,
+  );
 }
 
 function worldOf(parts: NodeParts): HandoffWorld {
@@ -97,16 +109,20 @@ function worldOf(parts: NodeParts): HandoffWorld {
     canHandOff: (node) => parts.cluster?.canHandOff(node) ?? false,
     held: (): Promise<readonly HeldPartition[]> =>
       present(parts.vnodes, "vnodes").held(),
+    handedOver: () => present(parts.vnodes, "vnodes").handedOver(),
     askVnode,
     connect: (node) => connect(parts, node, askVnode),
-    transferComplete: (partitions, module) =>
+    transferComplete: (partitions, module, by) =>
       parts.cluster?.transferComplete(
         partitions,
         module,
         modules.map(({ name }) => name),
+        by,
       ),
     drop: (module, partition, atOnce) =>
       present(parts.vnodes, "vnodes").drop(module, partition, atOnce),
+    keep: (module, partition) =>
+      present(parts.vnodes, "vnodes").keep(module, partition),
     discard: (module, vnode) =>
       present(parts.vnodes, "vnodes").discard(module, vnode),
     originHandedOn: () => void noteOriginHandedOn(parts),

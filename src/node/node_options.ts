@@ -25,6 +25,7 @@ import {
   type RaftLogSizes,
   wrongRaftLogSize,
 } from "../raft/raft_log_sizes.ts";
+import { requireRingSize } from "../ring/chash.ts";
 import {
   MAILBOX_BOUNDS_DEFAULT,
   type MailboxBounds,
@@ -155,16 +156,7 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
   checkNodeName(options.name);
   const host = options.name.slice(options.name.indexOf("@") + 1);
   const ringSize = options.ringSize ?? RING_SIZE_DEFAULT;
-  if (
-    !Number.isInteger(ringSize) || ringSize < 8 || ringSize > 1024 ||
-    (ringSize & (ringSize - 1)) !== 0
-  ) {
-    throw new WhorlError(
-      "invalid_ring_size",
-      `Cannot make a ring as its size must be a power of two from 8 to 1024: current value is ${ringSize}`,
-      { details: { ringSize } },
-    );
-  }
+  requireRingSize(ringSize);
   const clusterName = options.clusterName ?? "default";
   check(
     CLUSTER_NAME.test(clusterName),

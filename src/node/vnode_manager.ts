@@ -22,12 +22,16 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { HeldPartition } from "../handoff/transfer.ts";
-import { heldName } from "../handoff/transfer_plan.ts";
+import {
+  type HandedOverPartition,
+  heldName,
+} from "../handoff/transfer_plan.ts";
 import {
   firstVnodeBeside,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
 import type { MailboxBounds } from "../vnode/mailbox_bounds.ts";
+import type { ReleasedVnodeData } from "../vnode/master_calls.ts";
 import type { ClusterEvent } from "../vnode/vnode.ts";
 import {
   answerFailure,
@@ -597,6 +601,29 @@ export class VnodeManager {
     return (await this.#askHeld()).held;
   }
 
+  /** What is left here of vnodes that went to other nodes, of the masters that run. */
+  async handedOver(): Promise<HandedOverPartition[]> {
+    const handedOver: HandedOverPartition[] = [];
+    for (const { hosted, links } of this.#modules.values()) {
+      for (const link of links) {
+        // The next one knows nothing of what the one before has handed over.
+        if (!link.attached) continue;
+        const released = await link.call("released_vnodes", null);
+        for (const each of released as ReleasedVnodeData[]) {
+          const { vnode, owner, term, version } = each;
+          handedOver.push({
+            module: hosted.name,
+            partition: vnode,
+            target: owner,
+            term,
+            version,
+          });
+        }
+      }
+    }
+    return handedOver;
+  }
+
   /** What this node holds; undefined while a master does not run, which may hold more. */
   async heldByAll(): Promise<HeldPartition[] | undefined> {
     const { held, isAll } = await this.#askHeld();
@@ -637,6 +664,11 @@ export class VnodeManager {
   ): Promise<boolean> {
     return await this.#requireLink(module, vnode)
       .call(atOnce ? "drop_at_once" : "drop", vnode, DROP_MS) === true;
+  }
+
+  /** Has what is left of a vnode that went to another node stay; see `HandoffWorld.keep`. */
+  async keep(module: string, vnode: number): Promise<void> {
+    await this.#requireLink(module, vnode).call("keep", vnode);
   }
 
   /** Removes what a vnode holds that is to be no more. */

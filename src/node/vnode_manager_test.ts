@@ -7,12 +7,24 @@ import { silentLog } from "../environment/log.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
 import { command, defineVnode } from "../vnode/define_vnode.ts";
 import {
+  HandoffMode,
+  HandoffOutcome,
+  writeHandoffFinish,
+  writeHandoffNext,
+  writeHandoffOpen,
+  writeHandoffSwitch,
+} from "../vnode/handoff_codec.ts";
+import {
   answersLater,
   type CommandCodec,
   type VnodeModule,
 } from "../vnode/vnode.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
-import { moduleIdOf, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
+import {
+  moduleIdOf,
+  RequestFlag,
+  writeVnodeRequestHeader,
+} from "../vnode/vnode_wire.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, encodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
@@ -43,6 +55,12 @@ const wildModule = defineVnode({
   }),
 }) as unknown as VnodeModule;
 
+/** What a vnode has answered. */
+interface Answer {
+  readonly type: number;
+  readonly body: Uint8Array;
+}
+
 /** A manager of one master, a task, and a caller of its vnodes. */
 class Bench implements AnswerTarget {
   readonly events: VnodeManagerEvent[] = [];
@@ -57,7 +75,7 @@ class Bench implements AnswerTarget {
     // At once, so that every step of a start is a microtask.
     openStore: () => Promise.resolve(openMemoryStore("0123456789abcdef")),
   };
-  #answers = new Map<number, PromiseWithResolvers<string>>();
+  #answers = new Map<number, PromiseWithResolvers<Answer>>();
 
   constructor() {
     this.manager = new VnodeManager({
@@ -84,15 +102,31 @@ class Bench implements AnswerTarget {
   }
 
   /** The reply, or the code of the failure. */
-  ask(request: string): Promise<string> {
+  async ask(request: string): Promise<string> {
+    const { type, body } = await this.#ask(
+      0,
+      (into) => into.raw(encodeMsgpack(request)),
+    );
+    return type === FrameType.vnodeError
+      ? readFailure(body).code
+      : decodeMsgpack(body) as string;
+  }
+
+  /** Has the vnode do something as the source of a transfer. */
+  async handoff(write: (into: ByteWriter) => void): Promise<void> {
+    const { type } = await this.#ask(RequestFlag.handoff, write);
+    assertEquals(type, FrameType.vnodeReply);
+  }
+
+  #ask(flags: number, write: (into: ByteWriter) => void): Promise<Answer> {
     const correlation = this.#answers.size + 1;
-    const answer = Promise.withResolvers<string>();
+    const answer = Promise.withResolvers<Answer>();
     this.#answers.set(correlation, answer);
     const id = moduleIdOf("wild");
     const into = this.manager.beginRequest(id, 3, this, correlation, 10_000);
     invariant(into instanceof ByteWriter, "the manager takes it");
-    writeVnodeRequestHeader(into, id, 3, 0, 0, 10_000);
-    into.raw(encodeMsgpack(request));
+    writeVnodeRequestHeader(into, id, 3, 0, flags, 10_000);
+    write(into);
     this.manager.endRequest();
     return answer.promise;
   }
@@ -105,11 +139,7 @@ class Bench implements AnswerTarget {
     end: number,
   ): void {
     const body = bytes.slice(start, end);
-    this.#answers.get(correlation)?.resolve(
-      type === FrameType.vnodeError
-        ? readFailure(body).code
-        : decodeMsgpack(body) as string,
-    );
+    this.#answers.get(correlation)?.resolve({ type, body });
   }
 }
 
@@ -197,5 +227,35 @@ Deno.test("VnodeManager.heldByAll() tells nothing while a master that may hold m
   child.kill();
   await ended.promise;
   assertEquals(await bench.manager.heldByAll(), undefined);
+  bench.manager.close();
+});
+
+Deno.test("VnodeManager.handedOver() tells what went to other nodes and is still here, as its masters know it", async () => {
+  const bench = new Bench();
+  const [spec] = bench.manager.childSpecs();
+  invariant(spec !== undefined, "it has one master");
+  assertEquals(await bench.manager.handedOver(), []);
+  const child = await spec.start(new AbortController().signal);
+  await bench.ask("fine");
+  const target = { node: "b@host", partition: 3 };
+  const mode = HandoffMode.move;
+  await bench.handoff((into) =>
+    writeHandoffOpen(into, { transfer: 1, mode, target, keySpaces: null })
+  );
+  await bench.handoff((into) => writeHandoffNext(into, 1, 0, false));
+  await bench.handoff((into) => writeHandoffSwitch(into, 1));
+  await bench.handoff((into) => writeHandoffNext(into, 1, 0, false));
+  await bench.handoff((into) =>
+    writeHandoffFinish(into, 1, HandoffOutcome.released, "b@host", {
+      term: 2,
+      version: 7,
+    })
+  );
+  assertEquals(await bench.manager.handedOver(), [
+    { module: "wild", partition: 3, target: "b@host", term: 2, version: 7 },
+  ]);
+  await bench.manager.takeBack("wild", 3);
+  assertEquals(await bench.manager.handedOver(), []);
+  child.kill();
   bench.manager.close();
 });

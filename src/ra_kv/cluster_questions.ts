@@ -373,14 +373,24 @@ function failureAt(node: string, error: unknown): NodeFailure {
   return { node, code, message: reasonOf(error) };
 }
 
-/** The error for a cluster that no node knows. */
-export function unknownCluster(cluster: string, reason?: string): WhorlError {
+/**
+ * The error for a cluster that no node knows, or a node does not for the given
+ * reason.
+ */
+export function unknownCluster(
+  cluster: string,
+  { reason, node }: {
+    readonly reason?: string;
+    /** The node whose error it is, if that is of interest. */
+    readonly node?: string;
+  } = {},
+): WhorlError {
   return new WhorlError(
     "unknown_cluster",
     reason === undefined
       ? `Cannot find a cluster called ${cluster}`
       : `Cannot find ${cluster}: ${reason}`,
-    { details: { cluster } },
+    { details: { cluster, ...node === undefined ? {} : { node } } },
   );
 }
 

@@ -65,9 +65,11 @@ export class MembersHere {
     const reason = this.#atRest(cluster)?.reason;
     throw unknownCluster(
       cluster,
-      reason === undefined
-        ? `${this.#self} has no member of it`
-        : `its member on ${this.#self} does not start: ${reason}`,
+      {
+        reason: reason === undefined
+          ? `${this.#self} has no member of it`
+          : `its member on ${this.#self} does not start: ${reason}`,
+      },
     );
   }
 
@@ -164,7 +166,9 @@ export class MembersHere {
     const member = this.#here(args);
     const { group: cluster, groupId } = member;
     if (groupId !== numberArgument(args, "groupId", 1)) {
-      throw unknownCluster(cluster, `${this.#self} leads another of that name`);
+      throw unknownCluster(cluster, {
+        reason: `${this.#self} leads another of that name`,
+      });
     }
     await settled<AppliedCommand>(
       member,

@@ -21,6 +21,7 @@ import {
 import type { OperationTarget } from "../request/operation_target.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { unknownCluster } from "./cluster_questions.ts";
 import {
   type ClusterHint,
   type Hop,
@@ -250,7 +251,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
       case "refuse":
         return this.#fail(
           hop.code === "unknown_cluster"
-            ? unknownCluster(this.cluster, this.#router.self)
+            ? unknownCluster(this.cluster, { node: this.#router.self })
             : notLeader(this.cluster, this.#router.self, member?.leader),
         );
       default:
@@ -518,15 +519,6 @@ function commandOf(
     );
   }
   return bytes.subarray(bodyStart);
-}
-
-/** The error of `node` when no node knows `cluster`. */
-export function unknownCluster(cluster: string, node: string): WhorlError {
-  return new WhorlError(
-    "unknown_cluster",
-    `Cannot find a cluster called ${cluster}`,
-    { details: { cluster, node } },
-  );
 }
 
 function notLeader(

@@ -36,6 +36,7 @@ import {
   readOperationHeader,
 } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
+import { unknownCluster } from "./cluster_questions.ts";
 import { LastText } from "./last_text.ts";
 import type { ClusterHint } from "./next_hop.ts";
 import { RA_KV_MODULE_ID, RaKvOperation } from "./ra_kv_codec.ts";
@@ -45,7 +46,6 @@ import {
   RaKvRequest,
   type RaKvRoutes,
   type RequestHost,
-  unknownCluster,
 } from "./ra_kv_request.ts";
 import type { RaKvMember } from "./ra_kv_service.ts";
 import { RaKvWatches } from "./ra_kv_watches.ts";
@@ -340,7 +340,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     if (raKvMember(this.#system(), cluster) !== undefined) return;
     for (const request of [...this.#waiting]) {
       if (request.cluster === cluster) {
-        request.abandon(unknownCluster(cluster, this.self));
+        request.abandon(unknownCluster(cluster, { node: this.self }));
       }
     }
   }

@@ -187,7 +187,7 @@ export function requireRingSize(ringSize: number): void {
   ) {
     throw new WhorlError(
       "invalid_ring_size",
-      `Cannot use ${ringSize} as ring size: it must be a power of two from ${RING_SIZE_MIN} to ${RING_SIZE_MAX}`,
+      `Cannot make a ring as its size must be a power of two from ${RING_SIZE_MIN} to ${RING_SIZE_MAX}: current value is ${ringSize}`,
       { details: { ringSize, min: RING_SIZE_MIN, max: RING_SIZE_MAX } },
     );
   }

@@ -178,7 +178,11 @@ Deno.test("requireRingSize() refuses all but powers of two from 8 to 1024, namin
         () => ringIncrement(size),
       ]
     ) {
-      const error = assertThrows(attempt, WhorlError, `Cannot use ${size} as`);
+      const error = assertThrows(
+        attempt,
+        WhorlError,
+        `must be a power of two from 8 to 1024: current value is ${size}`,
+      );
       assertEquals(error.code, "invalid_ring_size");
       assertEquals(error.details.ringSize, size);
     }

@@ -17,8 +17,9 @@ import {
 
 /**
  * The generations that a node has used in `before` and that are different ones
- * in `after`, the current ring of its cluster: former ones, of which it may not
- * have handed on everything, that of the owners, and that of a resize. Copies
+ * in `after`, the current ring of its cluster: that of the owners, which comes
+ * first as versions that know of one take it for the origin, that of a resize,
+ * and former ones, of which it may not have handed on everything. Copies
  * left from an aborted resize do not count, since the vnodes they came from have
  * the data. If the ring goes back to an earlier phase of a resize that some have
  * read by, the resize is to be aborted and restarted, unless buckets are
@@ -27,15 +28,15 @@ import {
 export function lostOrigins(before: Ring, after: Ring): RingOrigin[] {
   const { current, resize } = before.ownership.generations;
   const mayHave = [
-    ...formerGenerations(before)
-      .filter(({ generation }) => !isForgotten(after, generation))
-      .map((former) => ({ ...former, isRead: true })),
     { generation: current, size: before.size, isRead: true },
     ...resize === null ? [] : [{
       generation: resize.generation,
       size: resize.owners.length,
       isRead: resize.phase === "reading",
     }],
+    ...formerGenerations(before).toReversed()
+      .filter(({ generation }) => !isForgotten(after, generation))
+      .map((former) => ({ ...former, isRead: true })),
   ];
   return mayHave.filter(({ generation, size, isRead }) => {
     const sizeNow = sizeOfGeneration(after, generation);

@@ -86,11 +86,12 @@ Deno.test("lostOrigins() are former generations, too, that the ring lacks, count
   const of16 = { generation: 1, size: 16 };
   const of32 = { generation: 2, size: 32 };
   const before = resized(resized(ring, 16), 32);
-  assertEquals(lostOrigins(before, ring), [of16, of32]);
-  assertEquals(lostOrigins(before, resized(ring, 1024)), [of16, of32]);
+  // That of the owners comes first.
+  assertEquals(lostOrigins(before, ring), [of32, of16]);
+  assertEquals(lostOrigins(before, resized(ring, 1024)), [of32, of16]);
   const owners = new Array<string>(64).fill("a");
   const sameNumber = installResize(resumeResize(ring, "a", 1, owners), "a");
-  assertEquals(lostOrigins(before, sameNumber), [of16, of32]);
+  assertEquals(lostOrigins(before, sameNumber), [of32, of16]);
   assertEquals(lostOrigins(before, resized(ring, 16)), [of32]);
   // What is given up belongs to nobody.
   const without = resized(
@@ -98,6 +99,16 @@ Deno.test("lostOrigins() are former generations, too, that the ring lacks, count
     32,
   );
   assertEquals(lostOrigins(without, resized(ring, 1024)), [of32]);
+});
+
+Deno.test("lostOrigins() begin with the generation of the owners, then that of a resize, then the latest former one", () => {
+  const ring = aloneOf("a", 8);
+  const before = onItsWay(resized(resized(ring, 16), 32), 64, "reading");
+  assertEquals(lostOrigins(before, ring).map(({ size }) => size), [
+    32,
+    64,
+    16,
+  ]);
 });
 
 Deno.test("lostOrigins() are not former generations whose numbers are used again", () => {

@@ -27,6 +27,7 @@ import {
   versionDescends,
   type VersionVector,
 } from "../causality/version_vector.ts";
+import { resizeStepMark, transferMark } from "./decision_mark.ts";
 import type { RingGenerations } from "./ring_generations.ts";
 import type { RingMeta, RingMetaValue } from "./stamped.ts";
 
@@ -117,8 +118,8 @@ export interface OwnershipTransfer {
   /** The next owner. */
   readonly nextOwner: string;
   /**
-   * Term and version of the ownership in which it was decided. They identify
-   * it, so that old progress never counts for it.
+   * Term and version of the ownership in which it was decided. Together with
+   * both owners they identify it, so that no other progress counts for it.
    */
   readonly term: number;
   /** See `term`. */
@@ -131,6 +132,13 @@ export interface TransferProgress {
   readonly term: number;
   /** See `term`. */
   readonly version: number;
+  /**
+   * Marks of the decisions of that term and version that were reported about
+   * (`decision_mark.ts`), sorted: one, several if claimants of a split cluster
+   * have decided differently, and none if only versions reported that know no
+   * marks.
+   */
+  readonly decisions: readonly string[];
   /** Vnode modules whose data has moved; sorted. */
   readonly completedModules: readonly string[];
   /**
@@ -380,16 +388,28 @@ export function pendingTransfers(ring: Ring): PendingTransfer[] {
   }));
 }
 
+/** What an owner is to do and reports: a transfer, or a step of a resize. */
+export type Decision =
+  & Pick<OwnershipTransfer, "partition" | "owner" | "term" | "version">
+  & Partial<Pick<OwnershipTransfer, "nextOwner">>;
+
+/** The mark of a decision of `ring`; see `decision_mark.ts`. */
+export function markOfDecision(
+  { ownership: { generations: { resize } } }: Ring,
+  { owner, nextOwner }: Decision,
+): string {
+  if (nextOwner !== undefined) return transferMark(owner, nextOwner);
+  return resize === null ? "" : resizeStepMark(resize, owner);
+}
+
 function progressOf(
   ring: Ring,
-  { partition, term, version }: Pick<
-    OwnershipTransfer,
-    "partition" | "term" | "version"
-  >,
+  decision: Decision,
 ): Pick<PendingTransfer, "completedModules" | "status"> {
-  const progress = ring.progress.get(partition);
+  const { term, version } = decision;
+  const progress = ring.progress.get(decision.partition);
   const counts = progress !== undefined && progress.term === term &&
-    progress.version === version;
+    progress.version === version && isOnlyAbout(ring, progress, decision);
   return {
     completedModules: counts ? progress.completedModules : [],
     status: counts && progress.complete ? "complete" : "awaiting",
@@ -397,19 +417,30 @@ function progressOf(
 }
 
 /**
- * Whether what was reported of the partition is about a later decision, of a
- * claimant that has lost: no report about this one would outlast a merge.
+ * Whether all that was reported for its term and version is about `decision`.
+ * If it is about two, it does not say what has moved for which. Versions that
+ * know no marks do not say what their reports are about.
  */
-export function isOutweighed(
+function isOnlyAbout(
   ring: Ring,
-  { partition, term, version }: Pick<
-    OwnershipTransfer,
-    "partition" | "term" | "version"
-  >,
+  { decisions }: TransferProgress,
+  decision: Decision,
 ): boolean {
-  const progress = ring.progress.get(partition);
-  return progress !== undefined &&
-    (progress.term - term || progress.version - version) > 0;
+  return decisions.length === 0 ||
+    decisions.length === 1 && decisions[0] === markOfDecision(ring, decision);
+}
+
+/**
+ * Whether what was reported of the partition is about another decision, of a
+ * claimant that has lost, and no report about this one would count after a
+ * merge: the other one is later, or of the same term and version.
+ */
+export function isOutweighed(ring: Ring, decision: Decision): boolean {
+  const progress = ring.progress.get(decision.partition);
+  if (progress === undefined) return false;
+  const order = progress.term - decision.term ||
+    progress.version - decision.version;
+  return order > 0 || order === 0 && !isOnlyAbout(ring, progress, decision);
 }
 
 /**
@@ -447,8 +478,19 @@ export function resizeSteps(ring: Ring): ResizeStep[] {
     owner,
     term,
     version,
-    ...progressOf(ring, { partition, term, version }),
+    ...progressOf(ring, { partition, owner, term, version }),
   }));
+}
+
+/** What owners are to do by the ring: its transfers, and the steps of its resize. */
+export function decisionsOf(ring: Ring): Decision[] {
+  return [...ring.ownership.next, ...resizeSteps(ring)];
+}
+
+/** Identifies a decision of `ring` among those of all rings of the cluster. */
+export function decisionKey(ring: Ring, decision: Decision): string {
+  const { partition, term, version } = decision;
+  return `${partition} ${term} ${version} ${markOfDecision(ring, decision)}`;
 }
 
 /** The owners once all pending transfers are done. */

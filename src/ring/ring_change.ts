@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { WhorlError } from "../base/errors.ts";
 import {
   incrementVersion,
   mergeVersions,
@@ -13,10 +12,13 @@ import {
   versionDescends,
   type VersionVector,
 } from "../causality/version_vector.ts";
-import { RING_SIZE_MAX, RING_SIZE_MIN } from "./chash.ts";
+import { requireRingSize } from "./chash.ts";
 import {
   type ClusterId,
+  decisionKey,
+  decisionsOf,
   isOutweighed,
+  markOfDecision,
   memberDot,
   MemberMeta,
   memberMeta,
@@ -88,20 +90,6 @@ function factsOf(
   ];
 }
 
-/** @throws {WhorlError} `invalid_ring_size` unless `size` is a power of two from 8 to 1024. */
-export function checkRingSize(size: number): void {
-  if (
-    !Number.isInteger(size) || size < RING_SIZE_MIN || size > RING_SIZE_MAX ||
-    (size & (size - 1)) !== 0
-  ) {
-    throw new WhorlError(
-      "invalid_ring_size",
-      `Cannot make a ring as its size must be a power of two from ${RING_SIZE_MIN} to ${RING_SIZE_MAX}: current value is ${size}`,
-      { details: { size } },
-    );
-  }
-}
-
 /**
  * A ring in which one node owns everything and is the claimant.
  *
@@ -121,7 +109,7 @@ export function freshRing(
 ): Ring {
   const { clusterName, size, seed, node, wallMs } = options;
   const { generations = FIRST_GENERATION } = options;
-  checkRingSize(size);
+  requireRingSize(size);
   const clusterId: ClusterId = { claimant: node.name, seed };
   const empty: Ring = {
     clusterName,
@@ -498,6 +486,9 @@ export function transfersTowards(
  * `actor` reports that the data of `module` (or with `null`, all data) has
  * moved for each of `partitions` it owns; `registered` are the modules of its
  * vnodes. Returns the same ring if nothing is new.
+ *
+ * @param by The ring by which it was moved: what `ring` has decided otherwise
+ * since is not reported.
  */
 export function completeTransfers(
   ring: Ring,
@@ -505,13 +496,18 @@ export function completeTransfers(
   partitions: readonly number[],
   module: string | null,
   registered: readonly string[],
+  by: Ring = ring,
 ): Ring {
   const progress = new Map(ring.progress);
+  const decided = by.ownership === ring.ownership
+    ? null
+    : new Set(decisionsOf(by).map((each) => decisionKey(by, each)));
   let changed = false;
-  for (const transfer of [...ring.ownership.next, ...resizeSteps(ring)]) {
+  for (const transfer of decisionsOf(ring)) {
     if (transfer.owner !== actor || !partitions.includes(transfer.partition)) {
       continue;
     }
+    if (decided?.has(decisionKey(ring, transfer)) === false) continue;
     // The claimant has to decide it anew first.
     if (isOutweighed(ring, transfer)) continue;
     const { term, version } = transfer;
@@ -532,6 +528,7 @@ export function completeTransfers(
     progress.set(transfer.partition, {
       term,
       version,
+      decisions: [markOfDecision(ring, transfer)],
       completedModules: [...modules].sort(),
       complete,
     });

@@ -16,11 +16,11 @@ import {
 } from "../causality/version_vector.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import { expectBytes, expectList } from "../wire/plain_data.ts";
-import type { Ring } from "./ring.ts";
+import type { Ring, TransferProgress } from "./ring.ts";
 import type { RingGenerations, RingResize } from "./ring_generations.ts";
-import { createSha1State, sha1 } from "./sha1.ts";
+import { createSha1State, sha1, sha1Prefix } from "./sha1.ts";
 import type { RingMeta } from "./stamped.ts";
-import { RESIZE_PHASES, RingReader } from "./ring_reader.ts";
+import { MARK_PREFIX, RESIZE_PHASES, RingReader } from "./ring_reader.ts";
 
 /** Version of the format; a reader refuses others by name. */
 export const RING_FORMAT = 1;
@@ -194,7 +194,7 @@ function encodeContent(ring: Ring): EncodedContent {
         partition,
         progress.term,
         progress.version,
-        progress.completedModules,
+        reportedTexts(progress),
         progress.complete,
       ]),
     meta(ring.meta),
@@ -220,11 +220,7 @@ const hashed = createSha1State();
 /** The first 64 bits of the SHA-1 of `bytes`, in hex. */
 function digestOf(bytes: Uint8Array): string {
   sha1(hashed, bytes);
-  return wordText(hashed[0] as number) + wordText(hashed[1] as number);
-}
-
-function wordText(word: number): string {
-  return (word >>> 0).toString(16).padStart(8, "0");
+  return sha1Prefix(hashed);
 }
 
 /** Recently decoded rings are kept, since several nodes send the same one. */
@@ -294,6 +290,19 @@ function namesIn(ring: Ring): string[] {
   }
   for (const { stamp } of ring.meta.values()) names.add(stamp.node);
   return [...names].sort(compareTexts);
+}
+
+/**
+ * Modules, and the decisions that they were reported for. Versions that know no
+ * marks take them for names of modules, and keep them in a merge.
+ */
+function reportedTexts(
+  { completedModules, decisions }: TransferProgress,
+): string[] {
+  return [
+    ...completedModules,
+    ...decisions.map((mark) => MARK_PREFIX + mark),
+  ].sort();
 }
 
 /**

@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+import { transferMark } from "./decision_mark.ts";
 import type { Ring } from "./ring.ts";
 import {
   abortResize,
@@ -113,6 +114,35 @@ Deno.test("decodeRing() gives back a resumed resize, which need not be the newes
     const after = done(ring, "a@h");
     assertEquals(decodeRing(encodeRing(after).bytes).ring, after);
   }
+});
+
+Deno.test("encodeRing() names the decision of a report beside the modules, where earlier versions keep it", () => {
+  let ring = sample();
+  ring = setOwnership(ring, "a@h", {
+    owners: new Array(8).fill("a@h"),
+    next: [],
+  });
+  ring = setOwnership(ring, "a@h", {
+    next: transfersTowards(ring, new Array(8).fill("b@h")),
+  });
+  ring = completeTransfers(ring, "a@h", [3], "kv", ["kv", "sums"]);
+  const [, content] = decodeMsgpack(encodeRing(ring).bytes) as [
+    number,
+    Uint8Array,
+  ];
+  const progress = (decodeMsgpack(content) as unknown[][])[7] as unknown[][];
+  const { term, version } = ring.ownership;
+  const mark = transferMark("a@h", "b@h");
+  assertEquals(progress.at(-1), [
+    3,
+    term,
+    version,
+    [`>${mark}`, "kv"],
+    false,
+  ]);
+  // Nodes of all versions must agree on it.
+  assertEquals(mark, "b954a528bbef5a45");
+  assertEquals(decodeRing(encodeRing(ring).bytes).ring, ring);
 });
 
 Deno.test("encodeRing() omits generations while there is only one", () => {

@@ -122,8 +122,8 @@ export function compareOwnership(a: RingOwnership, b: RingOwnership): number {
 }
 
 /**
- * Progress of the later transfer; of the same one, everything that either
- * knows.
+ * Progress of the later transfer; of the same term and version, everything that
+ * either knows, also about different decisions.
  */
 function mergeProgress(
   a: TransferProgress,
@@ -131,14 +131,29 @@ function mergeProgress(
 ): TransferProgress {
   const order = a.term - b.term || a.version - b.version;
   if (order !== 0) return order > 0 ? a : b;
-  const completedModules = [
-    ...new Set([...a.completedModules, ...b.completedModules]),
-  ].sort();
+  const decisions = joinTexts(a.decisions, b.decisions);
+  const completedModules = joinTexts(a.completedModules, b.completedModules);
   const complete = a.complete || b.complete;
-  return complete === a.complete &&
-      sameItems(completedModules, a.completedModules)
+  return complete === a.complete && decisions === a.decisions &&
+      completedModules === a.completedModules
     ? a
-    : { term: a.term, version: a.version, completedModules, complete };
+    : {
+      term: a.term,
+      version: a.version,
+      decisions,
+      completedModules,
+      complete,
+    };
+}
+
+/** The texts in either, sorted; `a` itself if it has all of them. */
+function joinTexts(
+  a: readonly string[],
+  b: readonly string[],
+): readonly string[] {
+  return b.every((text) => a.includes(text))
+    ? a
+    : [...new Set([...a, ...b])].sort();
 }
 
 function sameItems<Item>(a: readonly Item[], b: readonly Item[]): boolean {

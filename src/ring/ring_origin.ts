@@ -41,11 +41,11 @@ export function originsOf(ring: Ring, node: string): RingOrigin[] {
   const lost = typeof text === "string" ? text.split(" ") : [];
   return [
     originOf(ring, node),
-    ...lost.slice(-LOST_ORIGINS_MAX).map(readOrigin),
+    ...lost.slice(0, LOST_ORIGINS_MAX).map(readOrigin),
   ].filter((origin) => origin !== null);
 }
 
-/** Origins as member metadata. */
+/** Origins as member metadata; of too many, the first ones. */
 export function originFacts(
   [origin, ...lost]: readonly RingOrigin[],
 ): { readonly origin: string | null; readonly lostOrigins: string | null } {
@@ -54,7 +54,7 @@ export function originFacts(
     // Versions that do not know these would read a list as none at all.
     lostOrigins: lost.length === 0
       ? null
-      : lost.slice(-LOST_ORIGINS_MAX).map(textOfOrigin).join(" "),
+      : lost.slice(0, LOST_ORIGINS_MAX).map(textOfOrigin).join(" "),
   };
 }
 

@@ -26,8 +26,7 @@ import type {
   TransferProgress,
 } from "./ring.ts";
 import { STAGED_ACTIONS, statusesByStrength } from "./ring.ts";
-import { RING_SIZE_MAX } from "./chash.ts";
-import { checkRingSize } from "./ring_change.ts";
+import { requireRingSize, RING_SIZE_MAX } from "./chash.ts";
 import {
   FIRST_GENERATION,
   GENERATIONS_KEPT,
@@ -43,6 +42,13 @@ export const RING_NAMES_MAX = 1024;
 export const RING_META_MAX = 256;
 /** Most vnode modules of a node. */
 const MODULES_MAX = 64;
+/**
+ * Precedes the marks of decisions among the names of modules, none of which
+ * begin like this.
+ */
+export const MARK_PREFIX = ">";
+/** Most decisions of one term and version: of claimants who do not know of each other. */
+const DECISIONS_MAX = 64;
 /** Most claimants so far, so that a ring version stays an exact number. */
 const TERM_MAX = 0xf_ffff;
 const VERSION_MAX = 0xffff_ffff;
@@ -278,7 +284,7 @@ export class RingReader {
   #checkedSize(value: unknown): number {
     const size = expectInteger(value, "a ring size");
     try {
-      checkRingSize(size);
+      requireRingSize(size);
     } catch (cause) {
       throw new WhorlError(
         "protocol_error",
@@ -358,8 +364,7 @@ export class RingReader {
         {
           term: expectTerm(term),
           version: expectVersion(version),
-          completedModules: expectList(modules, "the modules", 0, MODULES_MAX)
-            .map((name) => expectText(name, "a module", 64, 1)),
+          ...readReported(modules),
           complete: expectBoolean(complete, "complete"),
         },
       );
@@ -403,6 +408,35 @@ export class RingReader {
     }
     return meta;
   }
+}
+
+/** The modules and decisions of a report. */
+function readReported(
+  value: unknown,
+): Pick<TransferProgress, "decisions" | "completedModules"> {
+  const decisions: string[] = [];
+  const completedModules: string[] = [];
+  for (
+    const entry of expectList(
+      value,
+      "the modules",
+      0,
+      MODULES_MAX + DECISIONS_MAX,
+    )
+  ) {
+    const text = expectText(entry, "a module", 64, 1);
+    if (text.startsWith(MARK_PREFIX)) {
+      decisions.push(text.slice(MARK_PREFIX.length));
+    } else completedModules.push(text);
+  }
+  return {
+    decisions: sortedTexts(decisions),
+    completedModules: sortedTexts(completedModules),
+  };
+}
+
+function sortedTexts(texts: readonly string[]): string[] {
+  return [...new Set(texts)].sort();
 }
 
 function byActor(a: MemberStatusDot, b: MemberStatusDot): number {

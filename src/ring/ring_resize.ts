@@ -33,9 +33,10 @@
  * @module
  */
 import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { requireRingSize } from "./chash.ts";
 import { claim } from "./claim.ts";
 import { currentMembers, resizeSteps, type Ring } from "./ring.ts";
-import { checkRingSize, isInvited } from "./ring_change.ts";
+import { isInvited } from "./ring_change.ts";
 import { hasConsistentBuckets, takenOverBy } from "./consistent_buckets.ts";
 import {
   hasNextGeneration,
@@ -68,7 +69,7 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
   const pending = (why: string): WhorlError =>
     new WhorlError("pending_changes", `${what} as ${why}`);
   try {
-    checkRingSize(size);
+    requireRingSize(size);
   } catch (error) {
     if (isWhorlError(error)) return error;
     throw error;

@@ -12,10 +12,12 @@ import {
   type Ring,
   ringReady,
   ringVersion,
+  type TransferProgress,
 } from "./ring.ts";
 import {
   addJoining,
   completeTransfers,
+  decideAnew,
   isAutoJoining,
   markSeen,
   rejoin,
@@ -182,6 +184,63 @@ Deno.test("progress of one transfer does not count for the next of the same part
   // The same partition, still at the same owner, is sent elsewhere.
   ring = setOwnership(ring, "a", { next: transfersTowards(ring, to("c")) });
   assertEquals(pendingTransfers(ring)[0]?.status, "awaiting");
+});
+
+/** A ring whose partition 0 moves to `to`; always in the same term and version. */
+function movingTo(to: string): Ring {
+  let ring = addJoining(addJoining(fresh(), facts("b"), 0), facts("c"), 0);
+  const target = [to, ...new Array(7).fill("a")];
+  ring = takeOverClaim(ring, to);
+  return setOwnership(ring, to, { next: transfersTowards(ring, target) });
+}
+
+Deno.test("completeTransfers() reports nothing that the ring has decided otherwise since", () => {
+  const [toB, toC] = [movingTo("b"), movingTo("c")];
+  // This node has moved its data to b, and has just heard that c wins.
+  const heard = mergeRings(toB, toC);
+  assertEquals(heard.ownership.claimant, "c");
+  assertEquals(completeTransfers(heard, "a", [0], "kv", ["kv"], toB), heard);
+  const again = setOwnership(toB, "b", { committedPlan: "1" });
+  const told = completeTransfers(again, "a", [0], "kv", ["kv"], toB);
+  assertEquals(pendingTransfers(told)[0]?.status, "complete");
+});
+
+Deno.test("pendingTransfers() counts reports about the very decision, whichever claimant wins", () => {
+  const [toB, toC] = [movingTo("b"), movingTo("c")];
+  const [ofB, ofC] = [toB, toC].map(({ ownership: { next } }) => next[0]);
+  assertEquals([ofC?.term, ofC?.version], [ofB?.term, ofB?.version]);
+  const done = completeTransfers(toB, "a", [0], "kv", ["kv"]);
+  assertEquals(pendingTransfers(done)[0]?.status, "complete");
+  for (const ring of [mergeRings(done, toC), mergeRings(toC, done)]) {
+    const [transfer] = pendingTransfers(ring);
+    assertEquals([transfer?.nextOwner, transfer?.status], ["c", "awaiting"]);
+    assertEquals(transfer?.completedModules, []);
+    // Reports of both cannot be told apart, so it is decided anew.
+    assertEquals(completeTransfers(ring, "a", [0], "kv", ["kv"]), ring);
+    const anew = completeTransfers(
+      decideAnew(ring, "c"),
+      "a",
+      [0],
+      "kv",
+      ["kv"],
+    );
+    assertEquals(pendingTransfers(anew)[0]?.status, "complete");
+  }
+});
+
+Deno.test("pendingTransfers() counts reports of versions that do not say what they are about", () => {
+  const done = completeTransfers(movingTo("b"), "a", [0], "kv", ["kv"]);
+  const report = done.progress.get(0) as TransferProgress;
+  assertEquals(report.decisions.length, 1);
+  const ring = {
+    ...done,
+    progress: new Map([[0, { ...report, decisions: [] }]]),
+  };
+  const [transfer] = pendingTransfers(ring);
+  assertEquals([transfer?.status, transfer?.completedModules], [
+    "complete",
+    ["kv"],
+  ]);
 });
 
 Deno.test("transfersTowards() keeps a pending transfer to the same node", () => {

@@ -30,6 +30,15 @@ export function createSha1State(): Sha1State {
   return new Int32Array(5);
 }
 
+/** The first 64 bits of a digest, as 16 hex digits. */
+export function sha1Prefix(state: Sha1State): string {
+  return wordText(state[0] as number) + wordText(state[1] as number);
+}
+
+function wordText(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, "0");
+}
+
 /** Writes the digest of `bytes[start, end)` to `state`. */
 export function sha1(
   state: Sha1State,

@@ -12,21 +12,56 @@ const COMMANDS_MS = 20;
 
 /**
  * What counts of slices that overlap, as some of them wait for the disk: all of
- * each, or only the time since the slice that ended before it. The latter is
- * less than the time during which there was any, and never more.
+ * each, or the time during which there was any.
  */
 export type OverlapCounts = "each" | "once";
+
+/**
+ * Most spans of work that are remembered, so that they are counted once. A slice
+ * that began before the oldest of them counts for somewhat more.
+ */
+const SPANS_MAX = 64;
+
+/** A span of time in which there was work without a pause. */
+interface Span {
+  beganMs: number;
+  endedMs: number;
+}
+
+/** The time in which something worked, told of each that did when it ends. */
+class WorkedTime {
+  /** Disjoint, in order. */
+  readonly #spans: Span[] = [];
+
+  /** Adds a span that ends last of all; returns how much of it is new. */
+  add(beganMs: number, endedMs: number): number {
+    const spans = this.#spans;
+    let addedMs = endedMs - beganMs;
+    const span = { beganMs, endedMs };
+    for (
+      let last = spans.at(-1);
+      last !== undefined && last.endedMs >= beganMs;
+      last = spans.at(-1)
+    ) {
+      addedMs -= last.endedMs - Math.max(beganMs, last.beganMs);
+      span.beganMs = Math.min(span.beganMs, last.beganMs);
+      spans.pop();
+    }
+    spans.push(span);
+    if (spans.length > SPANS_MAX) spans.shift();
+    return addedMs;
+  }
+}
 
 /** The pace of one kind of work of one master. */
 export class BackgroundPace {
   readonly #rest: number;
   readonly #waitMsMax: number;
-  readonly #overlap: OverlapCounts;
+  /** The time that is counted once, if that is so. */
+  readonly #workedTime: WorkedTime | undefined;
   #commands = 0;
   #seen = 0;
   #nextMs = 0;
-  /** When the last slice ended. */
-  #workedUntilMs = -Infinity;
   /** Until when the last command counts as recent. */
   #untilMs = -Infinity;
   #disturbs = false;
@@ -42,7 +77,7 @@ export class BackgroundPace {
   ) {
     this.#rest = rest;
     this.#waitMsMax = waitMsMax;
-    this.#overlap = overlap;
+    this.#workedTime = overlap === "once" ? new WorkedTime() : undefined;
   }
 
   /** A command has come. */
@@ -57,13 +92,10 @@ export class BackgroundPace {
       this.#untilMs = nowMs + COMMANDS_MS;
     }
     this.#disturbs = nowMs < this.#untilMs;
-    const countsFromMs = this.#overlap === "once"
-      ? Math.max(beganMs, this.#workedUntilMs)
-      : beganMs;
-    this.#workedUntilMs = nowMs;
+    const workedMs = this.#workedTime?.add(beganMs, nowMs) ?? nowMs - beganMs;
     if (!this.#disturbs) return;
     this.#nextMs = Math.min(
-      Math.max(this.#nextMs, nowMs) + (nowMs - countsFromMs) * this.#rest,
+      Math.max(this.#nextMs, nowMs) + workedMs * this.#rest,
       nowMs + this.#waitMsMax,
     );
   }

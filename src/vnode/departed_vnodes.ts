@@ -8,12 +8,15 @@
  *
  * @module
  */
+import type { HandoffDecision } from "./handoff_codec.ts";
 import type { VnodeProcess } from "./vnode_process.ts";
 
 /** A vnode whose data has been handed to another node and is still here. */
 export interface ReleasedVnode {
   /** The name that callers are told. */
   readonly owner: string;
+  /** By which decision of the ring it went there. */
+  readonly decided: HandoffDecision;
   /** The vnode, and how many commands and items it had handled: if there are more now, some of its data was not handed over. */
   readonly process: VnodeProcess;
   readonly handled: number;
@@ -27,9 +30,18 @@ export class DepartedVnodes {
   readonly #gone = new Map<number, string>();
 
   /** The data of `process` went to `owner`; it stays here until the ring names that owner. */
-  release(process: VnodeProcess, owner: string): void {
-    const { counts: { handled }, begun } = process;
-    this.#released.set(process.number, { owner, process, handled, begun });
+  release(
+    process: VnodeProcess,
+    owner: string,
+    decided: HandoffDecision,
+  ): void {
+    const { number, counts: { handled }, begun } = process;
+    this.#released.set(number, { owner, decided, process, handled, begun });
+  }
+
+  /** All that was released and is still here. */
+  allReleased(): Iterable<[number, ReleasedVnode]> {
+    return this.#released;
   }
 
   /** The owner of the vnode with this number, if it departed. */
@@ -42,11 +54,17 @@ export class DepartedVnodes {
     return this.#released.get(number);
   }
 
+  /** What was released is not to be removed after all, whoever has asked for that. */
+  keep(number: number): void {
+    const released = this.#released.get(number);
+    if (released !== undefined) this.#released.set(number, { ...released });
+  }
+
   /**
    * Takes out what was released, to be removed.
    *
    * @param asked What was to be removed when that was asked for: the vnode may have
-   * come back since, and have gone again.
+   * come back since, and have gone again, or it is to be kept.
    * @param process The vnode that runs under this number now.
    * @returns The owner; undefined if what is here must be handed off after all, as
    * it was not released, or the vnode has done something since.

@@ -14,6 +14,7 @@
  *     acked    u8 3 · u53 transfer · u53 last batch acknowledged
  *     switch   u8 4 · u53 transfer
  *     finish   u8 5 · u53 transfer · u8 outcome · text new owner
+ *              · if it is released: u53 term · u53 version of the ring's decision
  *     vouch    u8 6 · u53 transfer, of a spread
  *
  *     answer to next    u8 state · u53 items · u53 bytes · u32 hash · u53 total · batch
@@ -187,17 +188,30 @@ export function writeHandoffVouch(into: ByteWriter, transfer: number): void {
   into.u53(transfer);
 }
 
-/** Ends a transfer at its source. */
+/** The ownership version of the ring in which a transfer was decided. */
+export interface HandoffDecision {
+  readonly term: number;
+  readonly version: number;
+}
+
+/** The decision of a transfer that no ring has decided. */
+const UNDECIDED: HandoffDecision = { term: 0, version: 0 };
+
+/** Ends a transfer at its source; `decided` counts if the source is released. */
 export function writeHandoffFinish(
   into: ByteWriter,
   transfer: number,
   outcome: number,
   owner: string,
+  { term, version }: HandoffDecision = UNDECIDED,
 ): void {
   into.u8(HandoffAction.finish);
   into.u53(transfer);
   into.u8(outcome);
   into.text(owner);
+  if (outcome !== HandoffOutcome.released) return;
+  into.u53(term);
+  into.u53(version);
 }
 
 /** Asks a target what it has of a transfer. */
@@ -231,6 +245,16 @@ export function writeHandoffFinal(
   into.u32(hash);
 }
 
+/** How a transfer ends at its source, as that is told. */
+export interface HandoffFinish {
+  readonly action: typeof HandoffAction.finish;
+  readonly transfer: number;
+  readonly outcome: number;
+  readonly owner: string;
+  /** Counts if the outcome is `released`. */
+  readonly decided: HandoffDecision;
+}
+
 /** What a vnode is asked to do for a handoff. */
 export type HandoffRequest =
   | { readonly action: typeof HandoffAction.open } & HandoffOpening
@@ -256,12 +280,7 @@ export type HandoffRequest =
       | typeof HandoffAction.spread;
     readonly transfer: number;
   }
-  | {
-    readonly action: typeof HandoffAction.finish;
-    readonly transfer: number;
-    readonly outcome: number;
-    readonly owner: string;
-  }
+  | HandoffFinish
   | {
     readonly action: typeof HandoffAction.final;
     readonly transfer: number;
@@ -309,7 +328,11 @@ export function readHandoffRequest(from: ByteReader): HandoffRequest {
     case HandoffAction.finish: {
       const outcome = from.u8();
       if (outcome > HandoffOutcome.abandoned) break;
-      return { action, transfer, outcome, owner: from.text() };
+      const owner = from.text();
+      const decided = outcome === HandoffOutcome.released
+        ? { term: from.u53(), version: from.u53() }
+        : UNDECIDED;
+      return { action, transfer, outcome, owner, decided };
     }
     case HandoffAction.final:
       return { action, transfer, items: from.u53(), hash: from.u32() };

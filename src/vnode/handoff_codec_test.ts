@@ -107,6 +107,22 @@ const requests: [Uint8Array, unknown][] = [
       transfer: 7,
       outcome: HandoffOutcome.abandoned,
       owner: "c@host",
+      decided: { term: 0, version: 0 },
+    },
+  ],
+  [
+    bytesOf((into) =>
+      writeHandoffFinish(into, 7, HandoffOutcome.released, "c@host", {
+        term: 3,
+        version: BIG,
+      })
+    ),
+    {
+      action: HandoffAction.finish,
+      transfer: 7,
+      outcome: HandoffOutcome.released,
+      owner: "c@host",
+      decided: { term: 3, version: BIG },
     },
   ],
   [bytesOf((into) => writeHandoffOffer(into, 7)), {

@@ -10,6 +10,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { Store } from "../environment/storage.ts";
 import type { BackgroundPace } from "./background_pace.ts";
 import type { DepartedVnodes, ReleasedVnode } from "./departed_vnodes.ts";
+import type { HandoffDecision } from "./handoff_codec.ts";
 import type { MasterVnodes } from "./master_vnodes.ts";
 
 /**
@@ -22,6 +23,13 @@ export interface RemovalPacing {
   now(): number;
   /** Calls `callback` later, after other work has had a turn. */
   later(afterMs: number, callback: () => void): void;
+}
+
+/** A vnode whose data went to another node and is still here, as a master tells it. */
+export interface ReleasedVnodeData extends HandoffDecision {
+  /** Its number. */
+  readonly vnode: number;
+  readonly owner: string;
 }
 
 /** The calls of one master. */
@@ -70,6 +78,9 @@ export class MasterCalls {
         const number = args as number;
         return await this.#drop(number, this.#departed.released(number));
       }
+      case "keep":
+        this.#departed.keep(args as number);
+        return null;
       case "discard":
         await this.#inTurn(() => this.#discard(args as number));
         return null;
@@ -80,6 +91,8 @@ export class MasterCalls {
         return null;
       case "held_vnodes":
         return await this.#heldVnodes();
+      case "released_vnodes":
+        return this.#releasedVnodes();
       case "stats":
         return this.#figures();
       default:
@@ -161,6 +174,17 @@ export class MasterCalls {
     const held = new Set(await this.#store.partitions());
     for (const number of this.#vnodes.numbers()) held.add(number);
     return [...held].sort((a, b) => a - b);
+  }
+
+  #releasedVnodes(): ReleasedVnodeData[] {
+    return [...this.#departed.allReleased()].map(
+      ([vnode, { owner, decided: { term, version } }]) => ({
+        vnode,
+        owner,
+        term,
+        version,
+      }),
+    );
   }
 
   async #holdsData(numbers: readonly number[]): Promise<number[]> {

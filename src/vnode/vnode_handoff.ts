@@ -26,7 +26,9 @@ import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import {
   HandoffAction,
+  type HandoffDecision,
   HandoffEntry,
+  type HandoffFinish,
   HandoffMode,
   type HandoffOpening,
   HandoffOutcome,
@@ -82,8 +84,8 @@ export interface VnodeHandoffHost {
   /** Runs a command that came with a handoff. */
   run(command: number, body: Uint8Array): Promise<void>;
   crash(error: unknown): void;
-  /** The partition is `owner`'s: commands are refused with its name from now on. */
-  released(owner: string): void;
+  /** The partition is `owner`'s, as the ring has decided: commands are refused with its name from now on. */
+  released(owner: string, decided: HandoffDecision): void;
   /** A transfer has brought all of its items. */
   dataReturned(): void;
   /** What was here is elsewhere: the vnode need not run, unless commands came meanwhile. */
@@ -329,7 +331,7 @@ export class VnodeHandoff {
         return;
       }
       case HandoffAction.finish:
-        return await this.#finish(transfer, request.outcome, request.owner);
+        return await this.#finish(request);
       case HandoffAction.offer: {
         const number = await this.#target.offered(transfer);
         return (into) => into.u53(number);
@@ -492,9 +494,7 @@ export class VnodeHandoff {
   }
 
   async #finish(
-    transfer: number,
-    outcome: number,
-    owner: string,
+    { transfer, outcome, owner, decided }: HandoffFinish,
   ): Promise<undefined> {
     if (outcome === HandoffOutcome.abandoned) {
       // What is not known need not be given up.
@@ -521,7 +521,9 @@ export class VnodeHandoff {
     source.end();
     // Removing may take its time, and nothing may come in between.
     if (this.#stillUntilMs !== undefined) this.#stillUntilMs = Infinity;
-    if (outcome === HandoffOutcome.released) this.#host.released(owner);
+    if (outcome === HandoffOutcome.released) {
+      this.#host.released(owner, decided);
+    }
     try {
       if (outcome === HandoffOutcome.removed) await this.#delete();
       await this.#vnode.handoffFinished?.(target);

@@ -621,9 +621,14 @@ Deno.test("VnodeMaster.drop() removes a released partition and ends its vnode", 
   await bench.putText("a");
   await bench.open(P, 1);
   await bench.exhaust(1);
-  await bench.finish(P, 1, released);
+  await bench.finish(P, 1, released, { term: 3, version: 5 });
   await bench.putText("refused");
+  // As it tells a node that has lost track of it.
+  assertEquals(await bench.link.call("released_vnodes", null), [
+    { vnode: P, owner: "b@host", term: 3, version: 5 },
+  ]);
   assertEquals(await bench.drop(), true);
+  assertEquals(await bench.link.call("released_vnodes", null), []);
   assertEquals(await bench.texts(P), {});
   assertEquals(bench.eventsOf("vnode_ended").length, 1);
   assertEquals(await bench.link.call("held_vnodes", null), []);
@@ -722,6 +727,30 @@ Deno.test("VnodeMaster.drop() removes nothing of a partition that came back and 
   await bench.runtime.advance(1_000);
   assertEquals(await dropped, false);
   assertEquals(await bench.texts(P), { a: "1:a", b: "1:b" });
+});
+
+Deno.test("VnodeMaster.drop() removes nothing if that is called off before its turn, until it is asked for again", async () => {
+  await using bench = await new Bench().start();
+  await bench.putText("a");
+  await bench.open(P, 1);
+  await bench.exhaust(1);
+  await bench.finish(P, 1, released);
+  const gate = Promise.withResolvers<void>();
+  bench.extra.delete = () => gate.promise;
+  await bench.put(P + 1, { key: "a", text: "a", version: 1 });
+  const before = bench.link.call("discard", P + 1, 600_000);
+  const dropped = bench.drop();
+  await bench.link.call("keep", P);
+  gate.resolve();
+  await before;
+  await bench.runtime.advance(1_000);
+  assertEquals(await dropped, false);
+  assertEquals(await bench.texts(P), { a: "1:a" });
+  // Its owner has not changed.
+  assertEquals(await bench.putText("b"), "wrong_owner");
+  delete bench.extra.delete;
+  assertEquals(await bench.drop(), true);
+  assertEquals(await bench.texts(P), {});
 });
 
 Deno.test("VnodeMaster.drop() removes nothing if the vnode has handled anything since, or is at it", async () => {

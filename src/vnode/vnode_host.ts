@@ -4,6 +4,7 @@
  * @module
  */
 import type { FrameSink } from "../wire/frame_sink.ts";
+import type { HandoffDecision } from "./handoff_codec.ts";
 import type { BackgroundPace } from "./background_pace.ts";
 import type { VnodeTurns } from "./vnode_turns.ts";
 
@@ -39,8 +40,8 @@ export interface VnodeHost<Process> {
   requestsInHand(): void;
   /** `process` has begun to refuse commands because its mailbox is full, or has room again. */
   overloaded(process: Process, is: boolean): void;
-  /** The data of `process` went to `owner`: its commands are refused with that name from now on. */
-  released(process: Process, owner: string): void;
+  /** The data of `process` went to `owner`, as the ring has decided: its commands are refused with that name from now on. */
+  released(process: Process, owner: string, decided: HandoffDecision): void;
   /** All of the data of `process` has arrived from the node it had gone to. */
   dataReturned(process: Process): void;
   /** The data of `process` went elsewhere and was removed: it need not run, unless commands arrived meanwhile (`stays`). */

@@ -32,7 +32,7 @@ import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, wellFormed, writeMsgpack } from "../wire/msgpack.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
-import { beginsHandoff } from "./handoff_codec.ts";
+import { beginsHandoff, type HandoffDecision } from "./handoff_codec.ts";
 import { BackgroundPace } from "./background_pace.ts";
 import type { ClusterEvent, VnodeModule } from "./vnode.ts";
 import { DepartedVnodes } from "./departed_vnodes.ts";
@@ -262,8 +262,12 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
   }
 
   /** The data of `process` went to `owner`. It stays here until the ring names that owner, see `drop`. */
-  released(process: VnodeProcess, owner: string): void {
-    this.#departed.release(process, owner);
+  released(
+    process: VnodeProcess,
+    owner: string,
+    decided: HandoffDecision,
+  ): void {
+    this.#departed.release(process, owner, decided);
   }
 
   /** All of the data of `process` is back: its sender names this node as the owner from now on. */

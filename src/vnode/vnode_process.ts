@@ -27,6 +27,7 @@ import type { CommandTable } from "./command_table.ts";
 import { CoverageQueries } from "./coverage_queries.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
 import { VnodeAnswers, wentElsewhere } from "./vnode_answers.ts";
+import type { HandoffDecision } from "./handoff_codec.ts";
 import type { VnodeCounts, VnodeHost } from "./vnode_host.ts";
 import type { BackgroundPace } from "./background_pace.ts";
 import { MAILBOX_BOUNDS_DEFAULT } from "./mailbox_bounds.ts";
@@ -413,8 +414,8 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   }
 
   /** Its data belongs to `owner` now: queued commands are refused with that name. */
-  released(owner: string): void {
-    this.#host.released(this, owner);
+  released(owner: string, decided: HandoffDecision): void {
+    this.#host.released(this, owner, decided);
     const { partition } = this;
     const forOwner = this.#intake.remove(({ flags }) =>
       (flags & RequestFlag.asFallback) === 0

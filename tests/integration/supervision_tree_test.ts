@@ -115,6 +115,23 @@ for (
     }));
 }
 
+for (const part of ["senders", "handoff"]) {
+  Deno.test(`a killed handoff_sup/${part} is restarted with the other one, and the node hands its partitions over`, () =>
+    withCluster({ kind: "in_process" }, async (cluster) => {
+      const node = cluster.node(0).inside as WhorlNode;
+      await cluster.node(0).kv.put("b", "before", part);
+      const paths = ["senders", "handoff"].map((id) => ["handoff_sup", id]);
+      const killed = paths.map((path) => childAt(node, path));
+      const restarted = whenRestarted(cluster.node(0), "handoff");
+      childAt(node, ["handoff_sup", part]).kill();
+      await restarted;
+      assert(paths.every((path, i) => childAt(node, path) !== killed[i]));
+      assertEquals(Object.values(restartsOf(node)), PARTS.map(() => 0));
+      await cluster.joinAll();
+      await assertServes(cluster, part);
+    }));
+}
+
 Deno.test("a node whose masters crash too often restarts their supervisor, and what depends on it", () =>
   withCluster({ kind: "in_process", nodes: 1 }, async (cluster) => {
     const node = cluster.node(0).inside as WhorlNode;

@@ -158,11 +158,13 @@ class World implements AsyncDisposable {
       ring: unused,
       upNodes: unused,
       held: unused,
+      handedOver: unused,
       askVnode: (_module, partition, write) =>
         this.#askSource(partition, write),
       connect: unused,
       transferComplete: unused,
       drop: unused,
+      keep: unused,
       takeBack: unused,
       call: unused,
     };

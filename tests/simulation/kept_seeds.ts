@@ -370,7 +370,7 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
   {
     seed: 2_001_808,
     found:
-      "a write-ahead log that had failed during a sync and was closed went on when the sync ended, and threw (wal_test.ts)",
+      "a write-ahead log that had failed during a sync and was closed went on when the sync ended, and threw (wal_failure_test.ts)",
   },
   {
     seed: 2_002_614,

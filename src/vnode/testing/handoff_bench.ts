@@ -14,6 +14,7 @@ import { readFailure } from "../../wire/failure.ts";
 import { FrameType } from "../../wire/frame_type.ts";
 import { decodeMsgpack, encodeMsgpack } from "../../wire/msgpack.ts";
 import {
+  type HandoffDecision,
   HandoffMode,
   type HandoffOpening,
   readBatch,
@@ -174,10 +175,12 @@ export class HandoffBench implements AsyncDisposable {
     partition: number,
     transfer: number,
     outcome: number,
+    decided?: HandoffDecision,
   ): Promise<void> {
     await this.handoff(
       partition,
-      (into) => writeHandoffFinish(into, transfer, outcome, TARGET.node),
+      (into) =>
+        writeHandoffFinish(into, transfer, outcome, TARGET.node, decided),
     );
   }
 

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import type { StorageEnvironment } from "../../environment/environment.ts";
-import { DiskBench } from "../../simulation/testing/disk_bench.ts";
-import { WatermarkFile } from "../../storage/commit_watermark.ts";
-import { Wal } from "./wal.ts";
-import type { WalGroup } from "./wal_batch.ts";
+import type { StorageEnvironment } from "../../src/environment/environment.ts";
+import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
+import { WatermarkFile } from "../../src/storage/commit_watermark.ts";
+import { Wal } from "../../src/raft/log/wal.ts";
+import type { WalGroup } from "../../src/raft/log/wal_batch.ts";
 
 const STORE_ID = "00".repeat(8);
 /** Full with its first batch. */

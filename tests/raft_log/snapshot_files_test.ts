@@ -1,10 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
-import { isWhorlError } from "../../base/errors.ts";
-import type { Disk } from "../../environment/disk.ts";
-import { DiskBench } from "../../simulation/testing/disk_bench.ts";
-import { IndexRanges } from "./index_ranges.ts";
-import { readState, SnapshotWriter } from "./snapshot_files.ts";
-import { WorkPace } from "./work_pace.ts";
+import { isWhorlError } from "../../src/base/errors.ts";
+import type { Disk } from "../../src/environment/disk.ts";
+import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
+import { IndexRanges } from "../../src/raft/log/index_ranges.ts";
+import {
+  readState,
+  SnapshotWriter,
+} from "../../src/raft/log/snapshot_files.ts";
+import { WorkPace } from "../../src/raft/log/work_pace.ts";
 
 const FOLDER = "/snapshot";
 const PIECES = [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5)];
