@@ -5,7 +5,7 @@ import {
 } from "../examples/accounts/accounts.ts";
 import { startNode } from "../mod.ts";
 
-Deno.test("accounts neither make nor lose money when many move it at once, and each transfer happens once", async () => {
+Deno.test("accounts keep the total when many transfers run at once, and carry out each transfer once", async () => {
   const dataDirectory = await Deno.makeTempDir({ prefix: "whorl-" });
   try {
     await using node = await startNode({

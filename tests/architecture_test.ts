@@ -82,11 +82,11 @@ Deno.test("published modules depend on pinned npm packages, each in one version"
 Deno.test("every file named by URL exists", () =>
   assertNone(missingFileViolations(modules)));
 
-Deno.test("no file name says that it is left over", () =>
+Deno.test("no file is named as a left-over", () =>
   assertNone(nameViolations(files)));
 
 Deno.test("every module of the library begins with a comment that says what it is", () =>
   assertNone(headerViolations(modules)));
 
-Deno.test("no work is left for later and no test is switched off", () =>
+Deno.test("no comment leaves work for later, and no test is disabled", () =>
   assertNone(leftoverViolations(files)));

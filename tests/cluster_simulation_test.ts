@@ -46,7 +46,7 @@ async function rejectsWith(
   return error;
 }
 
-Deno.test("three nodes joined by plan and commit settle by events alone, in well under a second", async () => {
+Deno.test("three nodes joined by plan and commit settle without waiting for a tick, in well under a second", async () => {
   const bus = new ClusterBus(1);
   // Without the backstops: only events may carry this.
   const options = { gossipIntervalMs: 1e9, servicesIntervalMs: 1e9 };
@@ -176,7 +176,7 @@ for (const seed of [11, 12, 13, 14, 15, 16]) {
   });
 }
 
-Deno.test("the same seed gives the same run", async () => {
+Deno.test("a simulated cluster gives the same run for the same seed", async () => {
   const trace = async () => {
     const bus = new ClusterBus(5, { loss: 0.1, repeat: 0.1 });
     const a = await bus.start("n1");
@@ -194,7 +194,7 @@ Deno.test("the same seed gives the same run", async () => {
   assertEquals(await trace(), await trace());
 });
 
-Deno.test("ClusterProcess.join() refuses by name", async () => {
+Deno.test("ClusterProcess.join() refuses each invalid join with its own error code", async () => {
   const bus = new ClusterBus(3);
   const a = await bus.start("n1");
   const b = await bus.start("n2");
@@ -233,7 +233,7 @@ Deno.test("ClusterProcess.join() refuses a name that is taken by another identit
   bus.stop();
 });
 
-Deno.test("ClusterProcess.commit() refuses by name and is idempotent by plan id", async () => {
+Deno.test("ClusterProcess.commit() refuses each invalid commit with its own error code, and is idempotent by plan id", async () => {
   const bus = new ClusterBus(6);
   const a = await bus.start("n1");
   const b = await bus.start("n2");

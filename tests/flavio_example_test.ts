@@ -63,7 +63,7 @@ Deno.test("flavio sends the same addition to the same vnode, and counts it there
   );
 });
 
-Deno.test("flavio does the same for a client that is elsewhere", async () => {
+Deno.test("flavio sends additions of a client outside the node to the same vnode", async () => {
   await using node = await startFlavioNode();
   await using client = await connect({ nodes: [node.address], cookie });
   const flavio = new Flavio(client.module(flavioModule));

@@ -8,7 +8,7 @@ import { MSG_BYTES_MAX } from "../examples/flavio/message.ts";
 import { BODY_BYTES_MAX, serveFlavio } from "../examples/flavio/flavio_http.ts";
 import { flavioOf, NOW, startFlavioNode } from "./harness/flavio_node.ts";
 
-Deno.test("flavio's HTTP interface posts and reads messages, and tells what is wrong with a request", async (t) => {
+Deno.test("flavio's HTTP interface posts and reads messages, and reports what is wrong with a request", async (t) => {
   await using node = await startFlavioNode();
   await using server = serveFlavio(flavioOf(node), {
     hostname: "127.0.0.1",

@@ -325,7 +325,7 @@ Deno.test("tanodb's HTTP interface stores, lists and deletes", async () => {
   ]);
 });
 
-Deno.test("tanodb's HTTP interface tells what is wrong with a request", async () => {
+Deno.test("tanodb's HTTP interface reports what is wrong with a request", async () => {
   await using http = await startHttp();
   const json = (body: BodyInit): RequestInit => ({
     method: "POST",

@@ -44,7 +44,7 @@ function code(...args: Parameters<typeof ask>): string {
   return admission.type === "refused" ? admission.error.code : admission.type;
 }
 
-Deno.test("admit() has the claimant put the guest into its ring, as invited", () => {
+Deno.test("admit() makes the claimant add the joining node to its ring as invited", () => {
   const admission = ask(alone);
   if (admission.type !== "invited") throw new Error(admission.type);
   assertEquals(isInvited(admission.ring, "guest"), true);
@@ -53,7 +53,7 @@ Deno.test("admit() has the claimant put the guest into its ring, as invited", ()
   assertEquals(meta.get("node_id")?.value, "id-guest");
 });
 
-Deno.test("admit() takes no new name into a ring that has had all it can hold, but an old one again", () => {
+Deno.test("admit() refuses a new name when the ring has no room for more names, and accepts one it has had before", () => {
   let ring = alone;
   for (let i = 1; i < RING_NAMES_MAX; i++) {
     ring = setStatus(ring, "host", `gone${i}`, "invalid");
@@ -76,7 +76,7 @@ Deno.test("admit() makes a new invitation each time", () => {
   );
 });
 
-Deno.test("admit() admits nobody on a node that is about to leave or has left", () => {
+Deno.test("admit() refuses every join on a node that is leaving or has left", () => {
   assertEquals(code(alone, { isLeaving: true }), "node_still_starting");
   assertEquals(
     code(alone, { seed: "0000000000000002" }),
@@ -84,7 +84,7 @@ Deno.test("admit() admits nobody on a node that is about to leave or has left", 
   );
 });
 
-Deno.test("admit() passes the question on to the claimant, once", () => {
+Deno.test("admit() forwards a join request to the claimant, once", () => {
   const ring = addJoining(alone, facts("member"), 0);
   assertEquals(ask(ring, { self: "member" }), { type: "relay", to: "host" });
   assertEquals(
@@ -94,7 +94,7 @@ Deno.test("admit() passes the question on to the claimant, once", () => {
   assertEquals(code(ring, { from: "member" }), "invited");
 });
 
-Deno.test("admit() never leads a node back into a ring that it has left", () => {
+Deno.test("admit() does not invite a node into a ring which that node has left", () => {
   const ring = addJoining(alone, facts("member"), 0);
   assertEquals(
     code(ring, { self: "member", guest: facts("host") }),
@@ -102,12 +102,12 @@ Deno.test("admit() never leads a node back into a ring that it has left", () => 
   );
 });
 
-Deno.test("admit() refuses a claimant that is no full member", () => {
+Deno.test("admit() refuses to join a claimant that is not a full member", () => {
   const ring = setStatus(alone, "host", "host", "joining");
   assertEquals(code(ring), "node_still_starting");
 });
 
-Deno.test("admit() refuses one who is a member, and a name that is taken", () => {
+Deno.test("admit() refuses a node that is already a member, and a name that is taken", () => {
   const joining = addJoining(alone, facts("guest"), 0);
   assertEquals(code(joining), "invited");
   assertEquals(
@@ -125,11 +125,11 @@ Deno.test("admit() refuses one who is a member, and a name that is taken", () =>
   assertEquals(code(removed, { guest: facts("guest", "another") }), "invited");
 });
 
-Deno.test("admit() admits nobody before the host has stored a ring of its cluster", () => {
+Deno.test("admit() refuses every join until the host has stored a ring of its cluster", () => {
   assertEquals(code(alone, { stored: null }), "node_still_starting");
 });
 
-Deno.test("isInvitedBy() asks for the very invitation, stored and not taken back", () => {
+Deno.test("isInvitedBy() holds only for the same invitation, while it is stored and not withdrawn", () => {
   const admission = ask(alone);
   if (admission.type !== "invited") throw new Error(admission.type);
   const { ring } = admission;

@@ -77,7 +77,7 @@ function withMember(
 
 const crazy = (...modes: string[]) => `test.crazy=${modes.join(",")}`;
 
-Deno.test("resolveCapabilities() puts Whorl's own before the application's and fills in modes", () => {
+Deno.test("resolveCapabilities() lists Whorl's capabilities before the application's and fills in default modes", () => {
   const all = resolveCapabilities([{
     name: "shop.cart",
     supported: ["v2", "v1"],
@@ -92,7 +92,7 @@ Deno.test("resolveCapabilities() puts Whorl's own before the application's and f
   assertEquals([all[4]?.default, all[4]?.legacy], ["v1", "v1"]);
 });
 
-Deno.test("resolveCapabilities() refuses what could not be said in the ring", () => {
+Deno.test("resolveCapabilities() refuses invalid names and modes, duplicates and too many capabilities", () => {
   const many = Array.from({ length: CAPABILITIES_MAX }, (_, i) => ({
     name: `a.b${i}`,
     supported: ["x"],
@@ -119,7 +119,7 @@ Deno.test("resolveCapabilities() refuses what could not be said in the ring", ()
   }
 });
 
-Deno.test("decodeClaim() undoes encodeClaim(), and leaves out what it cannot read", () => {
+Deno.test("decodeClaim() undoes encodeClaim(), and skips entries that it cannot read", () => {
   const claim = encodeClaim(resolveCapabilities([CRAZY]));
   assertEquals(
     claim,
@@ -167,7 +167,7 @@ Deno.test("negotiate() counts joining, leaving, exiting and down members, and no
   assertEquals(negotiate(invite(ring, "a", facts("c"), 0), CRAZY).mode, "3");
 });
 
-Deno.test("negotiate() obeys an operator as far as this node can", () => {
+Deno.test("negotiate() follows an operator's override if this node supports the mode", () => {
   const ring = ringOf({
     a: crazy("3", "2", "1", "0"),
     b: crazy("2", "1", "0"),
@@ -184,7 +184,7 @@ Deno.test("negotiate() obeys an operator as far as this node can", () => {
   assertEquals(negotiated({ use: "7" }), { mode: "2", by: "negotiated" });
 });
 
-Deno.test("negotiate() gives all members the same where versions order modes differently", () => {
+Deno.test("negotiate() gives all members the same mode although versions prefer modes in different orders", () => {
   const ring = ringOf({ a: crazy("1", "2"), b: crazy("2", "1") });
   const modes = [["1", "2"], ["2", "1"]].map((supported) =>
     negotiate(ring, { ...CRAZY, supported, legacy: "1" }).mode
@@ -192,7 +192,7 @@ Deno.test("negotiate() gives all members the same where versions order modes dif
   assertEquals(modes[0], modes[1]);
 });
 
-Deno.test("decodeOverride() undoes encodeOverride(), and takes nothing from what it cannot read", () => {
+Deno.test("decodeOverride() undoes encodeOverride(), and ignores an override that it cannot read", () => {
   for (
     const override of [{}, { use: "a" }, { prefer: "b" }, {
       use: "a",
@@ -205,7 +205,7 @@ Deno.test("decodeOverride() undoes encodeOverride(), and takes nothing from what
   assertEquals(decodeOverride("use=a b force=c"), { use: "a" });
 });
 
-Deno.test("stepCapabilities() tells a mode that changes, once", () => {
+Deno.test("stepCapabilities() reports a changed mode once", () => {
   const all = crazy("3", "2", "1", "0");
   let ring = ringOf({ a: all });
   const state = createCapabilities([CRAZY, HANDOFF], {}, ring);
@@ -236,7 +236,7 @@ Deno.test("stepCapabilities() tells a mode that changes, once", () => {
   assertEquals(own.modes.get("test.crazy"), { mode: "0", by: "used" });
 });
 
-Deno.test("capabilityStatuses() says who lacks the preferred mode", () => {
+Deno.test("capabilityStatuses() lists the members that lack the preferred mode", () => {
   const ring = ringOf({ a: WHORL_CLAIM, b: undefined, c: WHORL_CLAIM });
   const [handoff] = capabilityStatuses(
     createCapabilities([HANDOFF], {}, ring),
@@ -257,7 +257,7 @@ Deno.test("capabilityStatuses() says who lacks the preferred mode", () => {
   assertEquals(membersWithout(ring, HANDOFF, "none"), []);
 });
 
-Deno.test("withdrawCapabilities() takes back what an older version cannot, until the node speaks for itself", () => {
+Deno.test("withdrawCapabilities() removes a node's capabilities which its older version lacks, until the node publishes its own", () => {
   let ring = ringOf({ a: WHORL_CLAIM, b: WHORL_CLAIM });
   assertEquals(negotiate(ring, HANDOFF).mode, "v1");
   ring = withdrawCapabilities(ring, "a", "b", 0);

@@ -37,12 +37,12 @@ function mixed(): Ring {
   return ring;
 }
 
-Deno.test("refuseClaimant() asks no claimant that would not understand", () => {
+Deno.test("refuseClaimant() refuses to ask a claimant whose version does not know the request", () => {
   assertEquals(refuseClaimant(mixed(), "new2"), null);
   assertEquals(refuseClaimant(mixed(), "old")?.code, "not_capable");
 });
 
-Deno.test("refuseStage() lets only those leave and take over who can, and anybody be removed", () => {
+Deno.test("refuseStage() lets only capable members leave or replace another, and any member be removed", () => {
   const ring = mixed();
   const refused = (
     action: "leave" | "remove" | "replace" | "force_replace",
@@ -81,7 +81,7 @@ Deno.test("refuseTransfers() refuses new transfers from or to a member that cann
   assertEquals(refuseTransfers(before, moving("new2", before)), null);
 });
 
-Deno.test("refuseEarlierGeneration() refuses while a member cannot read such a ring, which may be resized all the same", () => {
+Deno.test("refuseEarlierGeneration() refuses while a member cannot read a ring with an earlier generation, and does not refuse a resize of such a ring", () => {
   const before = WHORL_CLAIM.replace("resize=v3,", "resize=");
   const upgraded = putFacts(mixed(), facts("old", WHORL_CLAIM), 1);
   assertEquals(refuseEarlierGeneration(upgraded), null);
@@ -90,7 +90,7 @@ Deno.test("refuseEarlierGeneration() refuses while a member cannot read such a r
   assertEquals(refuseResizing(ring), null);
 });
 
-Deno.test("planFor() names the joins that a plan leaves out only to members that can read it", () => {
+Deno.test("planFor() lists the joins that a plan leaves out only for members that can read the list", () => {
   const before = WHORL_CLAIM.replace("membership=v2,", "membership=");
   const ring = putFacts(mixed(), facts("new2", before), 1);
   const plan: StagedPlan = { planId: "ab", changes: [], transitions: [] };

@@ -59,7 +59,7 @@ Deno.test("stepClaimant() makes joiners valid and the transfers pending when a p
   assertEquals(ring.ownership.committedPlan, planId);
 });
 
-Deno.test("stepClaimant() plans a join anew once who was only invited has come", () => {
+Deno.test("stepClaimant() plans a join again once an invited node has joined", () => {
   const invited = agreed(invite(ringOf("a"), "a", facts("b"), 0));
   const claimant = createClaimant("a", invited, 4);
   const before = planIdOf(claimant);
@@ -74,7 +74,7 @@ Deno.test("stepClaimant() plans a join anew once who was only invited has come",
   assertEquals(memberStatus(ring, "b"), "valid");
 });
 
-Deno.test("stepClaimant() switches owners when transfers are complete, and only theirs", () => {
+Deno.test("stepClaimant() changes the owners of partitions whose transfers are complete, and of no others", () => {
   const claimant = createClaimant("a", ringOf("a", "b"), 4);
   const planId = planIdOf(claimant);
   const committed = find(
@@ -98,7 +98,7 @@ Deno.test("stepClaimant() switches owners when transfers are complete, and only 
   assertEquals(ring.ownership.next.length, 3);
 });
 
-Deno.test("stepClaimant() keeps a plan waiting until the members agree, or its deadline", () => {
+Deno.test("stepClaimant() holds a plan back until the members agree, or until its deadline", () => {
   const behind = putRingMeta(cluster("a", "b"), "a", "x", 1, 1);
   assertEquals(ringReady(behind), false);
   const claimant = createClaimant("a", behind, 4);
@@ -121,7 +121,7 @@ Deno.test("stepClaimant() keeps a plan waiting until the members agree, or its d
   assertEquals(stepClaimant(claimant, { type: "deadline", id: 2 }), []);
 });
 
-Deno.test("stepClaimant() fails what waits when its node is in another cluster", () => {
+Deno.test("stepClaimant() fails waiting requests when its node moves to another cluster", () => {
   const behind = addJoining(cluster("a", "b"), facts("c"), 1);
   const claimant = createClaimant("a", behind, 4);
   for (const [id, method] of (["plan", "commit"] as const).entries()) {
@@ -187,7 +187,7 @@ Deno.test("stepClaimant() plans and commits while transfers end one after the ot
   assertEquals([id, memberStatus(claimant.ring, "d")], [3, "valid"]);
 });
 
-Deno.test("stepClaimant() does not commit a plan that is older than what is staged", () => {
+Deno.test("stepClaimant() does not commit a plan that is older than the staged changes", () => {
   const ring = ringOf("a", "b");
   const claimant = createClaimant("a", ring, 4);
   const planId = planIdOf(claimant);
@@ -214,7 +214,7 @@ Deno.test("stepClaimant() answers a second commit of the same plan without commi
   assertEquals(later.map((effect) => effect.type), ["clear_deadline", "reply"]);
 });
 
-Deno.test("stepClaimant() gives every plan its own id, also for the same change at another time", () => {
+Deno.test("stepClaimant() gives every plan its own id, even for the same change at another time", () => {
   const first = createClaimant("a", ringOf("a", "b"), 4);
   const planId = planIdOf(first);
   const { ring } = find(
@@ -283,7 +283,7 @@ Deno.test("stepClaimant() of members that were all declared down and come back h
   );
 });
 
-Deno.test("stepClaimant() lets a member in again without a commit", () => {
+Deno.test("stepClaimant() readmits a member without a commit", () => {
   let ring = setStatus(ringOf("a", "b"), "a", "b", "down");
   ring = rejoin(ring, "b");
   const claimant = createClaimant("a", ring, 4);
@@ -300,7 +300,7 @@ Deno.test("stepClaimant() refuses requests where it is not the claimant", () => 
   assertEquals([code, details], ["ring_not_ready", { claimant: "a" }]);
 });
 
-Deno.test("stepClaimant() refuses more waiting requests than its bound", () => {
+Deno.test("stepClaimant() refuses requests beyond its bound of waiting ones", () => {
   const behind = putRingMeta(cluster("a", "b"), "a", "x", 1, 1);
   const claimant = createClaimant("a", behind, 4);
   for (let id = 0; id < CLAIMANT_REQUESTS_MAX; id++) {
@@ -350,7 +350,7 @@ Deno.test("stepClaimant() stages a change in the ring, whether members agree or 
   assertEquals(memberStatus(claimant.ring, "b"), "valid");
 });
 
-Deno.test("stepClaimant() refuses to stage what makes no sense, by name", () => {
+Deno.test("stepClaimant() refuses to stage invalid changes, each with its own error code", () => {
   const claimant = createClaimant("a", cluster("a", "b"), 4);
   const change = { action: "leave", node: "x", replacement: null } as const;
   const effects = ask(claimant, 1, { method: "stage", change });
@@ -359,7 +359,7 @@ Deno.test("stepClaimant() refuses to stage what makes no sense, by name", () => 
   assertEquals(effects.some((effect) => effect.type === "update_ring"), false);
 });
 
-Deno.test("stepClaimant() lets a joining member go at once", () => {
+Deno.test("stepClaimant() drops a joining member at once", () => {
   for (const action of ["leave", "remove"] as const) {
     const claimant = createClaimant("a", ringOf("a", "b"), 4);
     const change = { action, node: "b", replacement: null };
@@ -374,7 +374,7 @@ Deno.test("stepClaimant() lets a joining member go at once", () => {
   }
 });
 
-Deno.test("stepClaimant() forgets what was staged when it is cleared", () => {
+Deno.test("stepClaimant() discards staged changes when they are cleared", () => {
   const claimant = createClaimant("a", cluster("a", "b", "c"), 4);
   const change = { action: "leave", node: "b", replacement: null } as const;
   ask(claimant, 1, { method: "stage", change });
@@ -383,7 +383,7 @@ Deno.test("stepClaimant() forgets what was staged when it is cleared", () => {
   assertEquals(find(effects, "reply").result, { method: "clear", nodes: [] });
 });
 
-Deno.test("stepClaimant() needs no agreement of a member that it removes by force", () => {
+Deno.test("stepClaimant() does not wait for the agreement of a member that it removes by force", () => {
   const change = { action: "remove", node: "c", replacement: null } as const;
   const claimant = createClaimant("a", cluster("a", "b", "c"), 4);
   const { ring } = find(
@@ -399,7 +399,7 @@ Deno.test("stepClaimant() needs no agreement of a member that it removes by forc
   assertEquals(find(effects, "reply").id, 2);
 });
 
-Deno.test("stepClaimant() commits for the next claimant what was staged with the last", () => {
+Deno.test("stepClaimant() of the next claimant commits what was staged with the previous one", () => {
   const change = { action: "leave", node: "b", replacement: null } as const;
   const first = createClaimant("a", cluster("a", "b", "c"), 4);
   const staged = find(
@@ -496,7 +496,7 @@ Deno.test("stepClaimant() marks no bucket while a member is down, or cannot serv
   assertEquals(codes, ["not_capable", "pending_changes", "pending_changes"]);
 });
 
-Deno.test("stepClaimant() keeps who cannot serve consistent buckets out", () => {
+Deno.test("stepClaimant() refuses nodes that cannot serve consistent buckets", () => {
   const ring = agreed(markConsistent(cluster("a", "b"), "a", MARK));
   const claimant = createClaimant("a", ring, 4);
   const failed = (request: ClaimantRequest, on = claimant) =>

@@ -40,7 +40,7 @@ function claimant() {
   return { runtime, process, updates, replies, clear, disk };
 }
 
-Deno.test("ClaimantProcess.request() answers once the ring it speaks of is stored", () => {
+Deno.test("ClaimantProcess.request() answers once the ring with its change is stored", () => {
   const { updates, replies, clear, disk, runtime } = claimant();
   clear();
   assertEquals(updates.length, 1);
@@ -50,7 +50,7 @@ Deno.test("ClaimantProcess.request() answers once the ring it speaks of is store
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("ClaimantProcess.request() does not call a change made that came to nothing", () => {
+Deno.test("ClaimantProcess.request() does not report success for a change that was not kept", () => {
   const { replies, clear, disk, runtime } = claimant();
   clear();
   disk("abandoned");
@@ -60,7 +60,7 @@ Deno.test("ClaimantProcess.request() does not call a change made that came to no
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("ClaimantProcess.stop() answers who waits with closed, once", () => {
+Deno.test("ClaimantProcess.stop() answers each waiting request once, with closed", () => {
   const { process, replies, clear, disk, runtime } = claimant();
   clear();
   process.stop();
@@ -73,7 +73,7 @@ Deno.test("ClaimantProcess.stop() answers who waits with closed, once", () => {
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("ClaimantProcess.request() answers a plan so that the version of whoever asks can read it", () => {
+Deno.test("ClaimantProcess.request() encodes a plan so that the requester's version can read it", () => {
   const { process, replies, updates, disk } = claimant();
   const before = WHORL_CLAIM.replace("membership=v2,", "membership=");
   const older = { ...facts("b"), capabilities: before };

@@ -74,7 +74,7 @@ function hears(claimant: ClaimantState, ring: Ring): ClaimantEffect[] {
   return stepClaimant(claimant, { type: "ring_changed", ring });
 }
 
-Deno.test("stepClaimant() brings a resize from phase to phase, each when all have done their part", () => {
+Deno.test("stepClaimant() moves a resize to its next phase when all members have done their part", () => {
   const before = cluster("a", "b", "c");
   const claimant = resizing(before, 16);
   const members = ["a", "b", "c"];
@@ -120,7 +120,7 @@ Deno.test("stepClaimant() begins to hold writes for a resize when all members ar
   assertEquals(phaseOf(claimant), "binding");
 });
 
-Deno.test("stepClaimant() holds writes for a resize no longer than it may, and begins anew later", () => {
+Deno.test("stepClaimant() holds writes for a resize no longer than its bound, and tries again later", () => {
   const claimant = resizing(cluster("a", "b", "c"), 16);
   const members = ["a", "b", "c"];
   stepClaimant(claimant, { type: "nodes_up", nodes: members });
@@ -155,7 +155,7 @@ Deno.test("stepClaimant() that takes a held resize over lets no writes be before
   assertEquals(phaseOf(next), "copying");
 });
 
-Deno.test("stepClaimant() does not give a resize up by which some read already", () => {
+Deno.test("stepClaimant() does not abort a resize whose ring some members already read by", () => {
   const claimant = resizing(cluster("a", "b", "c"), 16);
   const members = ["a", "b", "c"];
   readsByNew(claimant, members);
@@ -164,7 +164,7 @@ Deno.test("stepClaimant() does not give a resize up by which some read already",
   assertEquals(refusal.code, "not_resizing");
 });
 
-Deno.test("stepClaimant() gives a resize up when that is committed, and then begins another", () => {
+Deno.test("stepClaimant() aborts a resize when the abort is committed, and then starts another", () => {
   const before = cluster("a", "b", "c");
   const claimant = resizing(before, 16);
   const aborted = resizing(claimant.ring, 0).ring;
@@ -193,7 +193,7 @@ Deno.test("stepClaimant() plans a resize as riak_core does, in one transition", 
   );
 });
 
-Deno.test("stepClaimant() refuses resizes that cannot be, and changes beside one, by name", () => {
+Deno.test("stepClaimant() refuses invalid resizes, and changes during a resize, each with its own error code", () => {
   const ring = cluster("a", "b", "c");
   const codeOf = (ring: Ring, request: ClaimantRequest): string =>
     find(ask(createClaimant("a", ring, 4), 1, request), "fail").code;
@@ -243,7 +243,7 @@ Deno.test("stepClaimant() refuses resizes that cannot be, and changes beside one
   assertEquals(planned.ring.ownership.generations.staged, null);
 });
 
-Deno.test("stepClaimant() begins no resize while a node is invited that has not said which ring it comes from", () => {
+Deno.test("stepClaimant() starts no resize while an invited node has not published which ring it comes from", () => {
   const ring = cluster("a", "b", "c");
   const claimant = createClaimant("a", ring, 4);
   const resize = { method: "resize", size: 16 } as const;
@@ -272,7 +272,7 @@ Deno.test("stepClaimant() begins no resize while a node is invited that has not 
   assertEquals(generations.resize?.generation, 9);
 });
 
-Deno.test("stepClaimant() stages no resize beside a join, and a plan of one says whom it leaves out", () => {
+Deno.test("stepClaimant() stages no resize beside a join, and the plan of a resize lists the joins that it leaves out", () => {
   const ring = cluster("a", "b", "c");
   const resize = { method: "resize", size: 16 } as const;
   const early = createClaimant("a", agreed(addJoining(ring, facts("d"), 0)), 4);
@@ -364,7 +364,7 @@ Deno.test("stepClaimant() gives a resize up whose partitions have the numbers of
   assertEquals(memberStatus(claimant.ring, "d"), "valid");
 });
 
-Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and does so afterwards", () => {
+Deno.test("stepClaimant() admits and releases no member while the ring is resized, and does so afterwards", () => {
   const before = cluster("a", "b", "c");
   const claimant = resizing(before, 16);
   const joined = addJoining(claimant.ring, facts("d"), 0, { autoJoin: true });
@@ -442,7 +442,7 @@ function before({ seen }: Ring, node: string): VersionVector {
   return seen.get(node) ?? noVersion;
 }
 
-Deno.test("stepClaimant() gives a resize up when a member is removed by force", () => {
+Deno.test("stepClaimant() aborts a resize when a member is removed by force", () => {
   const claimant = resizing(cluster("a", "b", "c"), 16);
   ask(claimant, 10, {
     method: "stage",
@@ -508,7 +508,7 @@ Deno.test("stepClaimant() ends a resize that consistent buckets are read by, who
   assertEquals(claimant.ring.ownership.owners.includes("c"), false);
 });
 
-Deno.test("stepClaimant() resizes no ring with consistent buckets while a member could not follow", () => {
+Deno.test("stepClaimant() does not resize a ring with consistent buckets while a member's version cannot", () => {
   const old = {
     ...facts("b"),
     capabilities: encodeClaim(WHORL_CAPABILITIES)

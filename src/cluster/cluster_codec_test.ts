@@ -18,7 +18,7 @@ import {
   sameDigest,
 } from "./cluster_codec.ts";
 
-Deno.test("cluster payloads come back as they were sent", () => {
+Deno.test("cluster payloads are decoded as they were encoded", () => {
   const digest = {
     clusterName: "default",
     seed: "00ff",
@@ -72,7 +72,7 @@ Deno.test("cluster payloads come back as they were sent", () => {
   });
 });
 
-Deno.test("sameDigest() tells digests apart by whatever they say", () => {
+Deno.test("sameDigest() compares every field of two digests", () => {
   const digest = {
     clusterName: "default",
     seed: "00ff",
@@ -94,7 +94,7 @@ Deno.test("sameDigest() tells digests apart by whatever they say", () => {
   ) assertEquals(sameDigest(digest, { ...digest, ...other }), false);
 });
 
-Deno.test("decodeReply() gives back an error with code, message and details", () => {
+Deno.test("decodeReply() returns an error with its code, message and details", () => {
   const error = new WhorlError("plan_changed", "Cannot", {
     details: { planId: "ab" },
   });
@@ -108,7 +108,7 @@ Deno.test("decodeReply() gives back an error with code, message and details", ()
   ]);
 });
 
-Deno.test("expectPlan() gives back a plan, and refuses what is none", () => {
+Deno.test("expectPlan() returns a plan, and refuses other values", () => {
   const plan = {
     planId: "ab",
     changes: [

@@ -71,7 +71,7 @@ function targets(effects: readonly GossipEffect[]): string[] {
   );
 }
 
-Deno.test("stepGossip() publishes at its start what is stored, and what is not stored yet only once it is", () => {
+Deno.test("stepGossip() publishes the stored ring at its start, and a ring that is not stored yet once it is stored", () => {
   const ring = ringOf("a");
   const first = createGossip("a", ring, false, seededChance(1), 0);
   assertEquals(types(step(first, { type: "started", ring })), [
@@ -96,7 +96,7 @@ Deno.test("stepGossip() publishes at its start what is stored, and what is not s
   ]);
 });
 
-Deno.test("storedHere() passes over a stored ring of another cluster", () => {
+Deno.test("storedHere() ignores a stored ring of another cluster", () => {
   const gossip = gossipOf("a", ringOf("a"));
   step(gossip, { type: "ring_adopted", ring: ringOf("b", "a") });
   assertEquals(gossip.stored?.ring.clusterId.claimant, "a");
@@ -122,7 +122,7 @@ Deno.test("stepGossip() stores a change before it publishes or announces it", ()
   assertEquals(digestOf(gossip).digest, encodeRing(ring).digest);
 });
 
-Deno.test("stepGossip() publishes no ring of a cluster that it left while that ring was on its way to the disk", () => {
+Deno.test("stepGossip() does not publish a ring of a cluster that the node left while the ring was being stored", () => {
   const gossip = gossipOf("a", ringOf("a"));
   const ring = putRingMeta(gossip.current.ring, "a", "x", 1, 1);
   step(gossip, { type: "ring_updated", ring });
@@ -134,7 +134,7 @@ Deno.test("stepGossip() publishes no ring of a cluster that it left while that r
   ]);
 });
 
-Deno.test("stepGossip() stores changes together that come while the disk is busy", () => {
+Deno.test("stepGossip() stores changes that arrive during a store in one next store", () => {
   const gossip = gossipOf("a", ringOf("a", "b"));
   let ring = putRingMeta(gossip.current.ring, "a", "x", 1, 1);
   step(gossip, { type: "ring_updated", ring });
@@ -149,13 +149,13 @@ Deno.test("stepGossip() stores changes together that come while the disk is busy
   assertEquals(types(step(gossip, { type: "ring_stored" })), ["publish_ring"]);
 });
 
-Deno.test("stepGossip() says nothing of a change that changes nothing", () => {
+Deno.test("stepGossip() neither stores nor announces a change that leaves the ring equal", () => {
   const gossip = gossipOf("a", ringOf("a", "b"));
   const again = { ...gossip.current.ring };
   assertEquals(step(gossip, { type: "ring_updated", ring: again }), []);
 });
 
-Deno.test("stepGossip() announces to two members from which all are reached", () => {
+Deno.test("stepGossip() announces a ring to two members, and so to all through them", () => {
   const names = ["a", "b", "c", "d", "e", "f", "g"];
   const ring = ringOf(...names);
   for (const from of names) {
@@ -173,7 +173,7 @@ Deno.test("stepGossip() announces to two members from which all are reached", ()
   }
 });
 
-Deno.test("stepGossip() asks for a ring when digests differ, and sends it only when asked", () => {
+Deno.test("stepGossip() requests a ring when digests differ, and sends its ring only on request", () => {
   const a = gossipOf("a", ringOf("a", "b"));
   const b = gossipOf("b", ringOf("a", "b"));
   const ring = putRingMeta(a.current.ring, "a", "x", 1, 1);
@@ -198,7 +198,7 @@ Deno.test("stepGossip() asks for a ring when digests differ, and sends it only w
   assertEquals(b.current.digest, a.current.digest);
 });
 
-Deno.test("stepGossip() learns from equal digests who has seen the ring, without a ring", () => {
+Deno.test("stepGossip() learns from equal digests which members have seen the ring, without a transfer of the ring", () => {
   const a = gossipOf("a", ringOf("a", "b", "c"));
   const b = gossipOf("b", ringOf("a", "b", "c"));
   assertEquals(ringReady(a.current.ring), false);
@@ -208,7 +208,7 @@ Deno.test("stepGossip() learns from equal digests who has seen the ring, without
   assertEquals(ringReady(a.current.ring), true);
 });
 
-Deno.test("stepGossip() answers a digest that knows less with its own, and comes to rest", () => {
+Deno.test("stepGossip() answers a digest that lacks something with its own, and sends nothing once both are equal", () => {
   const a = gossipOf("a", ringOf("a", "b"));
   const b = gossipOf("b", ringOf("a", "b"));
   const alone = { ...digestOf(b), agreed: ["b"] };
@@ -228,7 +228,7 @@ Deno.test("stepGossip() answers a digest that knows less with its own, and comes
   );
 });
 
-Deno.test("stepGossip() sends the ring it has stored, not one that is on its way to the disk", () => {
+Deno.test("stepGossip() sends the ring it has stored, not one that is being stored", () => {
   const gossip = gossipOf("a", ringOf("a", "b"));
   const ring = putRingMeta(gossip.current.ring, "a", "x", 1, 1);
   step(gossip, { type: "ring_updated", ring });
@@ -239,7 +239,7 @@ Deno.test("stepGossip() sends the ring it has stored, not one that is on its way
   assertEquals(sent.ring.ring.meta.has("x"), false);
 });
 
-Deno.test("stepGossip() has nothing to say of the ring it has stored while a newer one is on its way to the disk", () => {
+Deno.test("stepGossip() does not announce the stored ring while a newer one is being stored", () => {
   const ring = ringOf("a", "b");
   const peer = gossipOf("a", markSeen(ring, "b", ring.clock));
   const gossip = gossipOf("b", ring);
@@ -257,7 +257,7 @@ Deno.test("stepGossip() has nothing to say of the ring it has stored while a new
   assertEquals(targets(step(gossip, { type: "announce" })), ["a"]);
 });
 
-Deno.test("stepGossip() tells the sender of a ring what that ring lacked, once it is stored", () => {
+Deno.test("stepGossip() announces to the sender of a ring what that ring lacked, once the merged ring is stored", () => {
   const names = ["a", "b", "c", "d", "e", "f", "g"];
   const base = ringOf(...names);
   const gossip = gossipOf("a", putRingMeta(base, "a", "x", 1, 1));
@@ -298,7 +298,7 @@ Deno.test("stepGossip() refuses rings and digests of another cluster", () => {
   assertEquals(gossip.current.ring.members.size, 2);
 });
 
-Deno.test("stepGossip() speaks to members of its last cluster once the ring of its own is stored", () => {
+Deno.test("stepGossip() answers members of its previous cluster once the ring of its new one is stored", () => {
   const last = ringOf("a", "b");
   const gossip = gossipOf("b", last);
   const alone = freshRing({
@@ -318,7 +318,7 @@ Deno.test("stepGossip() speaks to members of its last cluster once the ring of i
   assertEquals(targets(told), ["a"]);
 });
 
-Deno.test("stepGossip() gives up joining a node that says it has left that cluster", () => {
+Deno.test("stepGossip() ends a join when its host says that it has left the cluster", () => {
   const host = freshRing({
     clusterName: "default",
     size: 8,
@@ -356,7 +356,7 @@ Deno.test("stepGossip() gives up joining a node that says it has left that clust
   assertEquals(step(member, { type: "host_gone", host: "guest", seed }), []);
 });
 
-Deno.test("stepGossip() declares a fellow member down that says it has gone to another cluster", () => {
+Deno.test("stepGossip() declares a member down when that member says it is in another cluster", () => {
   const base = ringOf("a", "b");
   const gossip = gossipOf("b", base);
   const elsewhere = digestOf(gossipOf("a", {
@@ -376,7 +376,7 @@ Deno.test("stepGossip() declares a fellow member down that says it has gone to a
   assertEquals(step(gossip, { type: "host_gone", host: "a", seed }), []);
 });
 
-Deno.test("stepGossip() has left when it has exited and the last one who could let it go is elsewhere", () => {
+Deno.test("stepGossip() leaves the cluster when it is exiting and the last member that could release it has gone to another cluster", () => {
   const ring = setStatus(ringOf("a", "b", "c"), "b", "b", "exiting");
   const { seed } = ring.clusterId;
   const gossip = gossipOf("b", ring);
@@ -386,7 +386,7 @@ Deno.test("stepGossip() has left when it has exited and the last one who could l
   assertEquals(gone("a"), [{ type: "removed", joining: false }]);
 });
 
-Deno.test("stepGossip() takes no ring from a stranger or a removed member, and shows the latter its own", () => {
+Deno.test("stepGossip() refuses rings from nodes that are not members, and sends its own ring to a removed member", () => {
   const base = ringOf("a", "b");
   const theirs = encodeRing(putRingMeta(base, "b", "x", 1, 1));
   const stranger = gossipOf("a", base);
@@ -404,7 +404,7 @@ Deno.test("stepGossip() takes no ring from a stranger or a removed member, and s
   assertEquals(gossip.current.ring.meta.has("x"), false);
 });
 
-Deno.test("stepGossip() listens to a member that is down, and owes it an answer", () => {
+Deno.test("stepGossip() accepts a ring from a member that is down, and answers it", () => {
   const base = ringOf("a", "b");
   const gossip = gossipOf("a", setStatus(base, "a", "b", "down"));
   // Each has declared the other down.
@@ -415,7 +415,7 @@ Deno.test("stepGossip() listens to a member that is down, and owes it an answer"
   assertEquals(gossip.owed.has("b"), true);
 });
 
-Deno.test("stepGossip() confirms an invitation that it reads after having joined", () => {
+Deno.test("stepGossip() confirms an invitation that it receives after it has joined", () => {
   const host = ringOf("host");
   const first = invite(host, "host", facts("guest"), 0);
   const guest = gossipOf("guest", addJoining(first, facts("guest"), 0));
@@ -425,7 +425,7 @@ Deno.test("stepGossip() confirms an invitation that it reads after having joined
   assertEquals(memberStatus(guest.current.ring, "guest"), "joining");
 });
 
-Deno.test("stepGossip() asks in again when it reads that it was declared down", () => {
+Deno.test("stepGossip() marks its node as joining again when a ring says that it was declared down", () => {
   const base = ringOf("a", "b");
   const gossip = gossipOf("b", base);
   const ring = encodeRing(setStatus(base, "a", "b", "down"));
@@ -433,7 +433,7 @@ Deno.test("stepGossip() asks in again when it reads that it was declared down", 
   assertEquals(memberStatus(gossip.current.ring, "b"), "joining");
 });
 
-Deno.test("stepGossip() says so when it reads that it was removed, and whether it was a member", () => {
+Deno.test("stepGossip() reports that its node was removed when a ring says so, and whether it was a member", () => {
   const member = ringOf("a", "b");
   const joining = addJoining(ringOf("a"), facts("b"), 0);
   for (const [base, isJoining] of [[member, false], [joining, true]] as const) {
@@ -446,7 +446,7 @@ Deno.test("stepGossip() says so when it reads that it was removed, and whether i
   }
 });
 
-Deno.test("stepGossip() joins no cluster whose members have removed each other", () => {
+Deno.test("stepGossip() does not join a cluster whose members have removed each other", () => {
   const base = addJoining(ringOf("a", "b"), facts("g"), 0);
   const gossip = gossipOf("g", setStatus(base, "a", "b", "invalid"));
   const theirs = encodeRing(setStatus(base, "b", "a", "invalid"));
@@ -465,7 +465,7 @@ Deno.test("stepGossip() joins no cluster whose members have removed each other",
   );
 });
 
-Deno.test("stepGossip() confirms that it joins without a commit as it said before", () => {
+Deno.test("stepGossip() keeps the join's choice to need no commit when it confirms an invitation", () => {
   const host = ringOf("host");
   const first = invite(host, "host", facts("guest"), 0);
   const guest = gossipOf(
@@ -485,7 +485,7 @@ Deno.test("stepGossip() tells a member that it takes out of the cluster", () => 
   assertEquals(targets(step(gossip, { type: "announce" })), ["b", "c", "f"]);
 });
 
-Deno.test("stepGossip() sends at most its tokens of rings, and more as time passes", () => {
+Deno.test("stepGossip() sends at most one ring per token, and gets new tokens as time passes", () => {
   const gossip = gossipOf("a", ringOf("a", "b"));
   const other = putRingMeta(ringOf("a", "b"), "b", "x", 1, 1);
   const digest = digestOf(gossipOf("b", other), true);
@@ -501,7 +501,7 @@ Deno.test("stepGossip() sends at most its tokens of rings, and more as time pass
   assertEquals(targets(step(gossip, { type: "tick" }, 1_000)), ["b"]);
 });
 
-Deno.test("stepGossip() now and then tells a member that is down, which may have declared the others down", () => {
+Deno.test("stepGossip() sends its digest now and then to a member that is down, which may have declared the others down", () => {
   const ring = setStatus(ringOf("a", "b"), "a", "b", "down");
   const gossip = gossipOf("a", ring);
   step(gossip, { type: "peer_up", node: "b" });
@@ -522,7 +522,7 @@ Deno.test("stepGossip() now and then tells a member that is down, which may have
   ]);
 });
 
-Deno.test("stepGossip() has no tick go to a member that is down without a link to it", () => {
+Deno.test("stepGossip() sends no digest to a member that is down if there is no link to it", () => {
   let ring = ringOf("a", "b", "c", "d");
   for (const node of ["c", "d"]) ring = setStatus(ring, "a", node, "down");
   const gossip = gossipOf("a", ring);
@@ -539,7 +539,7 @@ Deno.test("stepGossip() has no tick go to a member that is down without a link t
   }
 });
 
-Deno.test("stepGossip() says of which generation it may have something that the ring has not, as another claimant has won", () => {
+Deno.test("stepGossip() publishes the generation of vnodes it may hold when another claimant's ring replaces its own", () => {
   const ring = ringOf("a", "b", "c");
   const begun = beginResize(ring, "a", new Array<string>(16).fill("a"));
   const gossip = gossipOf("b", begun);
@@ -587,13 +587,13 @@ Deno.test("stepGossip() still says where its node comes from when it loses anoth
   }
 });
 
-Deno.test("stepGossip() shows nothing before its first ring is stored", () => {
+Deno.test("stepGossip() sends nothing before its first ring is stored", () => {
   const gossip = createGossip("a", ringOf("a"), false, seededChance(1), 0);
   assertEquals(step(gossip, { type: "peer_up", node: "b" }), []);
   assertEquals(step(gossip, { type: "tick" }), []);
 });
 
-Deno.test("markSeen() of others spreads with what is announced, never with a later ring than was seen", () => {
+Deno.test("markSeen() of other members spreads with announcements, and never marks a later ring than the one they saw", () => {
   const ring = ringOf("a", "b");
   const gossip = gossipOf("a", markSeen(ring, "b", ring.clock));
   assertEquals(digestOf(gossip).agreed, ["a", "b"]);

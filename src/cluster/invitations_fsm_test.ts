@@ -41,7 +41,7 @@ function asked(effects: InvitationsEffect[]): string {
   return effect.invitation;
 }
 
-Deno.test("isInvited() holds until the node itself says that it is joining", () => {
+Deno.test("isInvited() holds until the node itself publishes that it is joining", () => {
   assertEquals(isInvited(invited, "guest"), true);
   assertEquals(stagedJoins(invited), []);
   const confirmed = confirmJoining(invited, "guest");
@@ -56,7 +56,7 @@ Deno.test("isInvited() holds until the node itself says that it is joining", () 
   assertEquals(isInvited(confirmJoining(merged, "guest"), "guest"), false);
 });
 
-Deno.test("stepInvitations() asks who was invited at each tick, and nobody who has come", () => {
+Deno.test("stepInvitations() asks each invited node at each tick whether it is coming, and no node that has joined", () => {
   const state = createInvitations("host");
   const tick = (ring: Ring) =>
     stepInvitations(state, { type: "tick" }, ring, 0);
@@ -65,7 +65,7 @@ Deno.test("stepInvitations() asks who was invited at each tick, and nobody who h
   assertEquals(tick(alone), []);
 });
 
-Deno.test("stepInvitations() takes an invitation back on a no, and only the one it asked about", () => {
+Deno.test("stepInvitations() withdraws an invitation when its node says no, and only the one that was asked about", () => {
   const state = createInvitations("host");
   const invitation = asked(
     stepInvitations(state, { type: "tick" }, invited, 0),
@@ -84,7 +84,7 @@ Deno.test("stepInvitations() takes an invitation back on a no, and only the one 
   assertEquals(takenBack(answered(false, invited)), true);
 });
 
-Deno.test("stepInvitations() takes an invitation back in the end, and a new one has its own time", () => {
+Deno.test("stepInvitations() withdraws an unanswered invitation at its deadline, and gives a new invitation a new deadline", () => {
   const state = createInvitations("host");
   const tick = (ring: Ring, nowMs: number) =>
     stepInvitations(state, { type: "tick" }, ring, nowMs);

@@ -58,7 +58,7 @@ const offered: JoinEvent = {
 };
 const invited: JoinEvent = { type: "invited", ring: invitation };
 
-Deno.test("stepJoin() joins nobody but who was meant", () => {
+Deno.test("stepJoin() joins only the node that the caller named", () => {
   const meant = after({ ...requested, host: "host" }, offered);
   assertEquals(meant.effects[0]?.type, "ask_admission");
   const { join, effects } = after({ ...requested, host: "other" }, offered);
@@ -83,7 +83,7 @@ function failure(join: JoinState, effects: JoinEffect[]): ErrorCode {
   return failed.error.code;
 }
 
-Deno.test("stepJoin() goes from a node alone to a member the claimant knows of, one question at a time", () => {
+Deno.test("stepJoin() makes a single node a member that the claimant knows, one request at a time", () => {
   const { join, effects } = after(requested);
   assertEquals(effects, [{ type: "fetch_offer", address: "host:1" }]);
   assertEquals(stepJoin(join, offered, own, 0), [
@@ -108,7 +108,7 @@ Deno.test("stepJoin() goes from a node alone to a member the claimant knows of, 
   assertEquals(isJoinOpen(join), false);
 });
 
-Deno.test("stepJoin() is not over before the ring is stored, though the claimant knows of it", () => {
+Deno.test("stepJoin() does not finish before the ring is stored, even if the claimant knows the member", () => {
   const { join, joined } = storing();
   const known = markSeen(joined, "host", joined.clock);
   assertEquals(stepJoin(join, { type: "ring_changed" }, known, 0), []);
@@ -124,7 +124,7 @@ Deno.test("stepJoin() is not over before the ring is stored, though the claimant
   );
 });
 
-Deno.test("stepJoin() ends as a join the claimant may not know of when its time is over", () => {
+Deno.test("stepJoin() ends as joined without the claimant's knowledge when its deadline passes after the ring is stored", () => {
   const { join, joined } = storing();
   assertEquals(stepJoin(join, { type: "deadline" }, joined, 0), []);
   stepJoin(join, { type: "ring_stored", stored: joined }, joined, 0);
@@ -134,7 +134,7 @@ Deno.test("stepJoin() ends as a join the claimant may not know of when its time 
   });
 });
 
-Deno.test("stepJoin() fails when the invitation is taken back, before and after the ring is stored", () => {
+Deno.test("stepJoin() fails when the invitation is withdrawn, before and after the ring is stored", () => {
   for (const isStored of [false, true]) {
     const { join, joined } = storing();
     if (isStored) {
@@ -146,7 +146,7 @@ Deno.test("stepJoin() fails when the invitation is taken back, before and after 
   }
 });
 
-Deno.test("stepJoin() says in the ring whether it waits for a commit", () => {
+Deno.test("stepJoin() writes into the ring whether the join waits for a commit", () => {
   for (const autoJoin of [false, true]) {
     const { effects } = after({ ...requested, autoJoin }, offered, invited);
     const [effect] = effects;
@@ -155,7 +155,7 @@ Deno.test("stepJoin() says in the ring whether it waits for a commit", () => {
   }
 });
 
-Deno.test("stepJoin() names its join as it named no change before, though the cluster has not heard of them", () => {
+Deno.test("stepJoin() numbers its join above every earlier change of its node, even if the cluster has not seen those", () => {
   const join = createJoin(facts("guest"));
   const before = outgrow(own, "guest", 70);
   for (const event of [requested, offered]) stepJoin(join, event, before, 0);
@@ -164,7 +164,7 @@ Deno.test("stepJoin() names its join as it named no change before, though the cl
   assertEquals(memberDot(effect.ring, "guest")?.counter, 71);
 });
 
-Deno.test("stepJoin() judges its own ring anew after each answer", () => {
+Deno.test("stepJoin() checks its own ring again after each answer", () => {
   const crowded = invite(own, "guest", facts("early"), 0);
   const first = after(requested);
   assertEquals(
@@ -178,7 +178,7 @@ Deno.test("stepJoin() judges its own ring anew after each answer", () => {
   );
 });
 
-Deno.test("stepJoin() takes no ring in which it is not invited, or that is of another cluster than was offered", () => {
+Deno.test("stepJoin() refuses a ring in which its node is not invited, or of a cluster other than the one offered", () => {
   const elsewhere = invite(alone("host", "new"), "host", facts("guest"), 0);
   const removed = setStatus(invitation, "host", "guest", "invalid");
   for (const ring of [hosts, elsewhere, removed]) {
@@ -190,7 +190,7 @@ Deno.test("stepJoin() takes no ring in which it is not invited, or that is of an
   }
 });
 
-Deno.test("stepJoin() passes on what others refuse with, and names what only failed", () => {
+Deno.test("stepJoin() passes on the codes of refusals, and reports other failures as unable_to_get_join_ring", () => {
   const cases: [JoinEvent["type"], unknown, ErrorCode][] = [
     ["offer_failed", new WhorlError("wrong_cookie", "x"), "wrong_cookie"],
     ["offer_failed", new Error("x"), "unable_to_get_join_ring"],
@@ -226,7 +226,7 @@ Deno.test("stepJoin() passes on what others refuse with, and names what only fai
   }
 });
 
-Deno.test("stepJoin() takes no notice of what it did not ask for", () => {
+Deno.test("stepJoin() ignores answers that it did not request", () => {
   const cause = new Error("late");
   const late: JoinEvent[] = [
     offered,
@@ -242,7 +242,7 @@ Deno.test("stepJoin() takes no notice of what it did not ask for", () => {
   assertEquals(after(requested, requested).effects, []);
 });
 
-Deno.test("refuseRequest() refuses to join oneself, to join twice at once, and to leave a guest behind", () => {
+Deno.test("refuseRequest() refuses a join to the node itself, a second join at the same time, and a join while the node has invited another", () => {
   const idle = createJoin(facts("guest"));
   const code = (join: JoinState, ring: Ring, address: string) =>
     refuseRequest(join, ring, address)?.code ?? null;

@@ -33,7 +33,7 @@ function fresh(name: string, size = 8, clusterName = "default"): Ring {
   });
 }
 
-Deno.test("refuseJoin() names what speaks against a join", () => {
+Deno.test("refuseJoin() returns the error code of each reason against a join", () => {
   const self = facts("me");
   const local = fresh("me");
   const remote = fresh("other");
@@ -100,7 +100,7 @@ Deno.test("refuseDown() follows riak_core:down/1", () => {
   assertEquals(refuseDown(joining, "c", "a", false)?.code, "not_member");
 });
 
-Deno.test("mayExit() waits until a leaving member owns nothing, now and later, and everybody knows", () => {
+Deno.test("mayExit() holds once a leaving member owns no current or future partition and all members have seen that ring", () => {
   const seen = (ring: Ring) =>
     markSeen(markSeen(ring, "a", ring.clock), "b", ring.clock);
   const ring = setStatus(
@@ -128,7 +128,7 @@ Deno.test("mayExit() waits until a leaving member owns nothing, now and later, a
   assertEquals(mayExit(seen(setOwnership(leaving, "a", { next })), "b"), false);
 });
 
-Deno.test("belongsTo() says no only of a cluster the node will not come to without a new invitation", () => {
+Deno.test("belongsTo() is false only for a cluster that the node cannot enter without a new invitation", () => {
   const mine = fresh("me");
   const other = fresh("other");
   const { seed } = other.clusterId;

@@ -22,7 +22,7 @@ function watching() {
   return watcher;
 }
 
-Deno.test("stepNodeWatcher() tells every peer and the subscribers when a service comes and goes", () => {
+Deno.test("stepNodeWatcher() notifies every peer and the subscribers when a service starts and stops", () => {
   const watcher = watching();
   const up = stepNodeWatcher(watcher, { type: "service_up", service: "kv" });
   assertEquals(up, [
@@ -48,7 +48,7 @@ Deno.test("stepNodeWatcher() tells every peer and the subscribers when a service
   assertEquals(upNodes(watcher, "kv"), ["b"]);
 });
 
-Deno.test("stepNodeWatcher() tells a peer that comes up", () => {
+Deno.test("stepNodeWatcher() sends its services to a peer that comes up", () => {
   const watcher = createNodeWatcher("a", 1);
   stepNodeWatcher(watcher, { type: "service_up", service: "kv" });
   assertEquals(stepNodeWatcher(watcher, { type: "peer_up", node: "b" }), [
@@ -71,7 +71,7 @@ Deno.test("stepNodeWatcher() counts services only of nodes that are up", () => {
   assertEquals(upNodes(watcher, "kv"), ["b"]);
 });
 
-Deno.test("stepNodeWatcher() forgets the services of a node that is gone", () => {
+Deno.test("stepNodeWatcher() drops the services of a node that is no longer a member", () => {
   const watcher = watching();
   assertEquals(
     stepNodeWatcher(watcher, {
@@ -90,7 +90,7 @@ Deno.test("stepNodeWatcher() forgets the services of a node that is gone", () =>
   assertEquals(isNodeUp(watcher, "b"), true);
 });
 
-Deno.test("stepNodeWatcher() passes over a node that is doubted and comes back to it", () => {
+Deno.test("stepNodeWatcher() leaves out a node while it is suspected, and counts it again afterwards", () => {
   const watcher = watching();
   assertEquals(stepNodeWatcher(watcher, { type: "peer_suspect", node: "b" }), [
     { type: "node_down", node: "b", reason: "suspected" },
@@ -107,7 +107,7 @@ Deno.test("stepNodeWatcher() passes over a node that is doubted and comes back t
   ]);
 });
 
-Deno.test("stepNodeWatcher() reports a doubted node that is lost only once as down", () => {
+Deno.test("stepNodeWatcher() reports a suspected node whose link then ends as down once", () => {
   const watcher = watching();
   stepNodeWatcher(watcher, { type: "peer_suspect", node: "b" });
   assertEquals(
@@ -116,7 +116,7 @@ Deno.test("stepNodeWatcher() reports a doubted node that is lost only once as do
   );
 });
 
-Deno.test("stepNodeWatcher() takes no list that is older than the one it has", () => {
+Deno.test("stepNodeWatcher() ignores a list of services that is older than the one it has", () => {
   const watcher = watching();
   const receive = (incarnation: number, version: number) =>
     stepNodeWatcher(watcher, {
@@ -133,7 +133,7 @@ Deno.test("stepNodeWatcher() takes no list that is older than the one it has", (
   assertEquals(upNodes(watcher, "kv"), []);
 });
 
-Deno.test("stepNodeWatcher() believes a peer whose own watcher begins anew, and tells it what it has forgotten", () => {
+Deno.test("stepNodeWatcher() accepts the list of a peer whose watcher has restarted, and sends that peer its own services", () => {
   const watcher = watching();
   stepNodeWatcher(watcher, { type: "service_up", service: "kv" });
   const receive = (version: number, services: string[]) =>
@@ -164,7 +164,7 @@ function firstListOf(node: NodeWatcher, to: string): ServiceList {
   return list as ServiceList;
 }
 
-Deno.test("stepNodeWatcher() believes a peer that begins anew with services before it knows of a link", () => {
+Deno.test("stepNodeWatcher() accepts the list of a restarted watcher that has services before it knows of a link", () => {
   const watcher = createNodeWatcher("a", 1);
   stepNodeWatcher(watcher, { type: "peer_up", node: "b" });
   stepNodeWatcher(watcher, { type: "service_up", service: "kv" });
@@ -194,7 +194,7 @@ Deno.test("stepNodeWatcher() believes a peer that begins anew with services befo
   }
 });
 
-Deno.test("stepNodeWatcher() tells a peer that begins anew once, and is not told again", () => {
+Deno.test("stepNodeWatcher() answers the list of a restarted watcher once, and is not answered itself", () => {
   const a = createNodeWatcher("a", 1);
   const b = createNodeWatcher("b", 5);
   const say = (to: NodeWatcher, from: string, list: ServiceList) =>
@@ -210,7 +210,7 @@ Deno.test("stepNodeWatcher() tells a peer that begins anew once, and is not told
   assertEquals(say(anew, "a", answer as ServiceList), []);
 });
 
-Deno.test("stepNodeWatcher() offers no more services than fit a list", () => {
+Deno.test("stepNodeWatcher() offers no more services than fit into one list", () => {
   const watcher = createNodeWatcher("a", 1);
   for (let i = 0; i < SERVICES_MAX + 5; i++) {
     stepNodeWatcher(watcher, { type: "service_up", service: `s${i}` });

@@ -40,7 +40,7 @@ function callsOfA() {
   return { runtime, sent, calls, answers, ask, reply };
 }
 
-Deno.test("PeerCalls.ask() takes one answer, from the node it asked", () => {
+Deno.test("PeerCalls.ask() accepts one answer, only from the node it asked", () => {
   const { answers, ask, reply, runtime } = callsOfA();
   ask("b");
   reply("c", 0);
@@ -51,7 +51,7 @@ Deno.test("PeerCalls.ask() takes one answer, from the node it asked", () => {
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("PeerCalls.ask() is answered by the clock, by the link's end or by the node's", async () => {
+Deno.test("PeerCalls.ask() fails at its deadline, when the link ends, or when its own node stops", async () => {
   const { calls, answers, ask, reply, runtime } = callsOfA();
   ask("c");
   ask("b");
@@ -73,7 +73,7 @@ Deno.test("PeerCalls.ask() is answered by the clock, by the link's end or by the
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("PeerCalls.ask() refuses one question more than may be open", () => {
+Deno.test("PeerCalls.ask() refuses a call when as many as allowed are open", () => {
   const { calls, answers, ask } = callsOfA();
   for (let i = 0; i < PEER_CALLS_MAX; i++) ask("b");
   assertEquals(answers, []);
@@ -82,14 +82,14 @@ Deno.test("PeerCalls.ask() refuses one question more than may be open", () => {
   calls.stop();
 });
 
-Deno.test("PeerCalls.ask() has this node serve what it asks itself, and sends nothing", () => {
+Deno.test("PeerCalls.ask() handles a call to its own node locally, and sends nothing", () => {
   const { answers, ask, sent } = callsOfA();
   ask("a");
   assertEquals(answers, ["belongs for a"]);
   assertEquals(sent, []);
 });
 
-Deno.test("PeerCalls.requestReceived() sends the answer back under the asker's number", () => {
+Deno.test("PeerCalls.requestReceived() sends the answer back with the caller's correlation number", () => {
   const { calls, sent } = callsOfA();
   calls.requestReceived("b", encodeRequest(77, QUESTION));
   const [frame, ...rest] = sent;
@@ -101,7 +101,7 @@ Deno.test("PeerCalls.requestReceived() sends the answer back under the asker's n
   });
 });
 
-Deno.test("PeerCalls.call() rejects with what the other side refuses with", async () => {
+Deno.test("PeerCalls.call() rejects with the error that the other node sends", async () => {
   const { calls, sent } = callsOfA();
   const call = calls.call("b", QUESTION, 1_000);
   const { id } = decodeRequest((sent[0] as typeof sent[0]).payload);
@@ -111,7 +111,7 @@ Deno.test("PeerCalls.call() rejects with what the other side refuses with", asyn
   assertEquals(refusal.code, "ring_not_ready");
 });
 
-Deno.test("PeerCalls.askBelongs() tells nothing where there is no answer", () => {
+Deno.test("PeerCalls.askBelongs() reports nothing if there is no answer", () => {
   const { calls, sent } = callsOfA();
   const told: boolean[] = [];
   const note = (belongs: boolean) => void told.push(belongs);

@@ -25,7 +25,7 @@ function looksUntilOverdue(binding: ResizeBinding): number {
   }
 }
 
-Deno.test("lookAtBinding() lets writes be held for twice as long each time, up to a bound, and anew with another resize", () => {
+Deno.test("lookAtBinding() doubles the time that writes may be held at each attempt, up to a bound, and starts over for another resize", () => {
   const binding = createBinding();
   const seen = Array.from({ length: 5 }, () => looksUntilOverdue(binding));
   assertEquals(seen, [1, 2, 4, 8, BINDING_LOOKS_MAX]);
@@ -34,7 +34,7 @@ Deno.test("lookAtBinding() lets writes be held for twice as long each time, up t
   assertEquals(looksUntilOverdue(binding), 1);
 });
 
-Deno.test("lookAtBinding() ends a later time at the first look that finds a member gone", () => {
+Deno.test("lookAtBinding() ends a later attempt at the first check that finds a member gone", () => {
   const binding = createBinding();
   looksUntilOverdue(binding);
   looksUntilOverdue(binding);

@@ -38,7 +38,7 @@ function types(changes: readonly ClusterChange[]): string[] {
   return changes.map((change) => change.type);
 }
 
-Deno.test("newsOfStored() tells of each member whose status is another one than was told", () => {
+Deno.test("newsOfStored() reports each member whose status differs from the last reported one", () => {
   const news = createRingNews("a");
   const first = newsOfStored(news, alone());
   assertEquals(types(first.changes), ["member_changed", "ring_changed"]);
@@ -65,7 +65,7 @@ Deno.test("newsOfStored() tells of each member whose status is another one than 
   });
 });
 
-Deno.test("newsOfStored() names the other members once, and again when one comes, goes or moves", () => {
+Deno.test("newsOfStored() lists the other members once, and again when one joins, leaves or changes its address", () => {
   const news = createRingNews("a");
   const peers = (ring: Ring) => {
     const found = newsOfStored(news, ring).peers;
@@ -79,7 +79,7 @@ Deno.test("newsOfStored() names the other members once, and again when one comes
   assertEquals(peers(setStatus(joining, "a", "b", "invalid")), []);
 });
 
-Deno.test("newsOfStored() tells an owner of its transfers with each ring, until it has said they are complete", () => {
+Deno.test("newsOfStored() reports an owner's transfers with each ring, until the owner has marked them complete", () => {
   const ring = moving();
   const owner = createRingNews("a");
   const told = newsOfStored(owner, ring).changes.at(-1);
@@ -98,7 +98,7 @@ Deno.test("newsOfStored() tells an owner of its transfers with each ring, until 
   assertEquals(types(receiver.changes).includes("transfers_pending"), false);
 });
 
-Deno.test("newsOfCurrent() tells when the members come to agree and when they cease to", () => {
+Deno.test("newsOfCurrent() reports when the members start and stop agreeing on the ring", () => {
   const news = createRingNews("a");
   const ring = moving();
   assertEquals(newsOfCurrent(news, ring), []);

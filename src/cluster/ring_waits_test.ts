@@ -29,7 +29,7 @@ Deno.test("RingWaits.whenStored() runs once a ring with the changes is stored, n
   assertEquals(outcomes, ["stored", "stored"]);
 });
 
-Deno.test("RingWaits.whenStored() says what became of a change that is not stored any more", () => {
+Deno.test("RingWaits.whenStored() reports the outcome of a change that will no longer be stored", () => {
   const waits = new RingWaits(new ManualRuntime());
   const outcomes: string[] = [];
   const told = (outcome: string) => void outcomes.push(outcome);
@@ -49,7 +49,7 @@ Deno.test("RingWaits.whenStored() says what became of a change that is not store
   assertEquals(outcomes, ["abandoned", "stopped", "stopped"]);
 });
 
-Deno.test("RingWaits.until() is settled by the ring, by the clock or by the end, and leaves no timer", async () => {
+Deno.test("RingWaits.until() settles when the ring satisfies it, at its deadline or when the process stops, and leaves no timer", async () => {
   const runtime = new ManualRuntime();
   const waits = new RingWaits(runtime);
   assertEquals(await waits.until(second, holdsColor, 100), true);

@@ -54,7 +54,7 @@ export interface NodeInfo {
   readonly dataDirectory: string | null;
   /** What its vnodes store in. */
   readonly storage: "deno_kv" | "memory";
-  /** Where its vnode masters live. */
+  /** Where its vnode masters run. */
   readonly placement: "worker" | "task" | "subprocess";
   /** How many vnode masters it has. */
   readonly masters: number;

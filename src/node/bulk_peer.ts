@@ -1,6 +1,6 @@
 /**
- * A `bulk` link as handoffs use it: requests to vnodes at the other end, and
- * their answers.
+ * A `bulk` link as handoffs use it: it carries requests to vnodes at the other
+ * end, and their answers.
  *
  * @module
  */
@@ -39,7 +39,7 @@ interface Asked {
   reject(error: WhorlError): void;
 }
 
-/** The near end of a bulk link. */
+/** This node's end of a bulk link. */
 export class BulkPeer implements BulkConnection {
   readonly node: string;
   readonly #link: Link;
@@ -98,7 +98,7 @@ export class BulkPeer implements BulkConnection {
     try {
       this.#link.end();
     } catch (tooLarge) {
-      // The frame has been taken back out, and no answer will come.
+      // The frame was removed from the link's buffer, so no answer will come.
       this.#take(correlation);
       throw tooLarge;
     }
@@ -140,14 +140,14 @@ export class BulkPeer implements BulkConnection {
     return asked;
   }
 
-  /** An answer has come. */
+  /** Handles an answer from the other end. */
   answered(type: number, correlation: number, body: Uint8Array): void {
     const asked = this.#take(correlation);
     if (type === FrameType.vnodeError) asked?.reject(readFailure(body));
     else asked?.resolve(body.slice());
   }
 
-  /** The link has ended. */
+  /** Fails all open requests, as the link has ended. */
   ended(reason: string): void {
     const closed = this.#closed = madeOnce(() =>
       new WhorlError(
@@ -163,11 +163,12 @@ export class BulkPeer implements BulkConnection {
 }
 
 /**
- * Passes a frame of a transfer from `source` on to the vnode it is for, if the
- * transfer was let begin over `connection`, and sees from the answers how far it
- * is.
+ * Passes a frame of a transfer from `source` to the vnode it names, if the
+ * transfer was accepted over `connection`, and tracks the transfer's progress
+ * by the answers.
  *
- * @throws {WhorlError} `handoff_refused` if it was not, `protocol_error` if it is no such frame.
+ * @throws {WhorlError} `handoff_refused` if the transfer was not accepted,
+ * `protocol_error` if the frame is not one of a transfer.
  */
 export function relayHandoff(
   handoff: HandoffProcess,

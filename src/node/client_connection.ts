@@ -68,7 +68,12 @@ export interface ClientConnectionOptions {
   readonly expectedNode?: string;
   /** Whether to look for another node when the link breaks. */
   readonly reconnect: boolean;
-  /** What nodes say of overload is heeded together with others who have the same. @default {it is not heeded} */
+  /**
+   * Shared with other connections: what nodes report about overload, which this
+   * one respects.
+   *
+   * @default {not respected}
+   */
   readonly overloads?: HeededOverloads;
 }
 
@@ -88,7 +93,7 @@ export class ClientConnection implements AsyncDisposable {
   /** Reads that the node at the other end has refused: they wait for the next link. */
   #elsewhere = new Set<PendingOperation>();
   #keptBytes = 0;
-  /** The link that is to tell when it has room. */
+  /** The link that will report when it has room. */
   #awaited: Link | undefined;
   #calls: LinkCalls;
   #wheel: DeadlineWheel;
@@ -154,7 +159,7 @@ export class ClientConnection implements AsyncDisposable {
         ? this.#stop.signal
         : AbortSignal.any([signal, this.#stop.signal]),
     });
-    // It was opened just before, and `close` knew nothing of it.
+    // The link was opened just before, and `close` did not know of it.
     if (this.#stop.signal.aborted) {
       link.close("closed");
       await link.finished;
@@ -292,7 +297,7 @@ export class ClientConnection implements AsyncDisposable {
     try {
       link.end();
     } catch (error) {
-      // It fits into no frame, and was taken back out.
+      // It does not fit into a frame, and was removed again.
       if (!isWhorlError(error, "frame_too_large")) throw error;
       this.give(operation.id, error);
       return;

@@ -59,7 +59,7 @@ async function startCluster(
   const home = present(parts.home, "home");
   const child = new ResourceChild("cluster", () => {
     if (parts.cluster === cluster) parts.cluster = undefined;
-    // The next one has only the ring to go by, which does not tell.
+    // The next process knows only the stored ring, which does not say so.
     if (cluster.hasLeft) parts.left();
     cluster.stop();
   });

@@ -58,7 +58,13 @@ export interface ConnectOptions {
 
 /** A client of a cluster. Disposing closes the connection. */
 export interface WhorlClient extends AsyncDisposable {
-  /** `put`, `get` and `delete`. When the connected node is lost, or answers an operation that it has left its cluster, all continues at another one, and so it does once another one accepts after a read was answered `closed` or `not_leader`. Reads are sent again; writes in flight fail with `connection_closed`, or as the node answered them. */
+  /**
+   * `put`, `get` and `delete`. When the connected node is lost, or answers that
+   * it has left its cluster, all operations continue at another node. When a
+   * read was answered `closed` or `not_leader`, they do so once another node
+   * accepts. Reads are sent again; writes in flight fail with
+   * `connection_closed`, or with the node's answer.
+   */
   readonly kv: KvClient;
   /** `ra_kv`, the consistent store: its clusters, their keys and their members. */
   readonly raKv: RaKvClient;

@@ -1,6 +1,6 @@
 /**
- * `handoff_sup`: what moves data between this node and others, and the senders
- * below it, one a transfer.
+ * `handoff_sup`: the manager of the transfers between this node and others, and
+ * a sender for each outgoing transfer.
  *
  *     handoff_sup (one_for_all: senders report to the handoff that began them)
  *     ├─ senders        (simple_one_for_one, temporary) one for each transfer from here
@@ -48,7 +48,7 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
         runtime: parts.environment,
         signal,
         onReport: (report) => parts.onReport(report),
-        // What sends ends after what has it sent.
+        // Senders end after the manager that started them.
         children: [{
           id: "senders",
           type: "supervisor",
@@ -136,7 +136,10 @@ function worldOf(parts: NodeParts): HandoffWorld {
   };
 }
 
-/** Tells the cluster that nothing is left of the ring this node comes from, if all masters say so. */
+/**
+ * Tells the cluster that this node holds no data of the ring it came from, if
+ * all masters confirm that.
+ */
 async function noteOriginHandedOn(
   { cluster, vnodes, config, environment }: NodeParts,
 ): Promise<void> {
@@ -148,14 +151,14 @@ async function noteOriginHandedOn(
     }
   } catch (error) {
     if (!isWhorlError(error)) throw error;
-    // A master has ended, and all is looked at again when it is back.
+    // A master has ended. All are asked again when it is back.
     environment.log.debug("It cannot be told what this node still holds", {
       reason: reasonOf(error),
     });
   }
 }
 
-/** Seven bytes of chance as a number from 1 to 2^53 - 1. */
+/** Seven random bytes as a number from 1 to 2^53 - 1. */
 function secretNumber(bytes: Uint8Array): number {
   let number = (bytes[0] as number) & 0x1f;
   for (let i = 1; i < 7; i++) number = number * 256 + (bytes[i] as number);
@@ -214,7 +217,7 @@ async function connect(
   return peer;
 }
 
-/** A node hands data to itself: from one of its partitions to another. */
+/** A transfer from one of this node's partitions to another of its own. */
 class OwnConnection implements BulkConnection {
   readonly node: string;
   readonly closed = undefined;
@@ -230,7 +233,8 @@ class OwnConnection implements BulkConnection {
   async ask(
     ...[module, partition, write, timeoutMs]: Parameters<BulkConnection["ask"]>
   ): Promise<Uint8Array> {
-    // As it would come over a link, so that it is counted and refused likewise.
+    // Passed on as if it had come over a link, so that it is counted and
+    // refused in the same way.
     const request = new ByteWriter(1024);
     writeVnodeRequestHeader(
       request,

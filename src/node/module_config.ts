@@ -1,10 +1,10 @@
 /**
- * Which `deno.json` speaks for an application's module.
+ * Finds the `deno.json` that applies to an application's module.
  *
- * Workers share the one of their program. A subprocess begins in a file of
- * Whorl's, so Deno would look for it there, or, if Whorl comes from a URL,
- * wherever the process happened to be started; the names in the application's
- * import map would mean nothing.
+ * Workers use the one of their program. The main file of a subprocess is one of
+ * Whorl's, so Deno would look for a `deno.json` beside that file or, if Whorl
+ * comes from a URL, in the working directory. The names in the application's
+ * import map would not resolve.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { fileURLToPath } from "node:url";
 import { dirname, join } from "node:path";
 import type { Disk } from "../environment/disk.ts";
 
-/** What Deno calls it, in the order in which it looks. */
+/** The names of the file, in the order in which Deno tries them. */
 const NAMES = ["deno.json", "deno.jsonc"];
 
-/** Flags of `deno run` for a subprocess that is to load `module`, a URL. */
+/** Flags of `deno run` for a subprocess that loads `module`, a URL. */
 export async function moduleConfigFlags(
   module: string,
   disk: Pick<Disk, "entry">,
@@ -24,7 +24,10 @@ export async function moduleConfigFlags(
   return path === undefined ? [] : [`--config=${path}`];
 }
 
-/** The file that is nearest above `module`; undefined if there is none, or `module` is no file. */
+/**
+ * The configuration file in the nearest folder above `module`; undefined if
+ * there is none, or `module` is not a file URL.
+ */
 async function configOf(
   module: string,
   disk: Pick<Disk, "entry">,
@@ -50,8 +53,8 @@ async function isFile(
     const type = (await disk.entry(path))?.type;
     return type === "file" || type === "link";
   } catch (error) {
-    // What this program may not read is no reason not to start: most modules
-    // do without, and one that does not says what it could not import.
+    // A file that this program may not read does not prevent the start: most
+    // modules need none, and one that does reports which import failed.
     if (error instanceof Error && error.name === "NotCapable") return false;
     throw error;
   }

@@ -1,7 +1,7 @@
 /**
- * The parts of a running node. Each is made by a child of the node's tree and
- * made anew when that child is restarted, so whoever needs another part asks
- * here for the present one and keeps none.
+ * The parts of a running node. A child of the node's supervision tree creates
+ * each part, and creates it anew when that child is restarted. So a part that
+ * needs another one reads it here each time and keeps no reference to it.
  *
  * @module
  */
@@ -40,7 +40,7 @@ import type { NodeHome } from "./node_home.ts";
 import { VnodeDoor } from "./vnode_door.ts";
 import type { HostedModule, VnodeManager } from "./vnode_manager.ts";
 
-/** What the children of a node's tree share. */
+/** The parts and settings that the children of a node's tree share. */
 export class NodeParts {
   readonly config: NodeConfig;
   readonly environment: Environment;
@@ -48,25 +48,31 @@ export class NodeParts {
   readonly modules: readonly HostedModule[];
   home: NodeHome | undefined;
   links: PeerLinks | undefined;
-  /** The other members and where they listen, for links to begin with. */
+  /** Addresses of the other members, by name, to which links are opened. */
   peers: ReadonlyMap<string, Address> = new Map();
-  /** The real address; the same after a restart of the links. */
+  /**
+   * The address with its actual port; it stays the same when the links are
+   * restarted.
+   */
   listening: Address | undefined;
   calls: LinkCalls | undefined;
   cluster: ClusterProcess | undefined;
   vnodes: VnodeManager | undefined;
   handoff: HandoffControl | undefined;
-  /** The same as those see it that carry transfers. */
+  /**
+   * The part behind {@linkcode NodeParts.handoff}, as the parts that carry
+   * transfers use it.
+   */
   transfers: HandoffProcess | undefined;
-  /** The near ends of bulk links that this node has opened. */
+  /** This node's end of each bulk link that it has opened. */
   readonly bulkPeers: WeakMap<Link, BulkPeer> = new WeakMap();
   /** The Raft groups with a member here. */
   raft: RaftSystemProcess | undefined;
-  /** Takes in operations and calls of `ra_kv`. */
+  /** Receives operations and calls of `ra_kv`. */
   raKv:
     | { readonly router: RaKvRouter; readonly methods: RaKvMethods }
     | undefined;
-  /** Keeps the ensembles of consistent buckets. */
+  /** Runs the ensembles of consistent buckets. */
   ensembles:
     | {
       readonly process: EnsembleProcess;
@@ -75,17 +81,28 @@ export class NodeParts {
       readonly takeovers: GroupTakeovers;
     }
     | undefined;
-  /** The consistent buckets, by the ring that is stored. They are known while nobody serves them. */
+  /**
+   * The consistent buckets according to the stored ring; also set while no part
+   * serves them.
+   */
   readonly buckets: MarkedBuckets = new MarkedBuckets();
-  /** Serves consistent buckets. It stays while what it stands on is restarted: nobody else may serve them. */
+  /**
+   * Serves consistent buckets. It is kept while the parts it uses are
+   * restarted, since no other part may serve them.
+   */
   consistentKv: ConsistentKv | undefined;
-  /** Which requests of other nodes get to the vnodes. */
+  /** Decides which requests of other nodes reach the vnodes. */
   readonly door: VnodeDoor;
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
-  /** How fast coverage queries may go while requests are under way. */
+  /** Limits the pace of coverage queries while requests are in progress. */
   readonly coveragePace: CoveragePace = new CoveragePace(() => this.requests);
-  /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none, and once this node has left. */
+  /**
+   * Submits an operation to the coordinators of its kind.
+   *
+   * @throws {WhorlError} `closed` while there are none, and once this node has
+   * left.
+   */
   readonly operations: OperationCarrier = {
     submit: (bytes, start, end, target) => {
       const departed = this.departure();
@@ -94,14 +111,14 @@ export class NodeParts {
         .submit(bytes, start, end, new MemberTarget(target, this.departure));
     },
   };
-  /** The ring as requests see it, by module number. */
+  /** The ring as requests use it, by module number. */
   readonly views: Map<number, RingView> = new Map();
-  /** Told of starts and ends below the node's supervisor. */
+  /** Called with each start and end of a part below the node's supervisor. */
   onReport: (report: SupervisorReport) => void = () => {};
-  /** Worker threads that hang and cannot be ended. */
+  /** Number of worker threads that hang and cannot be ended. */
   zombies = 0;
   #hasLeft = false;
-  /** Made once: many requests may be in progress then. */
+  /** Created once, as it may answer many requests. */
   #departed: WhorlError | undefined;
 
   constructor(
@@ -116,42 +133,52 @@ export class NodeParts {
   }
 
   /**
-   * Whether the cluster goes on without this node. Until it stops it stands in a
-   * ring that nobody is to know, and takes in nothing: nobody would find that.
+   * Whether the cluster has removed this node. Until it stops it has a ring of
+   * its own that no other node uses, and accepts no requests: nobody would find
+   * what it stored.
    */
   get hasLeft(): boolean {
     return this.#hasLeft || this.cluster?.hasLeft === true;
   }
 
-  /** The answer to all requests once this node {@linkcode hasLeft}. */
+  /** The error that answers all requests once this node {@linkcode hasLeft}. */
   readonly departure: Departure = () =>
     this.hasLeft
       ? this.#departed ??= hasLeftCluster(this.config.name)
       : undefined;
 
-  /** The ring by which data moves: not that of a node that has left, where all that went elsewhere would be its own again. */
+  /**
+   * The ring by which data moves; undefined once this node has left, since its
+   * own ring gives it all partitions, even those that it handed over.
+   */
   get ring(): Ring | undefined {
     return this.hasLeft ? undefined : this.cluster?.ring;
   }
 
-  /** {@linkcode hasLeft} from now on, whatever a cluster part that is made anew knows. */
+  /**
+   * Makes {@linkcode hasLeft} true from now on, even if the cluster part is
+   * restarted.
+   */
   left(): void {
     this.#hasLeft = true;
   }
 
-  /** All coordinators that run now. */
+  /** The coordinators that are running. */
   get coordinators(): Coordinators[] {
     return [this.requests, this.coverage].filter((part) => part !== undefined);
   }
 
-  /** All that wait for answers of other nodes. */
+  /** The parts that wait for answers of other nodes. */
   get senders(): Pick<Coordinators, "nodeLost">[] {
     return [...this.coordinators, this.raKv?.router].filter((sender) =>
       sender !== undefined
     );
   }
 
-  /** Who takes the operation in `bytes[start, end)` in; nobody while its part has yet to start, or once this node has left. */
+  /**
+   * The part that accepts the operation in `bytes[start, end)`; undefined while
+   * that part has not started, or once this node has left.
+   */
   carrierOf(
     bytes: Uint8Array,
     start: number,
@@ -159,8 +186,8 @@ export class NodeParts {
   ): OperationCarrier | undefined {
     if (this.hasLeft) return undefined;
     const { buckets, consistentKv } = this;
-    // Vnodes know nothing of a consistent bucket, and would keep what they are
-    // given to themselves.
+    // Vnodes must not get operations on a consistent bucket: they would store
+    // the value outside its group.
     const isConsistent = consistentKv === undefined
       ? buckets.isFor(bytes, start, end)
       : consistentKv.serves(bytes, start, end);
@@ -170,23 +197,28 @@ export class NodeParts {
     return isCoverageKind(kind) ? this.coverage : this.requests;
   }
 
-  /** Who has sent an operation on under `correlation`. */
+  /** The part that forwarded an operation with `correlation`. */
   sentOnBy(correlation: number): RaKvRouter | Coordinators | undefined {
     return isRaftCorrelation(correlation) ? this.raKv?.router : this.requests;
   }
 
-  /** The coordinators that have asked something under `correlation`. */
+  /** The coordinators that sent a request with `correlation`. */
   askedBy(correlation: number): Coordinators | undefined {
     return isCoverageCorrelation(correlation) ? this.coverage : this.requests;
   }
 
-  /** Where others reach this node. */
+  /** The address at which other nodes reach this one. */
   get address(): Address {
     return this.config.advertise ?? this.listening ?? this.config.listen;
   }
 }
 
-/** The present one of a part. @throws {WhorlError} `closed` while there is none: the node is starting, restarting it, or stopping. */
+/**
+ * Returns `part`.
+ *
+ * @throws {WhorlError} `closed` while it is undefined: the node is starting,
+ * stopping, or restarting the part.
+ */
 export function present<Part>(part: Part | undefined, name: string): Part {
   if (part === undefined) {
     throw new WhorlError("closed", `The node's ${name} is not running now`);

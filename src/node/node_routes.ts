@@ -1,6 +1,6 @@
 /**
- * The way from the coordinators of this node to vnodes, here and elsewhere, and
- * the way back for those who asked from elsewhere.
+ * Routes from this node's coordinators to vnodes on this and other nodes, and
+ * the targets that send answers back to requesters on other nodes.
  *
  * @module
  */
@@ -20,14 +20,17 @@ import type { LinkAnswers } from "./link_answers.ts";
 import { LINK_BACKLOG_BYTES_MAX } from "./link_budget.ts";
 import type { VnodeManager } from "./vnode_manager.ts";
 
-/** Routes of the node called `self`. Parts may be replaced when they are restarted, so they are asked for each time. */
+/**
+ * The routes of the node `self`. Its parts are looked up for each request,
+ * since a restart replaces them.
+ */
 export class NodeRoutes implements RequestRoutes {
   #self: string;
   #vnodes: () => VnodeManager | undefined;
   #linkTo: (node: string) => Link | undefined;
   #isSuspect: (node: string) => boolean;
   #sink: { end(): void } | undefined;
-  /** The end of a request to a vnode of this node. */
+  /** Ends a request to a vnode of this node. */
   readonly #localEnd = { end: (): void => this.#vnodes()?.endRequest() };
 
   constructor(
@@ -86,8 +89,8 @@ export class NodeRoutes implements RequestRoutes {
   ): ByteWriter | WhorlError {
     const link = this.#linkTo(node);
     if (link === undefined) return notReachable(node);
-    // Its suspicion has been told, so nobody would give this request up. A repair
-    // waits for no answer and may well arrive.
+    // The suspicion has been reported already, so this request would not be
+    // failed later. A repair waits for no answer and may still arrive.
     if (correlation !== 0 && this.#isSuspect(node)) return nodeSuspected(node);
     if (link.bufferedBytes > LINK_BACKLOG_BYTES_MAX) {
       return new WhorlError(
@@ -101,7 +104,7 @@ export class NodeRoutes implements RequestRoutes {
   }
 }
 
-/** Why nothing can be sent to `node`. */
+/** The error when there is no link to `node`. */
 export function notReachable(node: string): WhorlError {
   return new WhorlError(
     "not_reachable",
@@ -110,7 +113,7 @@ export function notReachable(node: string): WhorlError {
   );
 }
 
-/** Why a request to `node` is not made, or given up, while it does not answer. */
+/** The error for a request to `node` while that node is suspected. */
 export function nodeSuspected(node: string): WhorlError {
   return new WhorlError(
     "node_suspected",
@@ -119,7 +122,9 @@ export function nodeSuspected(node: string): WhorlError {
   );
 }
 
-/** Brings the answer of one of this node's vnodes to the peer that asked. */
+/**
+ * Sends the answer of one of this node's vnodes to the peer that requested it.
+ */
 export class PeerRequestTarget implements AnswerTarget {
   readonly #answers: LinkAnswers;
   readonly #deadlineAt: number;
@@ -137,24 +142,27 @@ export class PeerRequestTarget implements AnswerTarget {
     start: number,
     end: number,
   ): void {
-    // Nobody waits for the answer to a repair.
+    // A repair needs no answer.
     if (correlation === 0) return;
     this.#answers.send(type, correlation, bytes, start, end, this.#deadlineAt);
   }
 }
 
-/** Shared by all answers of a thread: it is written and sent in one step. */
+/**
+ * Shared by all answers of a thread, since each is written and sent
+ * synchronously.
+ */
 let answerBody = new ByteWriter(512);
-/** Memory it may keep, in bytes. */
+/** Most memory that the shared buffer keeps, in bytes. */
 const ANSWER_BYTES_KEPT = 64 * 1024;
 
-/** Brings the outcome of one operation to the client or node that sent it. */
+/** Sends the outcome of an operation to the client or node that sent it. */
 export class RemoteOperationTarget implements OperationTarget {
   readonly #answers: LinkAnswers;
   readonly #correlation: number;
   readonly #deadlineAt: number;
 
-  /** @param timeLeftMs How long the one who sent it waits for the outcome. */
+  /** @param timeLeftMs How long the sender waits for the outcome. */
   constructor(answers: LinkAnswers, correlation: number, timeLeftMs: number) {
     this.#answers = answers;
     this.#correlation = correlation;
@@ -174,7 +182,7 @@ export class RemoteOperationTarget implements OperationTarget {
     );
   }
 
-  /** The answer is passed on as it came. */
+  /** The answer is passed on unchanged. */
   operationAnswered(
     type: number,
     bytes: Uint8Array<ArrayBuffer>,

@@ -8,8 +8,8 @@
  *     ├─ raft_system    brings them what arrives, and says heartbeats
  *     └─ ensembles      the groups that serve consistent buckets
  *
- * Where the disk refuses to take the log, all of it is opened anew, and the
- * members with it: nothing that was not synced has been acknowledged.
+ * If the disk refuses a write to the log, the logs and the members are
+ * restarted together: nothing unsynced has been acknowledged.
  *
  * @module
  */
@@ -43,15 +43,19 @@ import { NodeRoutes, notReachable } from "./node_routes.ts";
 import { secretNumber } from "./secret_number.ts";
 import { ResourceChild } from "./resource_child.ts";
 
-/** A call of a snapshot may wait for so long: its last one for the disk. In milliseconds. */
+/**
+ * Time of a call of a snapshot, in milliseconds; its last one waits for the
+ * disk.
+ */
 const SNAPSHOT_CALL_TIMEOUT_MS = 120_000;
-/** Restarts of the logs borne within ten seconds. */
+/** Restarts of the logs allowed within ten seconds. */
 const RAFT_RESTARTS_MAX = 10;
 
 /**
- * The supervisor of the groups. Without a data directory there are none. What
- * hands operations on stands before the logs, so that a node whose disk refuses
- * them for a while still is the way to the members elsewhere.
+ * The supervisor of the groups. A node without a data directory has no groups.
+ * The router of operations starts before the logs, so that a node whose disk
+ * refuses its logs for a while still forwards operations to members on other
+ * nodes.
  */
 export function raftSup(parts: NodeParts): ChildSpec {
   const hasGroups = parts.config.dataDirectory !== undefined;
@@ -122,7 +126,8 @@ export function raftSup(parts: NodeParts): ChildSpec {
             serving = true;
             tryAgain();
             return new ResourceChild("raft_system", async () => {
-              // It hands leadership over, and hears of it by frames.
+              // Set until closed: members transfer leadership while they close,
+              // and the answers arrive as frames.
               await started.close();
               serving = false;
               if (parts.raft === started) {
@@ -177,7 +182,10 @@ function startRaKv(parts: NodeParts, isStarting: () => boolean): Child {
   });
 }
 
-/** The node's ensembles, and the service of consistent buckets, which nodes without groups of their own offer as well. */
+/**
+ * The node's ensembles, and the service of consistent buckets, which nodes
+ * without groups of their own provide as well.
+ */
 function startEnsembles(parts: NodeParts): Child {
   const { config, environment } = parts;
   const { name: self } = config;

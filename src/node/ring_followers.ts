@@ -1,6 +1,7 @@
 /**
- * What a node tells its parts when the ring, or who serves it, has changed: its
- * coordinators whom to ask, and its masters which vnodes are theirs.
+ * What a node tells its parts when the ring, or the set of serving nodes, has
+ * changed: coordinators get the nodes to send requests to, and masters the
+ * vnodes to run.
  *
  * @module
  */
@@ -17,9 +18,9 @@ import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeParts } from "./node_parts.ts";
 
 /**
- * Shows requests the ring and the nodes that serve as they are now, under a new
- * number. Not of a node that has left: in the ring it has then it owns everything,
- * and would acknowledge what nobody will ever find.
+ * Publishes the current ring and serving nodes to requests, under a new number.
+ * Does nothing on a node that has left: its own ring gives it all partitions,
+ * so it would acknowledge writes that no other node can find.
  */
 export function updateViews(
   { cluster, hasLeft, modules, views, coordinators, config }: NodeParts,
@@ -42,7 +43,10 @@ export function updateViews(
   }
 }
 
-/** Has masters run the vnodes that this node owns, and know the generations of the ring; not those of a node that has left, either. */
+/**
+ * Makes the masters run the vnodes that this node owns, and tells them the
+ * generations of the ring. Does nothing on a node that has left.
+ */
 export function ownPartitions(
   { cluster, hasLeft, vnodes, config }: NodeParts,
 ): void {

@@ -7,8 +7,8 @@ import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
 import { RemoteError } from "../../supervisors/exit_reason.ts";
 
 /**
- * The failure an operator has to know of, out of the layers of "a child did not
- * start" around it: the innermost of ours, also if it came from a worker.
+ * The failure to report to an operator: the innermost `WhorlError` inside the
+ * layers of "a child did not start", even if it came from a worker.
  */
 export function rootCause(error: unknown): unknown {
   let found: unknown = error;

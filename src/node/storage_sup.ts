@@ -23,8 +23,8 @@ export function storageSup(parts: NodeParts): ChildSpec {
         children: [{
           id: "home",
           start: async () => {
-            // What a node without a directory remembers is as old as its
-            // process, and must not end with this child.
+            // The memory of a node without a data directory lasts as long as
+            // its process, and must not end with this child.
             const home = parts.config.dataDirectory === undefined
               ? parts.home ??
                 await openNodeHome(parts.config, parts.environment)

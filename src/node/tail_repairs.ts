@@ -1,8 +1,9 @@
 /**
- * Stores of this node that have lost commits they had acknowledged: every
- * partition of theirs that this node owns is rebuilt from its neighbours, and
- * only then do they vouch for what they hold. It goes on by itself until it is
- * done: partitions may move, and neighbours may be down for a while.
+ * Repairs stores of this node that have lost acknowledged commits: every
+ * partition of such a store that this node owns is rebuilt from its neighbours,
+ * and only then does the store count as complete again. Repairs are retried
+ * until all are done, since partitions may move and neighbours may be down for
+ * a while.
  *
  * @module
  */
@@ -12,11 +13,18 @@ import type { Log } from "../environment/log.ts";
 /** What the repairs need from the node. */
 export interface TailRepairWorld {
   readonly log: Log;
-  /** Partitions of this node that the store of a master has; undefined while that is not known. */
+  /**
+   * Partitions that the store of a master holds and this node owns; undefined
+   * while that is not known.
+   */
   owned(master: string): readonly number[] | undefined;
-  /** Begins to rebuild a partition of a module. @throws {WhorlError} `ownership_change_in_progress`, `wrong_owner`. */
+  /**
+   * Begins to rebuild a partition of a module.
+   *
+   * @throws {WhorlError} `ownership_change_in_progress`, `wrong_owner`.
+   */
   repair(partition: number, module: string): Promise<unknown>;
-  /** What a store had lost is there again. */
+  /** Called when the lost data of a store has been rebuilt. */
   repaired(master: string): Promise<void>;
 }
 
@@ -31,14 +39,14 @@ interface HurtStore {
 /** The stores of one node that have lost their tail; see the module comment. */
 export class TailRepairs {
   readonly #world: TailRepairWorld;
-  /** By master. */
+  /** Stores under repair, by master. */
   readonly #hurt = new Map<string, HurtStore>();
 
   constructor(world: TailRepairWorld) {
     this.#world = world;
   }
 
-  /** The store of `master` has lost its tail. */
+  /** Begins the repair of the store of `master`, which has lost its tail. */
   lost(module: string, master: string): void {
     this.#hurt.set(master, {
       module,
@@ -49,12 +57,14 @@ export class TailRepairs {
     this.look();
   }
 
-  /** A master has stopped: the next one says whether its store is hurt still. */
+  /**
+   * A master has stopped; the next one reports if its store is still damaged.
+   */
   stopped(master: string): void {
     this.#hurt.delete(master);
   }
 
-  /** A partition has been rebuilt. */
+  /** Notes that a partition has been rebuilt. */
   rebuilt(module: string, partition: number): void {
     for (const store of this.#hurt.values()) {
       if (store.module !== module) continue;
@@ -63,7 +73,9 @@ export class TailRepairs {
     this.look();
   }
 
-  /** Who owns what, or which neighbours can be asked, has changed: sees what is left. */
+  /**
+   * Continues after a change of owners or of the neighbours that can be asked.
+   */
   look(): void {
     for (const store of this.#hurt.values()) this.#look(store);
   }
@@ -76,9 +88,10 @@ export class TailRepairs {
     );
     if (left === undefined) return;
     for (const partition of left) {
-      // One that is being rebuilt is not begun again.
+      // A partition that is being rebuilt is not started again.
       world.repair(partition, module).catch((error) => {
-        // It goes to another node with what is here, or there is no handoff yet.
+        // The partition is moving to another node with its current data, or
+        // handoff has not started yet.
         if (isWhorlError(error)) return;
         world.log.warn("A partition that has lost data cannot be rebuilt yet", {
           master,

@@ -1,7 +1,9 @@
 /**
- * `transport_sup`: the node's door and its links, and what arrives on them.
+ * `transport_sup`: the node's listener and links, and the handling of the
+ * frames that arrive on them.
  *
- * Peers may send anything; a client may call and send operations, no more.
+ * Peers may send every type of frame. Clients may only send calls and
+ * operations, and bulk links only transfers and snapshots.
  *
  * @module
  */
@@ -80,7 +82,7 @@ async function startLinks(
   const home = present(parts.home, "home");
   const calls = new LinkCalls(environment);
   const answersOf = answersByLink(environment, parts.departure);
-  // A listing of a consistent bucket is no coordinator's.
+  // A listing of a consistent bucket has no coordinator.
   const queriesOf = byLink(() =>
     new LinkQueries(
       () => ({
@@ -106,7 +108,7 @@ async function startLinks(
     streamsOf,
     handleCall,
   );
-  /** Nobody is there any more for what goes on by itself. */
+  /** Cancels queries and streams of a link that has ended. */
   const abandoned = (link: Link): void => {
     queriesOf(link).close();
     streamsOf(link).close();
@@ -126,7 +128,7 @@ async function startLinks(
     addressOverrides: config.peers,
     knownIdentity: (name) => {
       const ring = parts.cluster?.ring;
-      // The name of a member that was removed is free again.
+      // The name of a removed member may be used again.
       const nodeId = ring === undefined ||
           memberStatus(ring, name) === "invalid"
         ? undefined
@@ -154,7 +156,7 @@ async function startLinks(
         parts.raft?.peerDown(name);
       },
       onSuspect: (name) => {
-        // Requests made from here on see a ring without it.
+        // Requests from now on use a ring without this node.
         parts.cluster?.suspect(name);
         for (const sender of parts.senders) {
           sender.nodeLost(name, () => nodeSuspected(name));
@@ -187,7 +189,8 @@ async function startLinks(
     throw error;
   }
   parts.links = links;
-  // After a restart of the links alone the ring does not change.
+  // If only the links were restarted, the ring does not change, so nothing else
+  // would set the peers.
   links.setPeers(parts.peers);
   parts.calls = calls;
   return new ResourceChild("peer_links", async () => {
@@ -197,7 +200,7 @@ async function startLinks(
   });
 }
 
-/** @internal What is done with frames that arrive. */
+/** @internal Handles the frames that arrive. */
 export function frameHandler(
   parts: NodeParts,
   calls: LinkCalls,
@@ -228,7 +231,7 @@ export function frameHandler(
         }
         const flags = bytes[start + VNODE_REQUEST_FLAGS_OFFSET] ?? 0;
         if (flags & RequestFlag.handoff) {
-          // What was let begin comes over the link that it was let begin on.
+          // A transfer uses the bulk link over which it was accepted.
           answerFailure(target, correlation, notHere());
           return;
         }
@@ -315,7 +318,7 @@ export function frameHandler(
       }
       case FrameType.callReply:
       case FrameType.callError:
-        // A node calls no clients.
+        // Nodes do not call clients, so no client has an answer to send.
         if (link.peer.kind === "client") break;
         calls.answered(link, type, correlation, bytes.subarray(start, end));
         return;
@@ -342,7 +345,7 @@ export function frameHandler(
   };
 }
 
-/** What nodes call at each other and nobody else does. */
+/** Methods that only nodes call on each other. */
 const PEER_CALLS: ReadonlySet<string> = new Set([
   "handoff_repair",
   "handoff_repair_refused",
@@ -368,7 +371,10 @@ function peerCall(
   return null;
 }
 
-/** What a bulk link carries: transfers, and nothing else. */
+/**
+ * Handles the frames of bulk links: transfers and snapshots of Raft groups
+ * only.
+ */
 function bulkFrameHandler(
   parts: NodeParts,
   calls: LinkCalls,
@@ -448,7 +454,9 @@ function bulkFrameHandler(
   };
 }
 
-/** A call that came over a bulk link: of a handoff, or of a snapshot. */
+/**
+ * Performs a call that came over a bulk link, of a handoff or of a snapshot.
+ */
 function bulkCall(
   parts: NodeParts,
   link: Link,
@@ -461,7 +469,9 @@ function bulkCall(
     : handoffCall(parts, link, name, method, args);
 }
 
-/** What the node at `address` offers to one that wants to join. */
+/**
+ * Fetches from the node at `address` what a joining node needs to know of it.
+ */
 export async function fetchJoinOffer(
   parts: NodeParts,
   address: Address,
@@ -471,7 +481,8 @@ export async function fetchJoinOffer(
   const ask = async (): Promise<unknown> =>
     await calls.call(await links.connectTo(address), "join_offer", null);
   const offer = await ask().catch((error) => {
-    // Over a link of its last membership, which the other end was about to close.
+    // The call used a link of this node's previous membership, which the other
+    // end was closing.
     if (isWhorlError(error, "connection_closed")) return ask();
     throw error;
   });
@@ -484,7 +495,7 @@ export async function fetchJoinOffer(
   return offer;
 }
 
-/** The answers of each link. */
+/** Returns the answers of each link. */
 function answersByLink(
   runtime: Runtime,
   departure: Departure,
@@ -494,7 +505,7 @@ function answersByLink(
   return byLink((link) => new LinkAnswers(link, clock, heldByNode, departure));
 }
 
-/** What belongs to each link, made when first asked for. */
+/** A value for each link, created when first requested. */
 function byLink<Part>(make: (link: Link) => Part): (link: Link) => Part {
   const parts = new WeakMap<Link, Part>();
   return (link) => {
@@ -507,7 +518,10 @@ function byLink<Part>(make: (link: Link) => Part): (link: Link) => Part {
   };
 }
 
-/** The number at `at`, or 0 where a request is cut short, which others refuse. */
+/**
+ * The number at `at`, or 0 if the request is cut short, which its receiver
+ * refuses.
+ */
 function u32At(bytes: Uint8Array, at: number, end: number): number {
   if (at + 4 > end) return 0;
   return ((bytes[at] as number) * 0x100_0000) +
@@ -522,7 +536,7 @@ function notHere(): WhorlError {
   );
 }
 
-/** It was not taken, so whoever sent it may send it elsewhere. */
+/** The operation was not accepted, so its sender may send it elsewhere. */
 function notServing(): WhorlError {
   return new WhorlError(
     "not_leader",

@@ -1,10 +1,10 @@
 /**
- * Which vnodes this node runs, and the way to them. Each module has M masters;
- * partition p belongs to master `floor(p * M / ringSize)`. The manager starts
- * the vnodes this node owns, knows what else is here, and brings requests to the
- * master they concern.
+ * Which vnodes this node runs, and how requests reach them. Each module has M
+ * masters; partition p belongs to master `floor(p * M / ringSize)`. The manager
+ * starts the vnodes this node owns, tracks the others whose data is here, and
+ * sends requests to the master of their vnode.
  *
- * Vnodes are known by their numbers (`ring_generations.ts`).
+ * Vnodes are identified by their numbers (`ring_generations.ts`).
  *
  * @module
  */
@@ -58,7 +58,10 @@ import type { ProcessPlacement } from "./node_options.ts";
 /** The program of a vnode master. */
 const MASTER_PROGRAM = new URL("./vnode_master_main.ts", import.meta.url);
 
-/** How often a store is made anew in the life of a node: a disk that damages one after another is no place for it. */
+/**
+ * How often a store is replaced by an empty one while a node runs. A disk that
+ * damages more stores than that is not used further.
+ */
 export const STORES_SET_ASIDE_MAX = 3;
 /** Time a master has to remove a partition, in milliseconds. */
 const DROP_MS = 600_000;
@@ -67,22 +70,34 @@ const DROP_MS = 600_000;
 export interface HostedModule {
   readonly name: string;
   readonly url: string;
-  /** Saves loading it where masters are tasks. */
+  /** The module itself, if it need not be loaded for masters that are tasks. */
   readonly module: VnodeModule | undefined;
-  /** How much may wait for each of its vnodes. @default {what it says} */
+  /**
+   * Mailbox bounds of each of its vnodes.
+   *
+   * @default {those the module declares}
+   */
   readonly mailbox?: MailboxBounds;
   /** Flags of `deno run` without which a subprocess cannot load it. */
   readonly subprocessFlags: readonly string[];
 }
 
-/** What a manager is made of. */
+/** Options of a manager. */
 export interface VnodeManagerOptions {
   readonly node: string;
   /** Partitions of each generation of the ring, by the number of its first vnode. */
   readonly ringSizes: ReadonlyMap<number, number>;
-  /** The first vnodes of generations that are no more. @default {[]} */
+  /**
+   * The first vnodes of generations of the ring that have ended.
+   *
+   * @default {[]}
+   */
   readonly formerVnodes?: readonly number[];
-  /** Its vnodes whose writes are held until the ring to come has them. @default {[]} */
+  /**
+   * Vnodes of this node whose writes are held until the next ring has them.
+   *
+   * @default {[]}
+   */
   readonly boundVnodes?: readonly number[];
   readonly masters: number;
   readonly placement: ProcessPlacement;
@@ -94,7 +109,7 @@ export interface VnodeManagerOptions {
   /** Flags for masters that are subprocesses. */
   readonly subprocessFlags: readonly string[];
   readonly environment: Environment;
-  /** Something an operator should know. */
+  /** Called with events that an operator should know of. */
   readonly onEvent: (event: VnodeManagerEvent) => void;
 }
 
@@ -106,7 +121,10 @@ export type VnodeManagerEvent =
     readonly master: string;
     readonly reason: string;
   }
-  /** It is started again after a pause; what is asked of its vnodes is refused until then. */
+  /**
+   * It is restarted after a pause; requests to its vnodes are refused until
+   * then.
+   */
   | {
     readonly type: "master_waiting";
     readonly master: string;
@@ -114,9 +132,12 @@ export type VnodeManagerEvent =
     readonly afterMs: number;
     readonly reason: string;
   }
-  /** A hung worker spins on and cannot be ended. */
+  /** A worker hangs and cannot be ended. */
   | { readonly type: "zombie"; readonly master: string }
-  /** The store of a master has lost commits that were acknowledged, and they have not been fetched again; told at each start. */
+  /**
+   * The store of a master has lost acknowledged commits, which have not been
+   * fetched from other nodes yet; reported at each start.
+   */
   | {
     readonly type: "tail_lost";
     readonly module: string;
@@ -124,15 +145,23 @@ export type VnodeManagerEvent =
     readonly storeId: string;
     readonly epoch: number;
   }
-  /** The store of a master was damaged: its files end with `ending` now, and it begins with an empty one. `tail_lost` follows. */
+  /**
+   * The store of a master was damaged: its files were renamed to end with
+   * `ending`, and the master begins with an empty store. `tail_lost` follows.
+   */
   | {
     readonly type: "store_set_aside";
     readonly master: string;
     readonly ending: string;
   }
-  /** What the store of a master had lost has been fetched from other nodes. */
+  /**
+   * The lost commits of a master's store have been fetched from other nodes.
+   */
   | { readonly type: "tail_repaired"; readonly master: string }
-  /** A vnode runs that did not, or has ended for good as its data is elsewhere. */
+  /**
+   * A vnode has started, or has ended for good because its data is on another
+   * node.
+   */
   | {
     readonly type: "vnode_started" | "vnode_ended";
     readonly module: string;
@@ -141,7 +170,10 @@ export type VnodeManagerEvent =
     /** Its partition. */
     readonly partition: number;
   }
-  /** What a vnode held is elsewhere, but it was asked for more meanwhile and runs on. */
+  /**
+   * A vnode's data was handed to another node, but the vnode got requests
+   * meanwhile and keeps running.
+   */
   | {
     readonly type: "vnode_kept";
     readonly module: string;
@@ -166,26 +198,34 @@ export class VnodeManager {
   #options: VnodeManagerOptions;
   #modules = new Map<number, ModuleMasters>();
   #ringSizes: ReadonlyMap<number, number>;
-  /** The first vnodes of generations of the ring that are no more. */
+  /** The first vnodes of generations of the ring that have ended. */
   #formerVnodes: readonly number[];
   /** Vnodes of this node whose writes are held until the ring to come has them. */
   #boundVnodes: readonly number[];
-  /** The vnodes of its own partitions. */
+  /** The vnodes of the partitions that this node owns. */
   #owned: readonly number[] = [];
-  /** Masters that hold vnodes which should be another's, by module and number: of a ring this node was in before. */
+  /**
+   * Masters that hold vnodes of a ring this node was in before and that other
+   * nodes should own, by module and number.
+   */
   readonly #strays = new Map<string, number>();
-  /** Whether it has been told what it owns. */
+  /** Whether the owned partitions have been set. */
   #ownedKnown = false;
   #lastLink: VnodeMasterLink | undefined;
   /** Masters that ended because their store is damaged. */
   readonly #damaged = new Set<string>();
-  /** How often the store of each master was put aside. */
+  /** How often the store of each master was replaced. */
   readonly #setAside = new Map<string, number>();
   /** Masters whose store has lost its tail. */
   readonly #tailsLost = new Set<string>();
-  /** The supervisors of the workers in each master, as it has told them. */
+  /**
+   * The supervisors of the workers in each master, as the master reported them.
+   */
   readonly #workers = new Map<string, readonly TreeNode[]>();
-  /** The masters that are tasks, by name; one that was started again takes the place of the one before. */
+  /**
+   * The masters that are tasks, by name; a restarted one replaces the one
+   * before.
+   */
   readonly #tasks = new Map<string, VnodeMaster>();
 
   /**
@@ -226,8 +266,8 @@ export class VnodeManager {
   }
 
   /**
-   * Names of the modules that this node can serve, which are its services: those
-   * of which some master runs, or will in a moment.
+   * Names of the modules that this node can serve, which are its services:
+   * those with a master that runs or is about to run.
    */
   get services(): string[] {
     return [...this.#modules.values()]
@@ -235,7 +275,10 @@ export class VnodeManager {
       .map(({ hosted }) => hosted.name);
   }
 
-  /** The masters that run in this thread, by name; none unless they are placed there. */
+  /**
+   * The masters that run in this thread, by name; none unless masters are
+   * placed there.
+   */
   get tasks(): ReadonlyMap<string, VnodeMaster> {
     return this.#tasks;
   }
@@ -279,7 +322,8 @@ export class VnodeManager {
           try {
             link.receive(message);
           } catch (error) {
-            // Nothing it says can be trusted any more; the next one starts afresh.
+            // Nothing it sends can be trusted any more; the next master starts
+            // afresh.
             broken = true;
             environment.log.error("A vnode master sent what is no message", {
               master: id,
@@ -288,7 +332,8 @@ export class VnodeManager {
             child.kill();
           }
         });
-        // Attached first: if it has ended by now, its exit must come after.
+        // Attached before the exit is watched: if the master has ended by now,
+        // its exit must come after.
         link.attach(child);
         this.#tellRingSizes(link);
         onEvent({ type: "master_started", master: id });
@@ -332,7 +377,7 @@ export class VnodeManager {
       seed: `${environment.chance.next()}`,
       ...(hosted.mailbox === undefined ? {} : { mailbox: hosted.mailbox }),
     };
-    // The next one says so itself.
+    // The next master reports it again.
     this.#tailsLost.delete(id);
     this.#workers.delete(id);
     return startProgram({
@@ -365,7 +410,10 @@ export class VnodeManager {
     });
   }
 
-  /** Whether the damaged store of the master called `id` may be made anew. */
+  /**
+   * Whether the damaged store of the master `id` may be replaced by an empty
+   * one.
+   */
   #mayRebuild(id: string): boolean {
     return (this.#setAside.get(id) ?? 0) < STORES_SET_ASIDE_MAX &&
       this.#options.mayRebuild();
@@ -384,9 +432,9 @@ export class VnodeManager {
   }
 
   /**
-   * The master called `id`, which ended for `reason`, is started again in
-   * `afterMs`. A few seconds are too long to wait for it: whoever asks its vnodes
-   * is told why they cannot answer, and may ask others.
+   * The master `id`, which ended for `reason`, is restarted in `afterMs`. A few
+   * seconds are too long for requests to wait: they are answered with the
+   * reason, and their callers may ask other replicas.
    */
   masterWaits(id: string, afterMs: number, reason: ExitReason): void {
     for (const { hosted, links } of this.#modules.values()) {
@@ -403,7 +451,7 @@ export class VnodeManager {
     }
   }
 
-  /** The number of the master that has a vnode, if there is such a vnode. */
+  /** The number of the master of a vnode, if that vnode exists. */
   #masterOf(vnode: number): number | undefined {
     const ringSize = this.#ringSizes.get(firstVnodeBeside(vnode));
     const partition = partitionOfVnode(vnode);
@@ -413,10 +461,11 @@ export class VnodeManager {
   }
 
   /**
-   * The ring has had, has, or is to have these sizes.
+   * Sets the sizes that the ring has had, has, and will have.
    *
-   * @param formerVnodes The first vnodes of those it has had.
-   * @param boundVnodes Vnodes of this node whose writes are held until the ring to come has them.
+   * @param formerVnodes The first vnodes of earlier sizes.
+   * @param boundVnodes Vnodes of this node whose writes are held until the next
+   * ring has them.
    */
   ringResized(
     ringSizes: ReadonlyMap<number, number>,
@@ -449,7 +498,8 @@ export class VnodeManager {
 
   #startVnodes(link: VnodeMasterLink, vnodes: readonly number[]): void {
     link.call("start_vnodes", vnodes).catch((error) => {
-      // It died before it answered; its successor is told again when it starts.
+      // The master died before it answered; its successor is told when it
+      // starts.
       this.#options.environment.log.debug("Vnodes were not started", {
         error: reasonOf(error),
       });
@@ -499,7 +549,7 @@ export class VnodeManager {
     this.#lastLink?.endRequest();
   }
 
-  /** Passes on a request that came from elsewhere: its bytes are not looked into beyond the header. */
+  /** Passes on a request from another node; only its header is read. */
   relay(
     target: AnswerTarget,
     correlation: number,
@@ -528,7 +578,7 @@ export class VnodeManager {
     this.endRequest();
   }
 
-  /** This node owns the partitions of `vnodes` now: they run from now on. */
+  /** Sets the vnodes whose partitions this node owns: they run from now on. */
   own(vnodes: readonly number[]): void {
     const known = new Set(this.#owned);
     const added = vnodes.filter((vnode) => !known.has(vnode));
@@ -543,7 +593,10 @@ export class VnodeManager {
     }
   }
 
-  /** What the masters that run hold, also of partitions that are not this node's. */
+  /**
+   * What the running masters hold, including partitions that this node does not
+   * own.
+   */
   async held(): Promise<HeldPartition[]> {
     return (await this.#askHeld()).held;
   }
@@ -582,7 +635,7 @@ export class VnodeManager {
     let isAll = true;
     for (const { hosted, links } of this.#modules.values()) {
       for (const [master, link] of links.entries()) {
-        // One that is not there is asked when it is.
+        // A master that does not run is asked when it does.
         if (!link.attached) {
           isAll = false;
           continue;
@@ -600,7 +653,10 @@ export class VnodeManager {
     return { held, isAll };
   }
 
-  /** Removes what is left of a vnode that went to another node; see `HandoffWorld.drop`. */
+  /**
+   * Removes the remaining data of a vnode that moved to another node; see
+   * `HandoffWorld.drop`.
+   */
   async drop(
     module: string,
     vnode: number,
@@ -619,24 +675,30 @@ export class VnodeManager {
   async discard(module: string, vnode: number): Promise<void> {
     const master = this.#strays.get(heldName({ module, partition: vnode }));
     const { links } = this.#modules.get(moduleIdOf(module)) ?? { links: [] };
-    // Nobody knows any more how many partitions its ring was to have.
+    // The size of the ring that it was for is no longer known.
     const asked = master === undefined ? links : [links[master]];
     for (const link of asked) await link?.call("discard", vnode, DROP_MS);
   }
 
-  /** A vnode that was given up is this node's after all. */
+  /** Takes back a vnode that was given up, since this node owns it again. */
   async takeBack(module: string, vnode: number): Promise<void> {
     await this.#requireLink(module, vnode).call("start_vnodes", [vnode]);
   }
 
-  /** Vnodes of this node's partitions that the store of `master` has; undefined until it has been told what it owns. */
+  /**
+   * Vnodes of owned partitions that the store of `master` has; undefined until
+   * the owned partitions are set.
+   */
   ownedBy(master: string): number[] | undefined {
     if (!this.#ownedKnown) return undefined;
     const number = Number(master.slice(master.lastIndexOf("-") + 1));
     return this.#owned.filter((vnode) => this.#masterOf(vnode) === number);
   }
 
-  /** Declares that what the store of `master` had lost is there again; durable when it resolves. */
+  /**
+   * Declares that the lost data of the store of `master` has been rebuilt;
+   * durable when it resolves.
+   */
   async tailRepaired(master: string): Promise<void> {
     for (const { hosted, links } of this.#modules.values()) {
       for (const [number, link] of links.entries()) {
@@ -668,7 +730,7 @@ export class VnodeManager {
     return [...holding].sort((a, b) => a - b);
   }
 
-  /** Figures of every master that runs, by its id. */
+  /** Figures of every running master, by its id. */
   async stats(): Promise<Record<string, Record<string, unknown>>> {
     const stats: Record<string, Record<string, unknown>> = {};
     for (const { hosted, links } of this.#modules.values()) {
@@ -692,7 +754,7 @@ export class VnodeManager {
     }
   }
 
-  /** Answers everything that is still in hand; no master will come any more. */
+  /** Fails all unanswered requests, as no master will run any more. */
   close(): void {
     for (const { links } of this.#modules.values()) {
       for (const link of links) link.close();
@@ -720,7 +782,7 @@ export class VnodeManager {
       return;
     }
     if (type === "zombie") {
-      // A worker of the master's own.
+      // A worker that the master itself started.
       this.#options.onEvent({ type, master });
       return;
     }

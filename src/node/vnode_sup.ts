@@ -66,7 +66,7 @@ export function vnodeSup(
       const supervisor = await startSupervisor({
         name: "vnode_sup",
         strategy: "one_for_one",
-        // One disk that fails fells them all.
+        // A failing disk ends all of them.
         intensity: MASTER_RESTARTS_MAX * children.length,
         periodMs: MASTER_RESTARTS_PERIOD_MS,
         children,

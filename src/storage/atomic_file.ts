@@ -1,7 +1,7 @@
 /**
- * Small files that are replaced as a whole: after a crash there is the old
- * content or the new one, and damage is found. Such a file is one line with a
- * format number and a CRC-32, then JSON a person can read.
+ * Small files that are replaced as a whole: after a crash a file has either its
+ * old content or its new one, and damage is detected. Such a file is one line
+ * with a format number and a CRC-32, followed by readable JSON.
  *
  * @module
  */
@@ -25,7 +25,8 @@ export async function replaceFile(
   content: Uint8Array<ArrayBuffer>,
 ): Promise<void> {
   const beside = `${path}.tmp`;
-  // What lies there is left over from a crash; a link there must not be followed.
+  // A file there is left over from a crash; a symbolic link there must not be
+  // followed.
   await disk.remove(beside);
   const file = await disk.open(beside, { mode: "create_new" });
   try {
@@ -116,7 +117,7 @@ export async function readRecordFile(
 }
 
 /**
- * What stands under `path`, if anything does.
+ * What exists at `path`, if anything does.
  *
  * @throws {WhorlError} `store_foreign` if it is a symbolic link.
  */

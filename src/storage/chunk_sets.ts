@@ -1,7 +1,7 @@
 /**
- * Values too large for one record. Their chunks lie apart, named by a set that is
- * never used twice; a manifest under the value's own key names the set, so a
- * reader meets the old value or the new one, never a mix.
+ * Values too large for one record. Their chunks are stored apart, under a set
+ * number that is never reused; a manifest under the value's own key names the
+ * set. So a reader gets the old value or the new one, never a mix.
  *
  * A set has a record of its own, which says `pending` before the first chunk of
  * a value that doesn't fit one commit is written, `live` from the commit that
@@ -30,7 +30,10 @@ import { keyOf, type LargeValue, type PendingWrite } from "./pending_batch.ts";
 /** The chunk sets of one store. */
 export class ChunkSets {
   readonly #file: DenoKvFile;
-  /** By key, the sets of values that are committed. One of 60 KB or more each, so there are few. */
+  /**
+   * By key, the sets of committed values. There are few, since each has 60 KB
+   * or more.
+   */
   readonly #live = new Map<string, ChunkSet>();
   readonly #garbage: ChunkSet[] = [];
   #counter = 0;
@@ -39,15 +42,16 @@ export class ChunkSets {
     this.#file = file;
   }
 
-  /** Learns which sets there are. */
+  /** Reads which sets exist. */
   async loadSets(): Promise<void> {
     let start = String.fromCharCode(space.chunkSet);
     const end = String.fromCharCode(space.chunkSet + 1);
     for (;;) {
       const page = await this.#file.page(start, end, pageLimits.entriesMax);
       for (const { key, record } of page) {
-        // A damaged record vouches for nothing. The value is still read through
-        // its manifest; only its chunks stay behind when it is replaced.
+        // A damaged record says nothing about its set. The value is still read
+        // through its manifest; only its chunks are left behind when it is
+        // replaced.
         const known = readChunkSetRecord(key, record);
         if (known === undefined) continue;
         if (known.state === "live") this.#live.set(known.keyText, known.set);
@@ -59,7 +63,7 @@ export class ChunkSets {
     }
   }
 
-  /** Whether there are values in chunks, or will be. */
+  /** Whether any value is, or is about to be, stored in chunks. */
   get inUse(): boolean {
     return this.#live.size > 0 || this.#counter > 0;
   }
@@ -106,7 +110,10 @@ export class ChunkSets {
     }
   }
 
-  /** Adds to a commit what `write` means for chunks: those of its value, and those of the value it replaces. */
+  /**
+   * Adds to a commit the changes of chunks that `write` causes: for its value,
+   * and for the value it replaces.
+   */
   add(operation: KvAtomicOperation, write: PendingWrite): void {
     const replaced = this.#live.get(write.keyText);
     if (replaced !== undefined) {
@@ -144,7 +151,7 @@ export class ChunkSets {
     return this.#garbage.length > 0;
   }
 
-  /** Removes one set that is no value any more. */
+  /** Removes one set that no value uses any more. */
   async removeGarbage(): Promise<void> {
     const set = this.#garbage.pop();
     if (set === undefined) return;
@@ -158,7 +165,10 @@ export class ChunkSets {
     }
   }
 
-  /** The value a manifest describes, or `undefined` if its chunks are not there as they were written. */
+  /**
+   * The value that a manifest describes, or `undefined` if its chunks are
+   * missing or changed.
+   */
   async loadValue(manifest: Manifest): Promise<Uint8Array | undefined> {
     const keys: Uint8Array[] = [];
     for (let i = 0; i < manifest.set.chunks; i++) {

@@ -1,19 +1,22 @@
 /**
  * The number of the last acknowledged commit, kept outside the database. SQLite
- * opens a database whose newest commits are gone (a WAL cut short, deleted or
- * damaged) without a word; a store that finds fewer commits than the watermark
- * says knows better. It also keeps the epoch, which must never be used twice.
+ * opens a database whose newest commits are missing (because its WAL was cut
+ * short, deleted or damaged) without an error; a store detects that by
+ * comparing its commits with the watermark. The file also keeps the epoch,
+ * which must never be used twice.
  *
- * The file has two slots of 64 bytes, 512 bytes apart, written by turns, so that
- * a slot cut off in the middle leaves the other one. Each commit writes a slot
- * before it is acknowledged (about 1 µs) without syncing it; it is synced
- * when the store opens, at most a second later, and when it closes. So:
+ * The file has two slots of 64 bytes, 512 bytes apart, written alternately, so
+ * that a write which is cut off leaves the other slot intact. Each commit
+ * writes a slot before it is acknowledged (about 1 µs) without syncing it; the
+ * file is synced when the store opens, at most a second after a write, and when
+ * the store closes. So:
  *
  * - After the death of the process, any loss of an acknowledged commit is found.
  * - After power loss, a loss of commits that were acknowledged more than
- *   `syncEveryMs` before is found. (Deno KV syncs each commit; such a loss takes a
- *   disk that lied.)
- * - It never cries wolf: the watermark is written after the commit is durable.
+ *   `syncEveryMs` before is found. (Deno KV syncs each commit, so such a loss
+ *   takes a disk that reports syncs it has not done.)
+ * - There are no false alarms: the watermark is written after the commit is
+ *   durable.
  *
  * @module
  */
@@ -25,7 +28,7 @@ import type { StorageEnvironment } from "../environment/environment.ts";
 import { syncFolderOf } from "./atomic_file.ts";
 import { bytesToText } from "../base/byte_text.ts";
 
-/** How late the watermark may be on the platter, in milliseconds. */
+/** Longest time until a written watermark is synced, in milliseconds. */
 const syncEveryMs = 1_000;
 
 const magic = "WHORLMRK";
@@ -34,7 +37,7 @@ const slotBytes = 64;
 const slotDistance = 512;
 const contentBytes = 60;
 
-/** What a watermark says. */
+/** The content of a watermark. */
 export interface Watermark {
   /** 16 lowercase hex digits. */
   readonly storeId: string;
@@ -43,9 +46,9 @@ export interface Watermark {
   readonly commit: number;
 }
 
-/** A watermark as it was read. */
+/** A watermark that was read. */
 export interface FoundWatermark extends Watermark {
-  /** Which of the two slots it stood in. */
+  /** The slot it was read from. */
   readonly slot: 0 | 1;
 }
 
@@ -119,7 +122,7 @@ export class WatermarkFile {
    * Creates or rewrites the file, durably, and keeps it open.
    *
    * @param found What was read from it. Its slot is written last: the other one
-   * may be cut off already, and a crash now would else leave none.
+   * may be damaged already, and a crash now would leave no valid slot.
    */
   static async open(
     path: string,
@@ -148,7 +151,7 @@ export class WatermarkFile {
   async reset(mark: Watermark): Promise<void> {
     writeNumber(this.#view, 18, mark.epoch);
     this.note(mark.commit);
-    // One slot at a time reaches the disk, so that one is always whole.
+    // The slots are synced one after the other, so that one is always intact.
     await this.#file.sync();
     this.note(mark.commit);
     await this.#file.sync();
@@ -174,7 +177,8 @@ export class WatermarkFile {
   #sync(): void {
     this.#timer = undefined;
     this.#syncing ??= this.#file.syncData()
-      // The next commit reports it: a watermark that doesn't hold protects nothing.
+      // The next commit reports the error: a watermark that cannot be written
+      // protects nothing.
       .catch((error) => void (this.#syncFailure = error))
       .finally(() => this.#syncing = undefined);
   }

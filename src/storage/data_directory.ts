@@ -1,7 +1,7 @@
 /**
  * The folder with a node's persistent state: its identity, how often it has
- * started, its ring and its stores. One process at a time has it open, held by
- * a lock that the system frees when that process ends, however it ends.
+ * started, its ring and its stores. One process at a time holds it, by a lock
+ * that the system releases when that process ends for any reason.
  *
  *     LOCK              process id of the holder
  *     identity.json     node id, name, cluster, ring size, vnode masters
@@ -24,7 +24,9 @@ import {
 
 const directoryFormat = 1;
 
-/** What a folder may hold before `FORMAT` is written: traces of an unfinished creation. */
+/**
+ * The files that an unfinished creation may leave, before `FORMAT` is written.
+ */
 const beginnings = new Set([
   "LOCK",
   "identity.json",
@@ -38,7 +40,7 @@ const beginnings = new Set([
 export interface NodeIdentity {
   /** Drawn at random when the folder was created: lowercase hex digits. */
   readonly nodeId: string;
-  /** As in `name@host`. */
+  /** The node's name, as `name@host`. */
   readonly name: string;
   readonly cluster: string;
   /** Partitions in the ring. */
@@ -51,20 +53,23 @@ export interface NodeIdentity {
 export interface DataDirectoryOptions {
   /** The folder; it is created if its parent exists. */
   readonly path: string;
-  /** Who it must belong to, or will when it is new: 32 lowercase hex digits as `nodeId` for a new one. */
+  /**
+   * The identity it must have, or gets when it is created; `nodeId` for a new
+   * one is 32 lowercase hex digits.
+   */
   readonly identity: NodeIdentity;
-  /** Where it lies. */
+  /** The disk that holds it. */
   readonly disk: Disk;
 }
 
-/** A file in the folder; a name that cannot leave it. */
+/** A valid name of a file in the folder, which cannot lead outside it. */
 const fileName = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /** An open data directory. */
 export class DataDirectory implements AsyncDisposable {
   /** The folder. */
   readonly path: string;
-  /** Who it belongs to, as stored. */
+  /** The stored identity of its owner. */
   readonly identity: NodeIdentity;
   /** Whether this opening created it. */
   readonly isNew: boolean;
@@ -105,10 +110,11 @@ export class DataDirectory implements AsyncDisposable {
     let lock: DiskFile | undefined;
     try {
       const made = await makePrivateFolder(disk, path);
-      // A folder with other things in it is not ours to lock.
+      // A folder with other files in it must not be locked.
       const before = await isUnfinished(disk, path);
       lock = await takeLock(disk, path);
-      // Once it is finished it stays so; before that its last holder may just have finished it.
+      // A finished folder stays finished; an unfinished one may just have been
+      // finished by its last holder.
       const isNew = before && await isUnfinished(disk, path);
       if (isNew) {
         if (!made) await keepName(disk, path);
@@ -144,7 +150,7 @@ export class DataDirectory implements AsyncDisposable {
     }
   }
 
-  /** Where the store of vnode master `master` of `module` lies. */
+  /** The path of the store of vnode master `master` of `module`. */
   storePath(module: string, master: number): string {
     if (
       !Number.isInteger(master) || master < 0 ||
@@ -172,7 +178,7 @@ export class DataDirectory implements AsyncDisposable {
    * Replaces a small record, durably and as a whole, in the order of the calls.
    *
    * @param name Lowercase letters, digits, `_` and `-`; at most 63.
-   * @param content What JSON can express.
+   * @param content A value that JSON can express.
    * @throws {WhorlError} `store_full` or `store_unavailable`, naming the file.
    */
   async writeRecord(name: string, content: unknown): Promise<void> {
@@ -203,7 +209,8 @@ export class DataDirectory implements AsyncDisposable {
       const endOf = (): string => `.damaged-${number}`;
       while (names.some((name) => name.endsWith(endOf()))) number++;
       for (const name of names.sort().reverse()) {
-        // The database goes last: without it nothing that is left counts.
+        // The database is moved last: without it the remaining files are
+        // ignored.
         if (!name.startsWith(store) || name.includes(".damaged-")) continue;
         await this.#disk.rename(
           `${this.path}/${name}`,
@@ -239,7 +246,7 @@ export class DataDirectory implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    // Its caller has been told if it failed.
+    // If it failed, its caller has the error.
     await Promise.allSettled([this.#writing]);
     this.#lock.close();
   }
@@ -257,7 +264,7 @@ async function makePrivateFolder(disk: Disk, path: string): Promise<boolean> {
       await syncFolderOf(disk, path);
       return true;
     }
-    // Somebody else was faster.
+    // Another process was faster.
     entry = await refuseLink(disk, path);
   }
   if (entry?.type !== "folder") {
@@ -315,7 +322,7 @@ async function takeLock(disk: Disk, path: string): Promise<DiskFile> {
  * @throws {WhorlError} `store_foreign` if it holds other things and no `FORMAT`.
  */
 async function isUnfinished(disk: Disk, path: string): Promise<boolean> {
-  // In an order, so that the same stranger is named each time.
+  // Sorted, so that the same foreign file is named each time.
   const names = (await disk.names(path)).sort();
   if (names.includes("FORMAT")) return false;
   const stranger = names.find((name) => !beginnings.has(name));

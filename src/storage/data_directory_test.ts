@@ -52,7 +52,7 @@ Deno.test("DataDirectory.open() creates a private folder and keeps who it belong
     assertEquals(again.incarnation, 2);
   }));
 
-Deno.test("DataDirectory.open() goes on with a creation that was cut short", () =>
+Deno.test("DataDirectory.open() completes an interrupted creation", () =>
   withFolder(async (path) => {
     await create(path);
     await Deno.remove(`${path}/FORMAT`);
@@ -81,7 +81,7 @@ Deno.test("DataDirectory.open() takes an empty folder in one that may not be rea
     await again.close();
   }));
 
-Deno.test("DataDirectory.open() lets one process in and names the holder to others", () =>
+Deno.test("DataDirectory.open() lets one process in and tells others which process holds it", () =>
   withFolder(async (path) => {
     await using _first = await DataDirectory.open({ path, identity, disk });
     const script = `
@@ -111,7 +111,7 @@ Deno.test("DataDirectory.open() lets one process in and names the holder to othe
     assertEquals((await refused(path)).code, "store_locked");
   }));
 
-Deno.test("DataDirectory.open() refuses the folder of another node, cluster or shape", () =>
+Deno.test("DataDirectory.open() refuses the folder of another node or cluster, or with another ring size or number of masters", () =>
   withFolder(async (path) => {
     await create(path);
     const codes = [];
@@ -132,7 +132,7 @@ Deno.test("DataDirectory.open() refuses the folder of another node, cluster or s
     await create(path);
   }));
 
-Deno.test("DataDirectory.open() refuses a folder with other things in it and leaves it alone", () =>
+Deno.test("DataDirectory.open() refuses a folder with other files in it and leaves it unchanged", () =>
   withFolder(async (path) => {
     await Deno.mkdir(path, { mode: 0o755 });
     await Deno.writeTextFile(`${path}/thesis.txt`, "precious");
@@ -156,7 +156,7 @@ Deno.test("DataDirectory.open() refuses a folder with other things in it and lea
     }
   }));
 
-Deno.test("DataDirectory.open() refuses a newer format, naming both", () =>
+Deno.test("DataDirectory.open() refuses a newer format and names both versions", () =>
   withFolder(async (path) => {
     await create(path);
     await Deno.writeTextFile(`${path}/FORMAT`, "whorl-data 2\n");
@@ -206,7 +206,7 @@ Deno.test("DataDirectory.open() follows no symbolic link", () =>
     assertEquals((await refused(`${path}-link`)).code, "store_foreign");
   }));
 
-Deno.test("DataDirectory.open() names what it cannot use", () =>
+Deno.test("DataDirectory.open() names the path that it cannot use", () =>
   withFolder(async (path) => {
     await Deno.writeTextFile(path, "a file");
     for (const one of [path, `${path}/deeper`]) {
@@ -218,7 +218,7 @@ Deno.test("DataDirectory.open() names what it cannot use", () =>
     assertEquals(error.code, "store_unavailable");
   }));
 
-Deno.test("DataDirectory records survive, are replaced as a whole, and stay inside", () =>
+Deno.test("DataDirectory keeps its records over a restart, replaces them atomically, and keeps them inside its folder", () =>
   withFolder(async (path) => {
     {
       await using data = await DataDirectory.open({ path, identity, disk });

@@ -1,8 +1,8 @@
 /**
- * Keys and records in a Deno KV store, format 2; `docs/disk_format.md` describes
- * it. A key is one byte array: a space, a partition, the rest. A record starts
- * with a CRC-32 over its key and itself, so that neither a damaged value nor a
- * good value under the wrong key passes.
+ * Keys and records in a Deno KV store, format 2 (`docs/disk_format.md`). A key
+ * is one byte array: a space, a partition, the rest. A record starts with a
+ * CRC-32 over its key and its own bytes, so that both a damaged value and a
+ * valid value under the wrong key are detected.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { bytesToText, textToBytes } from "../base/byte_text.ts";
 /** The format this code writes, and the only one it reads: format 1, without a journal, was never released. */
 export const storeFormat = 2;
 
-/** First byte of a key: what lies there. */
+/** First byte of a key: the kind of entry. */
 export const space = {
   head: 0,
   data: 1,
@@ -24,10 +24,10 @@ export const space = {
   journal: 4,
 } as const;
 
-/** Bytes of a data key before the caller's part. */
+/** Bytes of a data key before the caller's key. */
 export const keyPrefixBytes = 3;
 
-/** Fifth byte of a record: what it is. */
+/** Fifth byte of a record: its kind. */
 export const recordKind = {
   inline: 1,
   manifest: 2,
@@ -37,27 +37,31 @@ export const recordKind = {
   journal: 6,
   /** In a journal entry: the key was removed. */
   removed: 7,
-  /** In a journal entry: the same commit wrote the key's row; entries before count no more. */
+  /**
+   * In a journal entry: the same commit wrote the key's row, so earlier entries
+   * of the key no longer count.
+   */
   inRow: 8,
 } as const;
 
 /** Bytes of a record before its content: the checksum and the kind. */
 export const recordHeaderBytes = 5;
 
-/** The key of the one record that says what the store is. */
+/** The key of the head record, which identifies the store. */
 export const headKey: Uint8Array<ArrayBuffer> = new Uint8Array([space.head]);
 
 /**
- * Where an opener puts up its fence: every commit demands that nobody has put
- * up another one since. Writing it needs no knowledge of the head, so that an
- * opener is not outrun by one who commits without pause.
+ * The key of the fence. An opener writes it, and every commit requires that no
+ * other opener has written it since. Writing it needs no knowledge of the head,
+ * so an opener succeeds even against another process that commits without
+ * pause.
  */
 export const fenceKey: Uint8Array<ArrayBuffer> = new Uint8Array([
   space.head,
   1,
 ]);
 
-/** Puts space and partition before a key. */
+/** Prepends space and partition to a key. */
 export function writeKeyPrefix(
   into: Uint8Array,
   offset: number,
@@ -86,12 +90,15 @@ export function partitionOf(key: Uint8Array): number {
   return (key[1] as number) << 8 | (key[2] as number);
 }
 
-/** CRC-32 of a key; the start of its record's checksum, and its hash. */
+/**
+ * CRC-32 of a key; its record's checksum starts from it, and it is the key's
+ * hash.
+ */
 export function hashKey(key: Uint8Array): number {
   return crc32(key);
 }
 
-/** Puts the checksum into `record`, whose other bytes are complete. */
+/** Writes the checksum into `record`, whose other bytes are complete. */
 export function sealRecord(record: Uint8Array, keyHash: number): void {
   const checksum = crc32(record.subarray(4), keyHash);
   record[0] = checksum;
@@ -110,7 +117,7 @@ export function isSound(record: unknown, keyHash: number): boolean {
   return crc32(record.subarray(4), keyHash) === stored;
 }
 
-/** A sealed record with `content`. */
+/** A record with `content` and its checksum. */
 export function makeRecord(
   kind: number,
   content: Uint8Array,
@@ -123,10 +130,10 @@ export function makeRecord(
   return record;
 }
 
-/** A value in chunks: where they lie and how they fit together. */
+/** A value in chunks: their location and how they are joined. */
 export interface ChunkSet {
   readonly partition: number;
-  /** Epoch and counter that name the set; never used twice in a store. */
+  /** Epoch and counter that identify the set; never reused in a store. */
   readonly epoch: number;
   readonly counter: number;
   readonly chunks: number;
@@ -147,7 +154,7 @@ function setKeyInto(set: ChunkSet, keySpace: number, bytes: number): Uint8Array<
   return key;
 }
 
-/** Key of the record that vouches for a chunk set. */
+/** Key of the record of a chunk set. */
 export function chunkSetKey(set: ChunkSet): Uint8Array<ArrayBuffer> {
   return setKeyInto(set, space.chunkSet, numberKeyBytes);
 }
@@ -163,7 +170,7 @@ export function chunkKey(
   return key;
 }
 
-/** Chunk `index` of `value`, sealed. */
+/** Chunk `index` of `value`, with its checksum. */
 export function makeChunk(
   set: ChunkSet,
   index: number,
@@ -179,7 +186,7 @@ export function makeChunk(
 
 const cold = new ByteWriter(2048);
 
-/** The record under the value's own key when the value lies in chunks. */
+/** The record under the value's own key if the value is stored in chunks. */
 export function makeManifest(
   set: ChunkSet,
   value: Uint8Array,
@@ -194,7 +201,7 @@ export function makeManifest(
   return makeRecord(recordKind.manifest, cold.view(), key);
 }
 
-/** What a manifest says. */
+/** The content of a manifest. */
 export interface Manifest {
   readonly set: ChunkSet;
   /** Bytes of the value. */
@@ -203,7 +210,7 @@ export interface Manifest {
   readonly checksum: number;
 }
 
-/** Reads a sound manifest that lies in `partition`. */
+/** Reads an undamaged manifest that is stored in `partition`. */
 export function readManifest(
   record: Uint8Array,
   partition: number,
@@ -218,7 +225,7 @@ export function readManifest(
   return { set, length: from.u32(), checksum: from.u32() };
 }
 
-/** Puts chunks together, or answers `undefined` if they are not the value. */
+/** Joins chunks, or returns `undefined` if they are not the value. */
 export function joinChunks(
   manifest: Manifest,
   chunks: readonly unknown[],
@@ -238,11 +245,14 @@ export function joinChunks(
   return whole ? value : undefined;
 }
 
-/** Whether the chunks of a set are a value, or wait to become one, or wait to be removed. */
+/**
+ * The state of a chunk set: part of a value, not yet part of one, or to be
+ * removed.
+ */
 export type ChunkSetState = "pending" | "live" | "garbage";
 const states: readonly ChunkSetState[] = ["pending", "live", "garbage"];
 
-/** The record that vouches for a chunk set of the value under `dataKey`. */
+/** The record of a chunk set of the value under `dataKey`. */
 export function makeChunkSetRecord(
   set: ChunkSet,
   state: ChunkSetState,
@@ -255,7 +265,7 @@ export function makeChunkSetRecord(
   return makeRecord(recordKind.chunkSet, cold.view(), chunkSetKey(set));
 }
 
-/** Reads the record of a chunk set, or answers `undefined` if it is damaged. */
+/** Reads the record of a chunk set, or returns `undefined` if it is damaged. */
 export function readChunkSetRecord(
   key: Uint8Array,
   record: unknown,
@@ -286,7 +296,7 @@ export interface JournalExtent {
   readonly records: number;
 }
 
-/** The record at the head of a store. */
+/** The head record of a store. */
 export interface Head {
   readonly format: number;
   /** 16 lowercase hex digits. */
@@ -300,10 +310,10 @@ export interface Head {
 
 const magic = "whorl-store";
 
-/** Where the commit number stands in a head record. */
+/** Offset of the commit number in a head record. */
 const headCommitOffset = recordHeaderBytes + magic.length + 2 + 8 + 8;
 
-/** The head as a sealed record. */
+/** The head as a record with its checksum. */
 export function makeHead(head: Head): Uint8Array<ArrayBuffer> {
   cold.clear();
   cold.rawText(magic);
@@ -320,7 +330,10 @@ export function makeHead(head: Head): Uint8Array<ArrayBuffer> {
 
 const headKeyHash = hashKey(headKey);
 
-/** Gives a head record another commit number and journal extent, in place; the hot path's way. */
+/**
+ * Sets the commit number and journal extent of a head record in place, as every
+ * commit does.
+ */
 export function renumberHead(
   record: Uint8Array<ArrayBuffer>,
   commit: number,
@@ -342,8 +355,8 @@ export function renumberHead(
 /**
  * Reads the head of the store in `path`.
  *
- * @throws {WhorlError} `store_corrupt`, `store_format` if it is older or newer, or
- * `store_foreign` if something else lies there.
+ * @throws {WhorlError} `store_corrupt`, `store_format` if it is older or newer,
+ * or `store_foreign` if the file is something else.
  */
 export function readHead(record: unknown, path: string): Head {
   const details = { path };

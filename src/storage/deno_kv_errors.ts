@@ -1,6 +1,6 @@
 /**
- * What Deno KV throws, told apart. It has no error codes, so that only SQLite's
- * words are left to go by; this is the one place that knows them.
+ * Classifies the errors of Deno KV. They have no codes, so only SQLite's
+ * messages distinguish them; this is the one place that knows those messages.
  *
  * @module
  */
@@ -15,7 +15,10 @@ const meanings: readonly (readonly [RegExp, ErrorCode])[] = [
   [/database is locked/i, "store_locked"],
 ];
 
-/** An error from Deno KV as one of ours, naming the file. What is ours already stays as it is. */
+/**
+ * An error from Deno KV as a {@linkcode WhorlError} that names the file. A
+ * `WhorlError` is returned unchanged.
+ */
 export function storeError(
   cause: unknown,
   action: string,

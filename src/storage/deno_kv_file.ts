@@ -1,8 +1,8 @@
 /**
- * One open Deno KV file: who it is, that we still own it, and reading and
- * committing with our own errors. Every commit checks and renews the head
- * record, so that an opener that came later shuts this one out, and carries a
- * number that the watermark beside the file remembers.
+ * One open Deno KV file: its identity, its ownership, and reads and commits
+ * with Whorl's own errors. Every commit checks and renews the head record, so
+ * that a later opener shuts this one out, and has a number that the watermark
+ * beside the file records.
  *
  * @module
  */
@@ -33,43 +33,48 @@ import {
 import { storeError } from "./deno_kv_errors.ts";
 import { denoKvLimits } from "./deno_kv_limits.ts";
 
-/** A key and what is stored under it, which anybody may have damaged. */
+/** A key and its stored record, which may be damaged. */
 export interface StoredEntry {
   readonly key: Uint8Array;
   readonly keyText: string;
   readonly record: unknown;
 }
 
-/** What a file is to be, before it is opened. */
+/** The required properties of a file, before it is opened. */
 export interface DenoKvFileOptions {
   readonly path: string;
   /** @default {any} */
   readonly expectedStoreId?: string | undefined;
-  /** Whether one that is made now has lost all that it held. @default {false} */
+  /**
+   * Whether the store existed before, so that a file which is created now has
+   * lost its content.
+   *
+   * @default {false}
+   */
   readonly existed?: boolean | undefined;
   /** Called when a commit is durable. @default {nothing} */
   readonly onCommit?: (() => void) | undefined;
   readonly environment: StorageEnvironment;
 }
 
-/** Where the watermark of the store in `path` lies. */
+/** The path of the watermark of the store in `path`. */
 export function watermarkPath(path: string): string {
   return `${path}.mark`;
 }
 
 /**
- * How often an opener tries to take a store over from one that commits at the
- * same moment. Each try waits for the disk, so that this is seconds at most.
+ * How often an opener tries to take a store over from a process that commits at
+ * the same moment. Each try waits for the disk, so all take seconds at most.
  */
 const takeOverTries = 1_000;
 
-/** What stands under the fence's key; only its versionstamp means something. */
+/** The value of the fence's key; only its versionstamp matters. */
 const fence = new Uint8Array([1]);
 
-/** An open file that belongs to this opener until another one comes. */
+/** An open file, owned by this opener until another one opens it. */
 export class DenoKvFile {
   readonly path: string;
-  /** Where it lies. */
+  /** The disk that holds it. */
   readonly disk: Disk;
   /** Number of the last commit before this opening, 0 if this opening created the file. */
   readonly commitBefore: number;
@@ -78,7 +83,7 @@ export class DenoKvFile {
   #head: Head;
   #headRecord: Uint8Array<ArrayBuffer>;
   #headStamp: string;
-  /** Of the fence this opener has put up. */
+  /** Versionstamp of the fence that this opener has written. */
   readonly #fenceStamp: string;
   #commit: number;
   #journal: JournalExtent;
@@ -115,7 +120,7 @@ export class DenoKvFile {
     return this.#commit;
   }
 
-  /** What the file says of itself. */
+  /** The identity in the file. */
   get head(): Head {
     return this.#head;
   }
@@ -126,7 +131,7 @@ export class DenoKvFile {
   }
 
   /**
-   * Opens or creates the file and takes it over from whoever had it.
+   * Opens or creates the file and takes it over from any previous opener.
    *
    * @throws {WhorlError} `store_corrupt`, `store_foreign`, `store_format`,
    * `store_full`, `store_locked` or `store_unavailable`, naming the file.
@@ -134,7 +139,7 @@ export class DenoKvFile {
   static async open(options: DenoKvFileOptions): Promise<DenoKvFile> {
     const { path, environment } = options;
     const { disk } = environment;
-    // Deno KV takes some texts for something else than a file.
+    // Deno KV treats some paths as something other than a file.
     if (path === "" || path === ":memory:" || /^[a-z]+:\/\//i.test(path)) {
       throw new WhorlError(
         "invalid_config",
@@ -162,7 +167,8 @@ export class DenoKvFile {
         try {
           return await takeOver(kv, options, before, mark);
         } catch (error) {
-          // Whoever has it is committing, and is just the one to be shut out.
+          // The process that has it is committing, and is the one to be shut
+          // out.
           const contended = storeError(error, "open", path);
           if (contended.code !== "store_locked" || tries === takeOverTries) {
             throw error;
@@ -188,7 +194,7 @@ export class DenoKvFile {
       const creating = mark?.epoch === 0;
       if (
         known === undefined && sizeBefore > 0 && !creating &&
-        // Just made, by an opener that died before it wrote its first mark.
+        // Created by an opener that died before it wrote its first watermark.
         !(mark === undefined && await isEmpty(kv))
       ) {
         throw new WhorlError(
@@ -217,8 +223,8 @@ export class DenoKvFile {
       let headStamp = found.versionstamp;
       let fenceStamp: string | null = null;
       if (known !== undefined) {
-        // From here on no commit of an older opener succeeds, so that the head
-        // stands still, with all that had been acknowledged.
+        // From here on no commit of an older opener succeeds, so the head no
+        // longer changes and includes everything acknowledged.
         fenceStamp = (await kv.set([fenceKey], fence)).versionstamp;
         const standing = await kv.get([headKey], { consistency: "strong" });
         latest = readHead(standing.value, path);
@@ -231,7 +237,8 @@ export class DenoKvFile {
       // The watermark's epoch counts as well: the database may have lost its own.
       const epoch = Math.max(latest?.epoch ?? 0, mark?.epoch ?? 0) + 1;
       const commit = Math.max(latest?.commit ?? 0, mark?.commit ?? 0);
-      // Before the head exists, the mark says epoch 0: "being created".
+      // Before the head exists, the watermark has epoch 0, which means "being
+      // created".
       const file = await WatermarkFile.open(
         watermarkPath(path),
         {
@@ -334,14 +341,14 @@ export class DenoKvFile {
     await this.commit(() => {});
   }
 
-  /** What is stored under `key`, or `null`. */
+  /** The record under `key`, or `null`. */
   get(key: Uint8Array): Promise<unknown> {
     return this.#read(async () =>
       (await this.#kv.get([key], { consistency: "strong" })).value
     );
   }
 
-  /** What is stored under each of `keys`, `null` for those without. */
+  /** The record under each of `keys`, `null` for keys without one. */
   getMany(keys: readonly Uint8Array[]): Promise<unknown[]> {
     return this.#read(async () => {
       const found: unknown[] = [];
@@ -372,7 +379,8 @@ export class DenoKvFile {
       const options = { limit, reverse, batchSize: limit };
       for await (const entry of this.#kv.list(selector, options)) {
         const key = entry.key[0];
-        // Keys of another shape are not ours; the head was, so somebody else writes here.
+        // Keys of another form are not Whorl's. The head was, so another
+        // program writes here.
         if (entry.key.length !== 1 || !(key instanceof Uint8Array)) {
           throw new WhorlError(
             "store_corrupt",
@@ -410,7 +418,7 @@ export class DenoKvFile {
   }
 }
 
-/** Whether nothing stands in the database, Whorl's or not. */
+/** Whether the database has no entry at all, Whorl's or not. */
 async function isEmpty(kv: KvDatabase): Promise<boolean> {
   const options = { limit: 1, reverse: false, batchSize: 1 };
   for await (const _ of kv.list({ prefix: [] }, options)) return false;

@@ -1,6 +1,6 @@
 /**
- * What Deno KV takes in one commit, measured on Deno 2.9.6, and how much of it
- * a store uses.
+ * The limits of one commit of Deno KV, measured on Deno 2.9.6, and how much of
+ * them a store uses.
  *
  * @module
  */
@@ -25,9 +25,15 @@ export const denoKvLimits = {
 
 /** How a store fills a commit. */
 export const groupCommitLimits = {
-  /** A commit with so many writes takes no further group: larger ones delay all that wait for them. */
+  /**
+   * A commit with this many writes accepts no further group: larger ones delay
+   * all writers that wait for them.
+   */
   writesTarget: 4_096,
-  /** A commit with so many bytes takes no further group; the rest is for rows that are folded in passing. */
+  /**
+   * A commit with this many bytes accepts no further group; the rest is left
+   * for rows that are folded in passing.
+   */
   bytesTarget: 480_000,
   /** Most changes a commit may have: the limit less what the store adds. */
   mutationsMax: denoKvLimits.mutationsMax - 50,
@@ -35,14 +41,23 @@ export const groupCommitLimits = {
   bytesMax: 780_000,
   /** Most bytes of keys, every byte counted twice as if it were zero. */
   keyBytesMax: denoKvLimits.commitKeyBytesMax - 512,
-  /** Most bytes of writes that wait for a commit; beyond it a write is refused with `overload`. */
+  /**
+   * Most bytes of writes that wait for a commit; further writes are refused
+   * with `overload`.
+   */
   pendingBytesMax: 64 * 1024 * 1024,
 } as const;
 
-/** Values longer than this go to their row at once: a journal would write them twice for little gain. */
+/**
+ * Values longer than this are written to their row at once: a journal would
+ * write them twice for little gain.
+ */
 export const journalValueBytesMax = 8 * 1024;
 
-/** Memory for journal records is taken in pieces of this size, in bytes; no record is longer. */
+/**
+ * Memory for journal records is allocated in pieces of this size, in bytes; no
+ * record is longer.
+ */
 export const journalSlabBytes = 60 * 1024;
 
 /**
@@ -57,17 +72,23 @@ export interface JournalLimits {
   readonly generationEntriesMax: number;
   /** Records at which a generation is folded, at most 65,535. */
   readonly generationRecordsMax: number;
-  /** Fewest rows a commit folds in passing; neighbours share pages. */
+  /**
+   * Fewest rows that a commit folds in passing; rows with neighbouring keys
+   * share pages.
+   */
   readonly foldRowsMin: number;
   /** Most rows a commit folds. */
   readonly foldRowsMax: number;
-  /** A store without writes for so long folds all it has, in milliseconds. */
+  /** A store without writes for this long folds everything, in milliseconds. */
   readonly idleMs: number;
-  /** A closing store folds so many keys, which takes about 6 µs each; more are left to the next opening, which reads them in 1 µs each. */
+  /**
+   * Most keys that a closing store folds, at about 6 µs each; more are left to
+   * the next opening, which reads them in 1 µs each.
+   */
   readonly closeEntriesMax: number;
 }
 
-/** What a store uses. */
+/** The limits that a store keeps to. */
 export const journalLimits: JournalLimits = {
   generationBytesMax: 16 * 1024 * 1024,
   generationEntriesMax: 64_000,
@@ -78,15 +99,21 @@ export const journalLimits: JournalLimits = {
   closeEntriesMax: 20_000,
 };
 
-/** How values are cut. */
+/** How values are split into chunks. */
 export const chunkLimits = {
   /** Bytes of a value in one record: the limit less the header, rounded down. */
   chunkBytes: 60_000,
-  /** Groups whose values have more bytes than this send large values ahead, in commits of their own. */
+  /**
+   * Groups whose values have more bytes than this write large values first, in
+   * commits of their own.
+   */
   groupBytesMax: 600_000,
-  /** Values above this are sent ahead when their group is beyond `groupBytesMax`. */
+  /**
+   * Values above this are written first when their group is beyond
+   * `groupBytesMax`.
+   */
   aheadBytesMin: 1_024,
-  /** Chunks in one commit that goes ahead. */
+  /** Chunks in one such commit. */
   chunksPerCommit: 12,
   /** Chunks removed in one commit. */
   removalsPerCommit: 400,

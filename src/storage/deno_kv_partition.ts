@@ -1,6 +1,7 @@
 /**
- * One partition of a Deno KV store, and reading it in order: pages of rows, each
- * merged with what had been written and was not in its row when it was asked for.
+ * One partition of a Deno KV store, and its scan in key order: pages of rows,
+ * each merged with the writes that were not in their rows when the page was
+ * requested.
  *
  * @module
  */
@@ -37,7 +38,7 @@ import {
 
 const corruptKeysMax = 1_000;
 
-/** A key that exists: as it is stored, or as it is about to be. */
+/** A key that exists, stored or about to be stored. */
 export type Visited =
   | { readonly stored: StoredEntry }
   | { readonly pending: PendingWrite };
@@ -78,7 +79,7 @@ export class DenoKvPartition implements PartitionStore {
       });
     });
     for await (const _ of steps) {
-      // One by one, as `yield*` makes promises of its own for each.
+      // One by one, since `yield*` creates a promise of its own for each.
       for (const entry of page) yield entry;
       page.length = 0;
     }
@@ -89,7 +90,10 @@ export class DenoKvPartition implements PartitionStore {
     return { next: async () => !(await steps.next()).done };
   }
 
-  /** Visits the rows of a range, and yields after those that one turn is enough for. */
+  /**
+   * Visits the rows of a range, and yields to other work after as many rows as
+   * fit in one turn.
+   */
   async *#steps(
     range: ScanRange,
     visit: (row: RowView) => void,
@@ -132,8 +136,8 @@ export class DenoKvPartition implements PartitionStore {
 
   #decode(stored: StoredEntry): Awaitable<Uint8Array | undefined> {
     const { key, record } = stored;
-    // The key may have been written since its page was read, so that a large
-    // value whose chunks are not there is looked up anew.
+    // The key may have been written since its page was read. So if chunks of a
+    // large value are missing, the key is read again.
     const { reads } = this.#store;
     return reads.decodeInline(key, record) ??
       reads.decode(key, record, () => false);
@@ -160,8 +164,8 @@ export class DenoKvPartition implements PartitionStore {
     let pageLimit = Math.max(1, Math.min(pageLimits.firstPage, limit));
     this.#store.refuseIfClosed("read");
     while (start < end) {
-      // What is not folded now may be folded before the page arrives; whether the
-      // page shows it then depends on the moment.
+      // A write that is not folded now may be folded before the page arrives,
+      // and whether the page includes it depends on the moment.
       const pending = this.#store.unfolded(
         this.partition,
         start,
@@ -170,7 +174,7 @@ export class DenoKvPartition implements PartitionStore {
         reverse,
       );
       const page = await this.#store.page(start, end, pageLimit, reverse);
-      // Both are complete up to the one that ends first.
+      // Both are complete up to the end of the shorter one.
       const lastStored = page.length < pageLimit ? undefined : page.at(-1);
       const lastPending = pending.length < pageLimit
         ? undefined
@@ -224,7 +228,7 @@ export class DenoKvPartition implements PartitionStore {
         group.length === groupWritesMax ||
         keyBytes + key.length > groupKeyBytesMax
       ) {
-        // The next one is gathered while this one is committed.
+        // The next batch is gathered while this one is committed.
         await underWay;
         underWay = this.#commit(group);
         group = [];
@@ -265,7 +269,7 @@ export class DenoKvPartition implements PartitionStore {
   }
 }
 
-/** A row under its key in the file. */
+/** A row, with its key in the file. */
 class StoredRow implements RowView {
   keyBytes: Uint8Array = NO_BYTES;
   keyStart: number = keyPrefixBytes;
@@ -299,7 +303,7 @@ function firstOf(
 
 /**
  * Merges a page with pending writes, both in the order of the scan; a pending
- * write hides what is stored. What lies beyond `bound` is left for later.
+ * write replaces the stored row. Keys beyond `bound` are left for later.
  */
 function merge(
   page: readonly StoredEntry[],

@@ -14,12 +14,12 @@
  *     get   ─► table ► cache ► filter ► row, checked against its checksum
  *
  * Every commit is fenced by the head record, which also says which journal
- * records count; so whatever a crash leaves, rows and journal together are what
- * was acknowledged. A journal that fills faster than it is folded makes writers
+ * records count. So after a crash, rows and journal together hold exactly what
+ * was acknowledged. If the journal fills faster than it is folded, writers
  * wait.
  *
- * After a commit that failed nobody knows what is stored; the store then takes
- * no more writes, until it is opened anew.
+ * After a failed commit the content of the file is unknown; the store then
+ * refuses writes until it is opened again.
  *
  * @module
  */
@@ -83,16 +83,24 @@ export type DenoKvConfig = Extract<StoreConfig, { type: "deno_kv" }>;
 const cacheBytesDefault = 32 * 1024 * 1024;
 const keyFilterBytesDefault = 8 * 1024 * 1024;
 
-/** What a test may change: a store as it is used folds too seldom to be watched. */
+/**
+ * Settings that a test may change: with its usual limits a store folds too
+ * rarely to be tested.
+ */
 export interface DenoKvTuning {
   /** @default {journalLimits} */
   readonly journal?: Partial<JournalLimits>;
-  /** Called when a commit is durable, before anybody is told. @default {nothing} */
+  /**
+   * Called when a commit is durable, before its writers are told.
+   *
+   * @default {nothing}
+   */
   readonly onCommit?: (() => void) | undefined;
 }
 
 /**
- * Opens or creates the store in `config.path` and shuts out whoever had it open.
+ * Opens or creates the store in `config.path` and shuts out any previous
+ * opener.
  *
  * @throws {WhorlError} `store_corrupt`, `store_foreign`, `store_format`,
  * `store_full`, `store_locked`, `store_unavailable` or `invalid_config`, naming
@@ -135,11 +143,14 @@ export class DenoKvStore implements Store, PartitionHost {
   readonly #table = new UnfoldedWrites();
   readonly #journal: Journal;
   readonly #queue: WriteQueue;
-  /** Whether the table holds what the journal says; folding before would drop it. */
+  /**
+   * Whether the table holds everything in the journal; a fold before that would
+   * drop writes.
+   */
   #replayed = false;
   /** The fold under way, if the journal has a generation to fold. */
   #fold: Fold | undefined;
-  /** Folds without waiting for writes to go along with. */
+  /** Folds at once, without waiting for commits to fold along with. */
   #foldsAll = false;
   #idleTimer: TimerHandle | undefined;
   #idleSince = 0;
@@ -186,7 +197,10 @@ export class DenoKvStore implements Store, PartitionHost {
     });
   }
 
-  /** Learns what must be known before the first write, and begins to learn the rest. */
+  /**
+   * Reads what must be known before the first write, and begins to read the
+   * rest.
+   */
   async start(): Promise<void> {
     await this.#chunks.loadSets();
     await this.#keys.start();
@@ -201,8 +215,8 @@ export class DenoKvStore implements Store, PartitionHost {
     this.#replayed = true;
     if (incomplete) this.#file.setTailLost();
     if (rotten || incomplete) {
-      // At once, so that the damage is told by this opening and by no later one,
-      // and whoever reads meets rows, which are checked whenever they are read.
+      // Folded at once, so that this opening reports the damage and no later
+      // one does, and readers get rows, which are checked at each read.
       await this.#foldAll();
       if (this.#failure !== undefined) throw this.#failure;
     } else if (this.#chunks.hasGarbage) this.#wake();
@@ -226,7 +240,8 @@ export class DenoKvStore implements Store, PartitionHost {
   async partitions(): Promise<number[]> {
     this.refuseIfClosed("read");
     const found = new Set<number>();
-    // What is not folded may have removed the last key of these.
+    // A write that is not folded may have removed the last key of these
+    // partitions.
     const unsure = new Set<number>();
     for (const partition of this.#table.partitions()) {
       (this.#table.holdsValues(partition) ? found : unsure).add(partition);
@@ -279,7 +294,7 @@ export class DenoKvStore implements Store, PartitionHost {
     this.#wake();
   }
 
-  /** Starts committing, once all that is written in this turn has been gathered. */
+  /** Starts committing, once all writes of this turn have been gathered. */
   #wake(): void {
     this.#committing ??= Promise.resolve().then(() => this.#commitAll());
   }
@@ -296,7 +311,8 @@ export class DenoKvStore implements Store, PartitionHost {
           this.#clearsTailLost.resolve();
           this.#clearsTailLost = undefined;
         }
-        // One set after each batch, so that garbage doesn't wait for a quiet hour.
+        // One set after each batch, so that garbage does not wait until the
+        // store is idle.
         if (this.#chunks.hasGarbage) await this.#chunks.removeGarbage();
         else if (this.#queue.isEmpty && !this.#foldsAll) break;
       }
@@ -312,7 +328,8 @@ export class DenoKvStore implements Store, PartitionHost {
     invariant(this.#replayed, "the journal is known before it is changed");
     const journal = this.#journal;
     let batch = this.#queue.first;
-    // What is written now must not hurry a fold that was begun out of boredom.
+    // Writes that come now must not speed up a fold that was begun because the
+    // store was idle.
     if (batch !== undefined && this.#closing === undefined) {
       this.#foldsAll = false;
     }
@@ -323,8 +340,8 @@ export class DenoKvStore implements Store, PartitionHost {
       journal.beginFold();
       this.#fold = new Fold(this.#table, this.#durableBatch);
     }
-    // Then its writers wait for the fold, unless that waits for them: it passes
-    // keys over that they write anew.
+    // Then its writers wait for the fold, unless the fold waits for them: it
+    // skips keys that they overwrite.
     if (
       batch !== undefined && !journal.hasRoomFor(batch.parts) &&
       this.#fold?.waits === false
@@ -337,7 +354,7 @@ export class DenoKvStore implements Store, PartitionHost {
     if (batch !== undefined) journal.append(batch.parts);
     if (foldEnds) journal.endFold();
     await this.#file.commit((operation) => {
-      // Rows first: where the batch changes a row as well, that is newer.
+      // Rows first: if the batch changes a row as well, its version is newer.
       for (let i = 0; i < rows.length; i++) {
         const write = rows[i] as PendingWrite;
         if (isRemoval(write)) operation.delete([keyOf(write)]);
@@ -388,7 +405,7 @@ export class DenoKvStore implements Store, PartitionHost {
     });
   }
 
-  /** Adds what a batch changes beside the journal. */
+  /** Adds the changes of a batch other than its journal records. */
   #changeRows(operation: KvAtomicOperation, batch: PendingBatch): void {
     for (const write of batch.writes) {
       if (write.superseded) continue;
@@ -420,7 +437,7 @@ export class DenoKvStore implements Store, PartitionHost {
     const { partition, keyText } = write;
     if (this.#table.get(partition, keyText) !== write) return;
     this.#table.delete(partition, keyText);
-    // What was replayed may be damaged, and is nobody's recent use either.
+    // A replayed write may be damaged, and has not been used recently.
     if (write.batch > replayedBatch) {
       this.#cache.put(keyText, valueOf(write) ?? null);
     }
@@ -433,7 +450,10 @@ export class DenoKvStore implements Store, PartitionHost {
     while (this.#committing !== undefined) await this.#committing;
   }
 
-  /** Tells one writer. What it throws is its own bug, and must not pass for a failure of the disk. */
+  /**
+   * Calls one writer's callback. An error it throws is the writer's bug, and
+   * must not count as a failure of the disk.
+   */
   #tell(
     committed: (error: Error | undefined) => void,
     outcome: Error | undefined,
@@ -447,7 +467,7 @@ export class DenoKvStore implements Store, PartitionHost {
     }
   }
 
-  /** Looks after a while whether nothing was written, and folds then. */
+  /** After a while, checks whether nothing was written, and folds then. */
   #foldWhenIdle(): void {
     if (
       this.#journal.isEmpty || this.#idleTimer !== undefined ||
@@ -479,9 +499,11 @@ export class DenoKvStore implements Store, PartitionHost {
       { details: { path: this.#file.path }, cause: error },
     );
     this.#failure = failure;
-    // A fold would drop journal records of which nobody knows whether they count.
+    // A fold would drop journal records of which it is unknown whether they
+    // count.
     this.#forgetIdleTimer();
-    // The table stays: reads go on to see what was written, known durable or not.
+    // The table stays: reads still return what was written, whether it is known
+    // to be durable or not.
     for (const batch of this.#queue.removeAll()) {
       for (const committed of batch.committed) this.#tell(committed, failure);
     }

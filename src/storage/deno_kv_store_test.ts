@@ -42,7 +42,7 @@ async function learnKeys(store: Store): Promise<void> {
   while (!store.stats().absentKeysKnown) await store.partition(0).count();
 }
 
-Deno.test("DenoKvStore gathers the writes of a turn, and those made meanwhile, into one commit each", () =>
+Deno.test("DenoKvStore gathers the writes of a turn into one commit, and those made during that commit into another", () =>
   withStore({}, async (store) => {
     const partition = store.partition(0);
     const before = store.stats().commits;
@@ -87,7 +87,7 @@ Deno.test("DenoKvStore reads nothing from disk for keys that are new", () =>
     assertEquals(await again.partition(1).get(keyOf(1)), keyOf(1));
   }));
 
-Deno.test("DenoKvStore knows its keys at once after it was closed in order", () =>
+Deno.test("DenoKvStore knows its keys at once after a clean close", () =>
   withStore({}, async (store, reopen) => {
     await put(store.partition(0), { key: keyOf(1), value: keyOf(1) });
     const again = await reopen();
@@ -99,7 +99,7 @@ Deno.test("DenoKvStore knows its keys at once after it was closed in order", () 
     assertEquals(await last.partition(0).get(keyOf(2)), keyOf(2));
   }));
 
-Deno.test("DenoKvStore does not trust what it knew of its keys before its last opening, nor a damaged file", async () => {
+Deno.test("DenoKvStore ignores a file of known keys that is older than its last opening, or damaged", async () => {
   const folder = await Deno.makeTempDir({ prefix: "whorl-kv-" });
   const config: DenoKvConfig = { type: "deno_kv", path: `${folder}/store` };
   const saved = `${config.path}.keys`;
@@ -128,7 +128,7 @@ Deno.test("DenoKvStore does not trust what it knew of its keys before its last o
   }
 });
 
-Deno.test("DenoKvStore answers rightly while it learns its keys", () =>
+Deno.test("DenoKvStore answers correctly while it learns its keys", () =>
   withStore({}, async (store, reopen) => {
     for (let i = 0; i < 3_000; i++) {
       store.partition(0).write([{ key: keyOf(i), value: keyOf(i) }], () => {});
@@ -149,7 +149,7 @@ Deno.test("DenoKvStore remembers a removed key as absent", () =>
     assertEquals(store.stats().cacheMisses, 0);
   }));
 
-Deno.test("DenoKvStore reads a key once for all who ask at the same time", () =>
+Deno.test("DenoKvStore reads a key once for concurrent gets", () =>
   withStore({}, async (store, reopen) => {
     await put(store.partition(0), { key: keyOf(1), value: keyOf(1) });
     const again = await reopen();
@@ -160,7 +160,7 @@ Deno.test("DenoKvStore reads a key once for all who ask at the same time", () =>
     assertEquals(partition.get(keyOf(1)), keyOf(1));
   }));
 
-Deno.test("DenoKvStore does not let a slow read bring an old value back", () =>
+Deno.test("DenoKvStore does not let a slow read restore an old value", () =>
   withStore({}, async (store, reopen) => {
     for (let i = 0; i < 50; i++) {
       await put(store.partition(0), { key: keyOf(i), value: keyOf(1) });
@@ -201,7 +201,7 @@ Deno.test("DenoKvStore reads large values from disk while they are replaced", ()
     }
   }));
 
-Deno.test("DenoKvStore keeps to the limits of a commit whatever is thrown at it at once", () =>
+Deno.test("DenoKvStore keeps within the limits of a commit whatever is written at once", () =>
   withStore({}, async (store, reopen) => {
     const all: Promise<void>[] = [];
     const longKey = (i: number) =>
@@ -238,7 +238,7 @@ Deno.test("DenoKvStore keeps to the limits of a commit whatever is thrown at it 
     assertEquals((await again.partition(1).get(keyOf(9)))?.[59_989], 9);
   }));
 
-Deno.test("DenoKvStore refuses more than it can hold until it is committed", () =>
+Deno.test("DenoKvStore refuses writes beyond the bytes it may hold uncommitted", () =>
   withStore({}, async (store) => {
     const partition = store.partition(0);
     const large = new Uint8Array(10_000_000);
@@ -256,7 +256,7 @@ Deno.test("DenoKvStore refuses more than it can hold until it is committed", () 
     assertEquals(await partition.count(), 7);
   }));
 
-Deno.test("DenoKvStore outlives a writer that throws when it is told, and leaves the error to its runtime", () => {
+Deno.test("DenoKvStore survives a write callback that throws, and leaves the error to its runtime", () => {
   const thrown = Promise.withResolvers<unknown>();
   const runtime: StorageEnvironment = {
     ...systemStorage,
@@ -281,7 +281,7 @@ Deno.test("DenoKvStore outlives a writer that throws when it is told, and leaves
   }, runtime);
 });
 
-Deno.test("DenoKvStore commits what is pending when it is closed", () =>
+Deno.test("DenoKvStore commits pending writes when it is closed", () =>
   withStore({}, async (store, reopen) => {
     let committed = 0;
     for (let i = 0; i < 5_000; i++) {
@@ -313,7 +313,7 @@ Deno.test("DenoKvStore keeps its identity and counts its openings", () =>
     assertEquals((error as WhorlError).code, "closed");
   }));
 
-Deno.test("openStore() opens what its description says", async () => {
+Deno.test("openStore() opens the store that its description names", async () => {
   await using memory = await openStore({ type: "memory" }, systemStorage);
   assertEquals(memory.durable, false);
   assert(/^[0-9a-f]{16}$/.test(memory.state.storeId));

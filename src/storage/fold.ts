@@ -1,13 +1,13 @@
 /**
- * Folding one generation of the journal into rows, in parts of the caller's
- * choice, each of which one commit makes durable; `DenoKvStore` does that. The
- * generation may be dropped by the commit with, or after, the last part.
+ * Folds one generation of the journal into rows. The caller chooses the size of
+ * each part, which one commit makes durable; `DenoKvStore` does that. The
+ * generation may be dropped by the commit of the last part, or later.
  *
- * Only the newest write of a key is folded. One that was overwritten since the
- * fold began is passed over, which is safe once the newer write is durable, so
- * the fold is not over before that. Rows are visited in the order of their keys,
- * where neighbours share a page: 6 µs a row against 33 µs in random order (40,000
- * into 100,000).
+ * Only the newest write of a key is folded. A write that was overwritten since
+ * the fold began is skipped, which is safe once the newer write is durable; so
+ * the fold does not end before that. Rows are written in the order of their
+ * keys, where neighbours share a page: 6 µs a row against 33 µs in random order
+ * (40,000 into 100,000).
  *
  * @module
  */
@@ -18,7 +18,7 @@ import {
 } from "./pending_batch.ts";
 import type { UnfoldedWrites } from "./unfolded_writes.ts";
 
-/** What a part may take of a commit. */
+/** The space that a part may use in a commit. */
 export interface FoldBudget {
   readonly rows: number;
   readonly bytes: number;
@@ -29,7 +29,10 @@ export interface FoldBudget {
 /** A fold under way. */
 export class Fold {
   readonly #table: UnfoldedWrites;
-  /** By partition, descending; sorted when its turn has come, as sorting all at once would stop the thread. */
+  /**
+   * By partition, descending. Each is sorted when it is reached, since sorting
+   * all at once would block the thread.
+   */
   readonly #lists: PendingWrite[][] = [];
   #current: PendingWrite[] = [];
   #at = 0;
@@ -49,7 +52,8 @@ export class Fold {
       const list: PendingWrite[] = [];
       for (const write of table.all(partition)) {
         if (write.batch <= lastBatch) list.push(write);
-        // What it hides must outlive a crash until it is durable itself.
+        // The write that it hides must survive a crash until it is durable
+        // itself.
         else if (write.hides && write.batch > this.#endsWith) {
           this.#endsWith = write.batch;
         }
@@ -59,7 +63,7 @@ export class Fold {
     }
   }
 
-  /** How many writes are left to look at. */
+  /** How many writes are left to check. */
   get left(): number {
     return this.#left;
   }
@@ -93,7 +97,7 @@ export class Fold {
     return part;
   }
 
-  /** Whether all it still needs is that a newer batch becomes durable. */
+  /** Whether it only waits for a newer batch to become durable. */
   get waits(): boolean {
     return this.#left === 0;
   }

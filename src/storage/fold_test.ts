@@ -35,7 +35,7 @@ function tableOf(...writes: PendingWrite[]): UnfoldedWrites {
 const keysOf = (part: PendingWrite[]) =>
   part.map(({ partition, keyText }) => `${partition}${keyText}`);
 
-Deno.test("Fold.next() goes through partitions and keys in order, as much as fits at a time", () => {
+Deno.test("Fold.next() returns partitions and keys in order, as many as fit at a time", () => {
   const fold = new Fold(
     tableOf(
       writeOf("c", 1, 2),
@@ -59,7 +59,7 @@ Deno.test("Fold.next() goes through partitions and keys in order, as much as fit
   assertEquals(fold.next(everything), []);
 });
 
-Deno.test("Fold passes over what was written anew, and ends with what replaced it", () => {
+Deno.test("Fold skips rows that were overwritten, and ends once the writes that replaced them are committed", () => {
   const table = tableOf(writeOf("a", 1), writeOf("b", 1), writeOf("c", 1));
   const fold = new Fold(table, 1);
   table.set(writeOf("b", 4, 0, true));
@@ -70,7 +70,7 @@ Deno.test("Fold passes over what was written anew, and ends with what replaced i
   assert(fold.isOver(4));
 });
 
-Deno.test("Fold ends with a newer batch that hides one of its writes from the beginning", () => {
+Deno.test("Fold ends with a newer batch that hid one of its writes from the start", () => {
   const hiding = new Fold(tableOf(writeOf("a", 5, 0, true)), 1);
   assertEquals(hiding.next(everything), []);
   assert(!hiding.isOver(4) && hiding.isOver(5));

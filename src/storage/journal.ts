@@ -15,7 +15,7 @@ import type { JournalLimits } from "./deno_kv_limits.ts";
 import type { JournalPart } from "./journal_buffer.ts";
 import type { JournalPlace } from "./journal_codec.ts";
 
-/** The journal of one store, as of the commit that is being made. */
+/** The journal of one store, as of the commit in preparation. */
 export class Journal {
   readonly #limits: JournalLimits;
   #generation: number;
@@ -33,7 +33,7 @@ export class Journal {
     this.#records = extent.records;
   }
 
-  /** What the head is to say. */
+  /** The extent that the head must record. */
   get extent(): JournalExtent {
     return {
       generation: this.#generation,
@@ -57,11 +57,11 @@ export class Journal {
     return this.#bytes + this.#bytesFolding;
   }
 
-  /** Whether the generation that is written takes these records. */
+  /** Whether the current generation has room for these records. */
   hasRoomFor(parts: readonly JournalPart[]): boolean {
     const { generationBytesMax, generationEntriesMax, generationRecordsMax } =
       this.#limits;
-    // An empty generation takes anything, so that no batch waits forever.
+    // An empty generation accepts any size, so that no batch waits forever.
     return this.#records === 0 ||
       this.#bytes + bytesOf(parts) <= generationBytesMax &&
         this.#entries < generationEntriesMax &&
@@ -111,8 +111,8 @@ export class Journal {
   }
 
   /**
-   * How many rows a commit with `parts` folds in passing, with `left` to go: so
-   * many that the fold is over when the generation that is written is half full.
+   * How many rows a commit with `parts` folds in passing, with `left` to go:
+   * enough for the fold to end when the current generation is half full.
    */
   rowsInPassing(parts: readonly JournalPart[], left: number): number {
     const limits = this.#limits;
@@ -130,7 +130,7 @@ export class Journal {
   }
 }
 
-/** The part of half a generation, less what is used of it, that `more` takes. */
+/** The share of the unused part of half a generation that `more` uses. */
 function shareOf(more: number, used: number, max: number): number {
   return Math.min(1, more / Math.max(1, max / 2 - used));
 }

@@ -1,15 +1,15 @@
 /**
- * Memory in which journal records are put together. What a caller writes is
- * copied once, to the place from which it goes to the disk, from which it is
- * read until it is folded, and from which it goes to its row. Memory is never
- * used twice, so that a view that was handed out goes on showing the same bytes.
+ * Memory in which journal records are built. What a caller writes is copied
+ * once, to the place from which it is written to the journal, read until it is
+ * folded, and written to its row. Memory is never reused, so a view that was
+ * handed out keeps its bytes.
  *
  * @module
  */
 import { journalHeaderBytes } from "./journal_codec.ts";
 import { journalSlabBytes } from "./deno_kv_limits.ts";
 
-/** A journal record that is being put together. */
+/** A journal record under construction. */
 export interface JournalPart {
   readonly slab: Uint8Array<ArrayBuffer>;
   readonly start: number;

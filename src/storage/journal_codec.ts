@@ -33,9 +33,10 @@ export interface JournalPlace {
 }
 
 /**
- * Key of the record at that place. The places of every other generation are
- * used again, so that the journal's pages are neither removed nor grow in number.
- * It comes from a shared slab, as each commit makes one and drops it.
+ * Key of the record at that place. Every other generation reuses the same
+ * places, so that the journal's pages are neither removed nor increase in
+ * number. The key is allocated in a shared slab, as each commit creates one and
+ * drops it.
  */
 export function journalKey(
   { generation, index }: JournalPlace,
@@ -66,7 +67,7 @@ export function writeEntryHeader(
   into[offset + 7] = recordBytes;
 }
 
-/** Completes a journal record whose entries stand behind its header. */
+/** Completes a journal record whose entries follow its header. */
 export function sealJournalRecord(
   record: Uint8Array<ArrayBuffer>,
   place: JournalPlace,
@@ -86,7 +87,7 @@ export function sealJournalRecord(
   sealRecord(record, hashKey(key));
 }
 
-/** Where an entry lies in its journal record. */
+/** The position of an entry in its journal record. */
 export interface JournalEntry {
   readonly keyAt: number;
   readonly recordAt: number;
@@ -96,17 +97,17 @@ export interface JournalEntry {
   readonly sound: boolean;
 }
 
-/** What is left of a journal record. */
+/** The readable content of a journal record. */
 export interface JournalReading {
-  /** In the order of the writes, those whose key is certain. */
+  /** The entries with an undamaged key, in the order of the writes. */
   readonly entries: readonly JournalEntry[];
-  /** Whether there were writes of which not even the key is known. */
+  /** Whether there were writes whose keys are unreadable as well. */
   readonly incomplete: boolean;
 }
 
 const nothing: JournalReading = { entries: [], incomplete: true };
 
-/** Reads the record at `place`, whatever may have become of it. */
+/** Reads the record at `place`, damaged or not. */
 export function readJournalRecord(
   record: unknown,
   place: JournalPlace,
@@ -116,7 +117,8 @@ export function readJournalRecord(
   }
   const whole = isSound(record, hashKey(journalKey(place)));
   const view = new DataView(record.buffer, record.byteOffset, record.length);
-  // Sound or not, what an earlier generation left here is not what was written since.
+  // Whether damaged or not, a record of an earlier generation is not one that
+  // was written since.
   const generation = view.getUint32(5) * 0x1_0000_0000 + view.getUint32(9);
   if (generation !== place.generation || view.getUint16(13) !== place.index) {
     return nothing;
@@ -142,7 +144,10 @@ export function readJournalRecord(
   };
 }
 
-/** A record that never passes for one under the key with `keyHash`: what is left of a value that rotted in the journal. */
+/**
+ * A record that fails the check for the key with `keyHash`: it stands for a
+ * value that was damaged in the journal.
+ */
 export function makeRottenRecord(keyHash: number): Uint8Array<ArrayBuffer> {
   const record = new Uint8Array(recordHeaderBytes);
   record[4] = recordKind.inline;

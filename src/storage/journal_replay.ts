@@ -26,15 +26,18 @@ export const foldingBatch = -1;
 /** Number of the batch of all other writes that were found. */
 export const replayedBatch = 0;
 
-/** What the journal was found to be. */
+/** The state of the journal that was read. */
 export interface Replayed {
-  /** Whether there are keys whose newest write is damaged; reading them says so once they are folded. */
+  /**
+   * Whether some keys have a damaged newest write; reading such a key reports
+   * that once it is folded.
+   */
   readonly rotten: boolean;
-  /** Whether there were acknowledged writes of which not even the key is known. */
+  /** Whether there were acknowledged writes whose keys are unreadable. */
   readonly incomplete: boolean;
 }
 
-/** Where what is found goes. */
+/** Receives the writes that are found. */
 export interface ReplayTargets {
   readonly table: UnfoldedWrites;
   readonly keys: KnownKeys;
@@ -109,7 +112,8 @@ async function readGeneration(
           targets.table.delete(write.partition, write.keyText);
         } else targets.table.set(write);
       }
-      // The generation before is on its way out, and bounded when it was written.
+      // The previous generation is about to be dropped, and was bounded when it
+      // was written.
       if (batch === replayedBatch) {
         targets.journal.note(0, bytes, reading.entries.length);
       }
@@ -118,7 +122,10 @@ async function readGeneration(
   return { rotten, incomplete };
 }
 
-/** The write with a record in its place that fails every check, from memory and from its row. */
+/**
+ * The write with a record in its place that fails every check, in memory and in
+ * its row.
+ */
 function rot(write: PendingWrite, keyHash: number): PendingWrite {
   const key = keyOf(write);
   const record = makeRottenRecord(keyHash);

@@ -21,7 +21,7 @@ const partOf = (bytes: number, entries = 1): JournalPart => ({
 
 const empty = { generation: 7, folding: 0, records: 0 };
 
-Deno.test("Journal writes the next generation while one is folded, and then drops that", () => {
+Deno.test("Journal writes the next generation while one is folded, and then drops the folded one", () => {
   const journal = new Journal(empty, limits);
   assert(journal.isEmpty);
   assertEquals(journal.nextPlace, { generation: 7, index: 0 });
@@ -39,7 +39,7 @@ Deno.test("Journal writes the next generation while one is folded, and then drop
   assert(!journal.isEmpty && !journal.isFolding);
 });
 
-Deno.test("Journal.hasRoomFor() keeps each of the three bounds, but an empty generation takes anything", () => {
+Deno.test("Journal.hasRoomFor() enforces each of the three bounds, but an empty generation accepts any size", () => {
   const journal = new Journal(empty, limits);
   assert(journal.hasRoomFor([partOf(5_000, 500)]));
   journal.append([partOf(600, 10)]);

@@ -53,7 +53,7 @@ export class KeyFilter {
     return this.#bytes;
   }
 
-  /** Takes a key's hash in. */
+  /** Adds a key's hash. */
   add(hash: number): void {
     if (this.mayHave(hash)) return;
     let layer = this.#layers[this.#layers.length - 1] as Layer;

@@ -1,9 +1,9 @@
 /**
- * The key filter of a store that was closed in order, so that the next opening
- * needn't read all keys to know which are absent. It is valid for exactly one
- * commit number: each opening makes a commit, so a filter left behind by an
- * earlier closing is never taken for a newer one. It only saves time: one that is
- * missing, stale or damaged is passed over.
+ * The key filter of a store that was closed cleanly, so that the next opening
+ * need not read all keys to know which are absent. It is valid for exactly one
+ * commit number: each opening makes a commit, so the filter of an earlier
+ * closing never counts as a newer one. It only saves time: a missing, outdated
+ * or damaged file is ignored.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export interface FilterMoment {
   readonly commit: number;
 }
 
-/** Where the saved filter of the store in `path` lies. */
+/** The path of the saved filter of the store in `path`. */
 export function keyFilterPath(path: string): string {
   return `${path}.keys`;
 }
@@ -37,7 +37,7 @@ function headerOf({ storeId, commit }: FilterMoment): Uint8Array<ArrayBuffer> {
   return header;
 }
 
-/** Writes a filter, replacing one that was there. */
+/** Writes a filter, replacing an existing one. */
 export async function writeKeyFilter(
   disk: Disk,
   path: string,
@@ -51,7 +51,10 @@ export async function writeKeyFilter(
   await replaceFile(disk, path, bytes);
 }
 
-/** The filter of that store as of that commit, or `undefined` if it is not there, whole. */
+/**
+ * The filter of that store as of that commit, or `undefined` if it is missing
+ * or damaged.
+ */
 export async function readKeyFilter(
   disk: Disk,
   path: string,

@@ -26,7 +26,7 @@ Deno.test("KeyFilter.mayHave() denies 95 % of the keys that were not added", () 
   assert(wrong < 5_000, `${wrong} of 100000`);
 });
 
-Deno.test("KeyFilter uses no more memory than it was given, and stays right", () => {
+Deno.test("KeyFilter uses no more memory than its budget, and still denies no added key", () => {
   const filter = new KeyFilter(64 * 1024);
   const added = hashes(300_000, "many");
   for (const hash of added) filter.add(hash);
@@ -34,7 +34,7 @@ Deno.test("KeyFilter uses no more memory than it was given, and stays right", ()
   for (const hash of added) assert(filter.mayHave(hash));
 });
 
-Deno.test("KeyFilter.restore() takes over what save() wrote", () => {
+Deno.test("KeyFilter.restore() undoes save()", () => {
   const filter = new KeyFilter(1 << 20);
   const added = hashes(50_000, "saved");
   for (const hash of added) filter.add(hash);

@@ -1,7 +1,7 @@
 /**
  * Tells which keys are certainly absent from a store, without the disk. A new
- * store knows from the start, one that was closed in order loads its filter
- * from a file, any other reads its keys in the background; until that is done,
+ * store knows from the start, a cleanly closed one loads its filter from a
+ * file, and any other reads its keys in the background; until that is done,
  * every key may exist.
  *
  * @module
@@ -54,7 +54,7 @@ export class KnownKeys {
     this.#complete = true;
   }
 
-  /** Takes in the hash of a key that is being written. */
+  /** Adds the hash of a key that is being written. */
   add(keyHash: number): void {
     this.#filter.add(keyHash);
   }

@@ -1,6 +1,7 @@
 /**
- * A store in memory: fast, and gone with its process. It keeps the promises of
- * the interface except durability, and calls `committed` before `write` returns.
+ * A store in memory: fast, and lost with its process. It keeps the guarantees
+ * of the interface except durability, and calls `committed` before `write`
+ * returns.
  *
  * @module
  */
@@ -28,8 +29,8 @@ import {
  * Opens an empty store.
  *
  * @param storeId 16 lowercase hex digits.
- * @param runtime How others get their turn while many keys are put in order for a
- * scan. Without it that is done at once.
+ * @param runtime Yields to other work while many keys are sorted for a scan.
+ * Without it they are sorted at once.
  */
 export function openMemoryStore(storeId: string, runtime?: Runtime): Store {
   return new MemoryStore(storeId, runtime);
@@ -79,7 +80,7 @@ class MemoryStore implements Store {
     };
   }
 
-  /** Lets others have their turn. */
+  /** Yields to other work. */
   pause(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     if (this.#runtime === undefined) resolve();
@@ -102,9 +103,12 @@ class MemoryStore implements Store {
   }
 }
 
-/** Steps towards an order that a scan takes before others have their turn: some ten milliseconds. */
+/**
+ * Sorting steps that a scan takes before it yields to other work: some ten
+ * milliseconds.
+ */
 const ORDER_STEPS = 4;
-/** Rows that are visited before anybody else has a turn. */
+/** Rows that are visited before the scan yields to other work. */
 const STEP_ROWS = 512;
 
 class MemoryPartition implements PartitionStore {

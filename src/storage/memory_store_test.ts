@@ -24,7 +24,7 @@ function filled(partition: PartitionStore): PartitionStore {
   return partition;
 }
 
-Deno.test("a store in memory lets others have their turn while many keys are put in order for a scan", async () => {
+Deno.test("MemoryStore yields to other work while it sorts many keys for a scan", async () => {
   const runtime = new CountingRuntime();
   const store = openMemoryStore("0123456789abcdef", runtime);
   const scan = filled(store.partition(0)).scan()[Symbol.asyncIterator]();
@@ -41,7 +41,7 @@ Deno.test("a store in memory lets others have their turn while many keys are put
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("a store in memory does a little for each step of its rows, also before the first is visited", async () => {
+Deno.test("MemoryStore does a little work for each step over its rows, even before the first is visited", async () => {
   const store = openMemoryStore("0123456789abcdef");
   let visited = 0;
   const steps = filled(store.partition(0)).rows({}, () => visited++);
@@ -57,7 +57,7 @@ Deno.test("a store in memory does a little for each step of its rows, also befor
   assertEquals(visited, KEYS);
 });
 
-Deno.test("a store in memory lets others have their turn also before the first of its rows is visited", async () => {
+Deno.test("MemoryStore yields to other work even before the first of its rows is visited", async () => {
   const runtime = new CountingRuntime();
   const store = openMemoryStore("0123456789abcdef", runtime);
   let visited = 0;

@@ -1,6 +1,6 @@
 /**
- * Writes that go into one atomic commit. A batch takes groups as long as they
- * fit what Deno KV takes. Its writes are put together as journal records; large
+ * Writes that go into one atomic commit. A batch accepts groups as long as they
+ * fit into what Deno KV accepts. Its writes are built as journal records; large
  * values also change rows.
  *
  * @module
@@ -28,7 +28,10 @@ export interface LargeValue {
   readonly ahead: boolean;
 }
 
-/** What a write puts into its row at once, nothing if it removes it; the journal only says so. */
+/**
+ * What a write stores in its row at once; nothing if it removes the key, which
+ * only the journal records then.
+ */
 export type RowValue =
   | { readonly record: Uint8Array | null; readonly large: null }
   | { readonly record: null; readonly large: LargeValue };
@@ -37,14 +40,15 @@ export type RowValue =
 export const removedRow: RowValue = { record: null, large: null };
 
 /**
- * A write that is not in its row yet. Key and record are known by their place in
- * a journal record, as a view of each would cost more than all the rest.
+ * A write that is not in its row yet. Key and record are identified by their
+ * place in a journal record, as a view of each would cost more than everything
+ * else.
  */
 export interface PendingWrite {
   readonly partition: number;
   /** The whole key as text, space and partition included. */
   readonly keyText: string;
-  /** Where the whole key and the sealed record stand. */
+  /** The position of the whole key and of the sealed record. */
   readonly slab: Uint8Array;
   readonly keyAt: number;
   readonly recordAt: number;
@@ -54,7 +58,7 @@ export interface PendingWrite {
   readonly batch: number;
   /** Whether there may be a write of an earlier batch that is not in its row either. */
   hides: boolean;
-  /** A later write in the same batch counts instead. */
+  /** A later write in the same batch replaces it. */
   superseded: boolean;
 }
 
@@ -94,16 +98,16 @@ export function valueOf(write: PendingWrite): Uint8Array | undefined {
   return write.slab.subarray(write.recordAt + recordHeaderBytes, write.end);
 }
 
-/** What a group of writes takes of a commit. */
+/** The space that a group of writes takes in a commit. */
 export interface GroupCost {
   readonly writes: number;
-  /** Changes beside the journal. */
+  /** Changes other than journal records. */
   readonly mutations: number;
   readonly bytes: number;
   readonly keyBytes: number;
   /** Memory it holds until it is committed, in bytes. */
   readonly heldBytes: number;
-  /** Whether its large values go ahead. */
+  /** Whether its large values are written in earlier commits. */
   readonly ahead: boolean;
   /** Whether all of it goes to rows at once. */
   readonly inBulk: boolean;
@@ -115,7 +119,7 @@ const setKeyBytes = 40;
 const rowKeyBytes = 12;
 
 /**
- * Reckons what `writes` take, from above.
+ * An upper estimate of what `writes` take.
  *
  * @param valueBytes Bytes of all values together.
  * @param replacesLarge Whether they may replace values in chunks.

@@ -1,16 +1,19 @@
 /**
- * Recently used values, within a budget of bytes. Two generations stand in for
- * a list in order of use: what is used goes into the young one; when that has
- * half the budget, it becomes the old one and the old one is dropped as a whole.
- * So the last half budget of values used is always there, a hit costs one or two
- * look-ups, and the garbage collector meets a few slabs instead of a hundred
- * thousand values.
+ * Recently used values, within a budget of bytes. Two generations replace a
+ * list in order of use: a used value is put into the young one; when that has
+ * half the budget, it becomes the old one and the previous old one is dropped
+ * as a whole. So the last half budget of used values is always cached, a hit
+ * costs one or two look-ups, and the garbage collector traces a few slabs
+ * instead of a hundred thousand values.
  *
  * @module
  */
 import { SlabHeap } from "./slab_heap.ts";
 
-/** What a key costs beside its value: an entry in a map, and the key's text. */
+/**
+ * The memory of an entry besides its value: an entry in a map, and the key's
+ * text.
+ */
 const entryBytes = 64;
 const absent = -1;
 
@@ -55,7 +58,7 @@ export class ReadCache {
 
   /** Remembers a copy of `value`, or with `null` that there is none. */
   put(key: string, value: Uint8Array | null): void {
-    // One value must not push out everything else.
+    // One value must not evict everything else.
     if ((value?.length ?? 0) * 8 > this.#bytesMax) {
       this.forget(key);
       return;

@@ -3,7 +3,7 @@ import { ReadCache } from "./read_cache.ts";
 
 const value = (seed: number, length = 100) => new Uint8Array(length).fill(seed);
 
-Deno.test("ReadCache.get() tells a value, a known absence and ignorance apart", () => {
+Deno.test("ReadCache.get() distinguishes a value, a known absence and an unknown key", () => {
   const cache = new ReadCache(1 << 20);
   cache.put("a", value(1));
   cache.put("b", null);
@@ -18,7 +18,7 @@ Deno.test("ReadCache.get() tells a value, a known absence and ignorance apart", 
   assertEquals(cache.get("a"), undefined);
 });
 
-Deno.test("ReadCache stays within its budget and keeps what is in use", () => {
+Deno.test("ReadCache stays within its budget and keeps recently used entries", () => {
   const cache = new ReadCache(256 * 1024);
   cache.put("hot", value(7));
   for (let i = 0; i < 20_000; i++) {
@@ -30,7 +30,7 @@ Deno.test("ReadCache stays within its budget and keeps what is in use", () => {
   assertEquals(cache.get("cold 19999"), value(19_999));
 });
 
-Deno.test("ReadCache does not push everything out for one large value", () => {
+Deno.test("ReadCache does not evict everything for one large value", () => {
   const cache = new ReadCache(256 * 1024);
   cache.put("small", value(1));
   cache.put("large", value(2));

@@ -53,7 +53,7 @@ export class RowTable implements KnownRows {
   #fresh: number[] = [];
   /** Numbers of rows removed since the order was built, or since the one under construction was begun. */
   #removed: number[] = [];
-  /** Numbers to be used anew. */
+  /** Numbers that may be reused. */
   #free: number[] = [];
 
   /** @param rowsAtOnce How many rows may be sorted without a check of the time. */

@@ -92,7 +92,7 @@ interface Watched {
   over: boolean;
 }
 
-Deno.test("RowTable is a sorted map, and whoever goes through it sees each key that stays once and in order, whatever else changes", () => {
+Deno.test("RowTable is a sorted map, and a pass sees each key that stays once and in order, whatever else changes", () => {
   fc.assert(
     fc.property(
       fc.constantFrom(0.25, 0.5, 1, 512),
@@ -172,7 +172,7 @@ Deno.test("RowTable is a sorted map, and whoever goes through it sees each key t
   );
 });
 
-Deno.test("RowTable uses numbers anew, so that rows that come and go take no more memory", () => {
+Deno.test("RowTable reuses row numbers, so that adding and removing rows does not grow its memory", () => {
   const table = new RowTable();
   table.set(bytes(1), bytes(1));
   assertEquals(rowsOf(table).length, 1);
@@ -183,7 +183,7 @@ Deno.test("RowTable uses numbers anew, so that rows that come and go take no mor
   assert(table.inOrder().length < 200, `${table.inOrder().length} numbers`);
 });
 
-Deno.test("RowPass goes on at its place when the rows before and behind it are renumbered", () => {
+Deno.test("RowPass continues at its place when the rows before and after it are renumbered", () => {
   const table = new RowTable();
   for (let i = 0; i < 100; i++) table.set(bytes(i), bytes(i));
   const pass = new RowPass(table, {});
@@ -197,7 +197,7 @@ Deno.test("RowPass goes on at its place when the rows before and behind it are r
   assertEquals(rowOf(pass)[1], 91);
 });
 
-Deno.test("RowTable.get() shows a value as it was when it is overwritten later", () => {
+Deno.test("RowTable.get() returns a value that later writes do not change", () => {
   const table = new RowTable();
   table.set(bytes(1), bytes(7, 7));
   const before = table.get(bytes(1));
@@ -210,7 +210,7 @@ Deno.test("RowTable.get() shows a value as it was when it is overwritten later",
   assert(table.bytes <= 3 * 64 * 1024);
 });
 
-Deno.test("RowTable.putInOrder() takes a share of the rows at a time, and finds those that come meanwhile", () => {
+Deno.test("RowTable.putInOrder() sorts a share of the rows at a time, and includes those added meanwhile", () => {
   const rowsAtOnce = 8;
   const table = new RowTable(rowsAtOnce);
   const rows = 4_000;

@@ -1,11 +1,11 @@
 /**
- * Many small byte strings in few large buffers. An Uint8Array of its own costs
- * 270-900 ns to make and a garbage collector's attention for ever after; a
- * place in a slab costs a copy (10-30 ns), and is known by a number.
+ * Many small byte strings in few large buffers. A separate Uint8Array costs
+ * 270-900 ns to create, and time of the garbage collector as long as it exists;
+ * a place in a slab costs a copy (10-30 ns), and is identified by a number.
  *
- * Memory of a slab is never used twice: whoever holds a view goes on seeing the
- * same bytes. Slabs whose content is mostly released are reported as sparse, so
- * that the owner moves what is left and lets them go.
+ * Memory of a slab is never reused: a view keeps its bytes. Slabs whose content
+ * is mostly released are reported as sparse, so that the owner moves the rest
+ * and releases them.
  *
  * @module
  */
@@ -21,12 +21,12 @@ const sharedBytesMax = slabBytes / 4;
 /** Each content is preceded by its length. */
 const headerBytes = 4;
 
-/** A slab and what is known of it. */
+/** A slab and its bookkeeping. */
 interface Slab<Owner> {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Bytes of contents that were not released. */
   live: number;
-  /** Who put contents here; kept only by heaps that move them. */
+  /** The owners of its contents; kept only by heaps that move them. */
   readonly owners: Owner[];
   reported: boolean;
 }

@@ -6,7 +6,7 @@ function filled(length: number, seed: number): Uint8Array {
   return new Uint8Array(length).fill(seed);
 }
 
-Deno.test("SlabHeap.view() shows what was put, whatever else came and went", () => {
+Deno.test("SlabHeap.view() returns what was put, whatever else was added and removed", () => {
   fc.assert(fc.property(
     fc.array(
       fc.tuple(
@@ -45,7 +45,7 @@ Deno.test("SlabHeap.view() shows what was put, whatever else came and went", () 
   ));
 });
 
-Deno.test("SlabHeap gives the space of replaced contents back", () => {
+Deno.test("SlabHeap frees the space of replaced contents", () => {
   const heap = new SlabHeap<string>();
   let place = heap.put(filled(100, 0), "a");
   for (let i = 1; i < 50_000; i++) {
@@ -63,7 +63,7 @@ Deno.test("SlabHeap gives the space of replaced contents back", () => {
   assertEquals(heap.view(place)[0], 49_999 & 255);
 });
 
-Deno.test("SlabHeap starts small", () => {
+Deno.test("SlabHeap allocates little memory at first", () => {
   const heap = new SlabHeap<string>();
   heap.put(filled(10, 1));
   assert(heap.bytes <= 2048);

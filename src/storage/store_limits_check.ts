@@ -1,6 +1,6 @@
 /**
- * Refuses what no store takes, before anything is applied, in the same words
- * for every kind of store.
+ * Refuses what no store accepts, before anything is applied, with the same
+ * messages for every kind of store.
  *
  * @module
  */
@@ -70,7 +70,7 @@ export function checkWrites(writes: readonly StoreWrite[]): number {
   return valueBytes;
 }
 
-/** What every call on a closed store fails with. */
+/** The error of every call on a closed store. */
 export function closedError(action: "read" | "write"): WhorlError {
   return new WhorlError("closed", `Cannot ${action} as the store is closed`);
 }

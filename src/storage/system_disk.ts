@@ -16,7 +16,10 @@ import type {
 } from "../environment/disk.ts";
 
 const { NotFound, AlreadyExists } = Deno.errors;
-/** Windows knows no modes, can't open a folder, and NTFS keeps a journal of names itself. */
+/**
+ * Windows has no file modes and cannot open a folder, and NTFS journals names
+ * itself.
+ */
 const isWindows = Deno.build.os === "windows";
 
 /** Bytes of a file that are read in one go, */
@@ -26,7 +29,7 @@ const BEYOND_BYTES = 64 * 1024;
 
 class SystemFile implements DiskFile {
   readonly #file: Deno.FsFile;
-  /** Where the system would write next, if that is known. */
+  /** The system's write position, if it is known. */
   #position: number | undefined = 0;
 
   constructor(file: Deno.FsFile) {
@@ -41,7 +44,7 @@ class SystemFile implements DiskFile {
   }
 
   writeAt(bytes: Uint8Array<ArrayBuffer>, offset: number): void {
-    // A log goes on where it was: mostly there is nothing to seek.
+    // A log is written in sequence, so that mostly no seek is needed.
     if (this.#position !== offset) {
       this.#file.seekSync(offset, Deno.SeekMode.Start);
     }
@@ -74,7 +77,10 @@ class SystemFile implements DiskFile {
   }
 }
 
-/** By Node's calls, which read at a place without moving a position that all reads share. */
+/**
+ * Uses Node's calls, which read at a given position without moving one that all
+ * reads share.
+ */
 class SystemReader implements DiskReader {
   readonly #descriptor: number;
   #underWay = 0;
@@ -127,7 +133,10 @@ class SystemReader implements DiskReader {
     this.#closeUnlessRead();
   }
 
-  /** The number of a file that is closed is soon that of another one: nobody may be reading by it. */
+  /**
+   * The system soon reuses the number of a closed file, so no read may still
+   * use it.
+   */
   #closeUnlessRead(): void {
     if (this.#isClosed && this.#underWay === 0) close(this.#descriptor);
   }
@@ -147,7 +156,10 @@ async function unless<T, U>(
   }
 }
 
-/** What is large is read piece by piece: to hand over 64 MiB, a file of the write-ahead log, at once keeps the thread for 40 ms. */
+/**
+ * Large files are read in pieces: reading 64 MiB at once, a file of the
+ * write-ahead log, blocks the thread for 40 ms.
+ */
 async function readWhole(path: string): Promise<Uint8Array<ArrayBuffer>> {
   const { size } = await Deno.stat(path);
   if (size <= READ_BYTES) return await Deno.readFile(path);
@@ -159,7 +171,10 @@ async function readWhole(path: string): Promise<Uint8Array<ArrayBuffer>> {
   }
 }
 
-/** By itself, as `file` may be another one by now than that of its path, and may grow: its size is only where to begin. */
+/**
+ * Reads `file` itself, since its path may by now name a different file. The
+ * file may grow: its size only determines the first buffer.
+ */
 async function readAll(file: Deno.FsFile): Promise<Uint8Array<ArrayBuffer>> {
   const { size } = await file.stat();
   let bytes = new Uint8Array(size);

@@ -1,8 +1,9 @@
 /**
- * The newest write of each key that is not in its row yet, by partition: what is
- * not committed, and what is committed to the journal only. It hides what the
- * rows say. A partition that is scanned gets an order of its keys, which is kept
- * up to date until the next fold begins; others pay nothing for one.
+ * The newest write of each key that is not in its row yet, by partition: writes
+ * that are not committed, and writes that are committed only to the journal. It
+ * takes precedence over the rows. A partition that is scanned gets a sorted
+ * list of its keys, which is kept up to date until the next fold begins; other
+ * partitions have none.
  *
  * @module
  */
@@ -13,7 +14,7 @@ class PartitionWrites {
   readonly writes = new Map<string, PendingWrite>();
   /** All keys ascending as of the last scan; may hold keys that are gone. */
   #sorted: string[] | undefined;
-  /** Keys that came since, in any order. */
+  /** Keys added since, in any order. */
   #fresh: string[] = [];
 
   set(write: PendingWrite): void {
@@ -49,17 +50,17 @@ export class UnfoldedWrites {
   readonly #partitions = new Map<number, PartitionWrites>();
   #size = 0;
 
-  /** How many keys it knows of. */
+  /** How many keys it holds. */
   get size(): number {
     return this.#size;
   }
 
-  /** Numbers of the partitions it knows something of. */
+  /** Numbers of the partitions of which it holds writes. */
   partitions(): IterableIterator<number> {
     return this.#partitions.keys();
   }
 
-  /** Whether it knows of a key of that partition that has a value. */
+  /** Whether it holds a key of that partition that has a value. */
   holdsValues(partition: number): boolean {
     for (const write of this.all(partition)) {
       if (!isRemoval(write)) return true;
@@ -72,7 +73,10 @@ export class UnfoldedWrites {
     return this.#partitions.get(partition)?.writes.get(keyText);
   }
 
-  /** Takes in a write that is newer than what it knows of the key, which it answers. */
+  /**
+   * Adds a write that is newer than the one it holds of the key, which it
+   * returns.
+   */
   set(write: PendingWrite): PendingWrite | undefined {
     let partition = this.#partitions.get(write.partition);
     if (partition === undefined) {
@@ -116,12 +120,15 @@ export class UnfoldedWrites {
     return found;
   }
 
-  /** All writes of a partition, in no order; those of later calls may show or not. */
+  /**
+   * All writes of a partition, in no order; later writes may or may not be
+   * included.
+   */
   all(partition: number): Iterable<PendingWrite> {
     return this.#partitions.get(partition)?.writes.values() ?? [];
   }
 
-  /** Lets the orders that scans have built go. */
+  /** Drops the sorted lists that scans have built. */
   forgetOrders(): void {
     for (const partition of this.#partitions.values()) partition.forgetOrder();
   }

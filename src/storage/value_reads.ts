@@ -37,7 +37,7 @@ export interface ValueReadsHost {
   refuseIfClosed(action: "read"): void;
 }
 
-/** A read from disk that others may wait for as well. */
+/** A read from disk that several callers may await. */
 interface DiskRead {
   value: Promise<Uint8Array | undefined>;
 }
@@ -60,7 +60,7 @@ export class ValueReads {
     return this.#hits;
   }
 
-  /** Reads that were not. */
+  /** Reads from disk. */
   get misses(): number {
     return this.#misses;
   }
@@ -118,7 +118,10 @@ export class ValueReads {
     }
   }
 
-  /** A key is written: what is being read of it now must not fill the cache. */
+  /**
+   * Notes that a key is written: a read of it that is under way must not fill
+   * the cache.
+   */
   noteWritten(keyText: string): void {
     if (this.#fromDisk.size > 0) this.#fromDisk.delete(keyText);
   }

@@ -1,7 +1,7 @@
 /**
- * The writes of a Deno KV store on their way to the disk. Each is put together as
- * a journal entry, entered into the table that reads look at first, and gathered
- * into a batch that one atomic commit takes.
+ * The writes of a Deno KV store until they are on disk. Each is built as a
+ * journal entry, added to the table that reads check first, and gathered into a
+ * batch for one atomic commit.
  *
  * @module
  */
@@ -39,7 +39,7 @@ import type { ValueReads } from "./value_reads.ts";
 
 /** What the queue needs from its store. */
 export interface WriteQueueHost {
-  /** Of the store's file, for errors. */
+  /** The path of the store's file, for errors. */
   readonly path: string;
   readonly table: UnfoldedWrites;
   readonly chunks: ChunkSets;
@@ -205,7 +205,7 @@ export class WriteQueue {
     this.#heldBytes -= batch?.heldBytes ?? 0;
   }
 
-  /** Takes out all batches, of which none will be committed. */
+  /** Removes all batches, none of which will be committed. */
   removeAll(): PendingBatch[] {
     return this.#batches.splice(0);
   }

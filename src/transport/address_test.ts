@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
 import { formatAddress, parseAddress } from "./address.ts";
 
-Deno.test("parseAddress() takes names, IPv4 and IPv6 in brackets apart", () => {
+Deno.test("parseAddress() parses names, IPv4 and bracketed IPv6 addresses", () => {
   assertEquals(parseAddress("localhost:0"), { host: "localhost", port: 0 });
   assertEquals(parseAddress("10.0.0.1:65535"), {
     host: "10.0.0.1",
@@ -22,7 +22,7 @@ Deno.test("formatAddress() undoes parseAddress()", () => {
   }
 });
 
-Deno.test("parseAddress() refuses what is no address and quotes it", () => {
+Deno.test("parseAddress() refuses invalid addresses and quotes them", () => {
   for (
     const address of [
       "",

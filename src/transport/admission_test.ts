@@ -36,12 +36,12 @@ function decide(
   return decision.type === "refuse" ? decision.reason : decision.type;
 }
 
-Deno.test("decideAdmission() accepts a peer it knows nothing against", () => {
+Deno.test("decideAdmission() accepts a peer if nothing speaks against it", () => {
   assertEquals(decide({}), "accept");
   assertEquals(decide({}, { known: { nodeId: "id-p" } }), "accept");
 });
 
-Deno.test("decideAdmission() recognises this node", () => {
+Deno.test("decideAdmission() refuses a connection of this node to itself", () => {
   assertEquals(decide(self), "self_connection");
   assertEquals(decide({ ...self, kind: "bulk" }), "self_connection");
 });
@@ -83,7 +83,7 @@ Deno.test("decideAdmission() replaces the link of an older incarnation by a newe
   );
 });
 
-Deno.test("decideAdmission() lets a peer reconnect whose side of the link broke", () => {
+Deno.test("decideAdmission() accepts a peer that reconnects because its end of the link broke", () => {
   // It opened the old one, so it knows that one is gone.
   assertEquals(
     decide({}, { up: peer({ linkId: "old", openedBy: "other_node" }) }),
@@ -128,7 +128,7 @@ Deno.test("decideAdmission() keeps the same one of two crossing connections at b
   }
 });
 
-Deno.test("decideAdmission() takes any number of bulk links and clients", () => {
+Deno.test("decideAdmission() accepts any number of bulk links and clients", () => {
   const up = peer({ linkId: "old", openedBy: "this_node" });
   assertEquals(decide({ kind: "bulk" }, { up, dialing: peer() }), "accept");
   assertEquals(

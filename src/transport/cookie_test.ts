@@ -23,7 +23,7 @@ Deno.test("Cookie.mac() is HMAC-SHA-256 under the secret's hash, over each part 
   }
 });
 
-Deno.test("Cookie refuses a secret of no bytes", () => {
+Deno.test("Cookie refuses an empty secret", () => {
   const error = assertThrows(() => new Cookie(""), WhorlError);
   assertEquals(error.code, "invalid_config");
 });

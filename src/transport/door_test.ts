@@ -8,7 +8,7 @@ import { Cookie } from "./cookie.ts";
 import { encodeHello, PROTOCOL_VERSIONS } from "./handshake_codec.ts";
 import { failsWith, PeerWorld, pump } from "./testing/peer_world.ts";
 
-Deno.test("PeerLinks refuses wrong cookies, clusters and versions by name", async () => {
+Deno.test("PeerLinks refuses wrong cookies, clusters and versions, each with its own error code", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   await a.listen();
@@ -40,7 +40,7 @@ Deno.test("PeerLinks refuses wrong cookies, clusters and versions by name", asyn
   assertEquals(a.links.counts().unauthenticated, 0);
 });
 
-Deno.test("PeerLinks serves clients, who find out when a node goes silent", async () => {
+Deno.test("PeerLinks serves clients, which notice when a node falls silent", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   await a.listen();
@@ -79,7 +79,7 @@ Deno.test("PeerLinks closes clients that no longer answer", async () => {
   assertEquals(a.links.counts().clients, 0);
 });
 
-Deno.test("PeerLinks refuses clients beyond its bound, and takes them again later", async () => {
+Deno.test("PeerLinks refuses clients beyond its bound, and accepts them once there is room", async () => {
   await using world = new PeerWorld();
   const a = world.node("a", { limits: { clientsMax: 2 } });
   await a.listen();
@@ -92,7 +92,7 @@ Deno.test("PeerLinks refuses clients beyond its bound, and takes them again late
   second.close();
 });
 
-Deno.test("PeerLinks hangs up on connections that say nothing or drip", async () => {
+Deno.test("PeerLinks closes connections that send nothing or only a byte at a time", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   await a.listen();
@@ -125,7 +125,7 @@ Deno.test("PeerLinks hangs up on connections that say nothing or drip", async ()
   }
 });
 
-Deno.test("PeerLinks refuses large and garbled frames of strangers and says why", async () => {
+Deno.test("PeerLinks refuses large and invalid frames before the handshake and answers why", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   await a.listen();
@@ -148,7 +148,7 @@ Deno.test("PeerLinks refuses large and garbled frames of strangers and says why"
   assertEquals(a.links.counts().unauthenticated, 0);
 });
 
-Deno.test("PeerLinks does not let strangers fill its log", async () => {
+Deno.test("PeerLinks bounds what connections before their handshake can write to its log", async () => {
   await using world = new PeerWorld();
   let warnings = 0;
   const a = world.node("a", {
@@ -171,7 +171,7 @@ Deno.test("PeerLinks does not let strangers fill its log", async () => {
   assertEquals(warnings, 21);
 });
 
-Deno.test("PeerLinks bounds how many strangers wait, in total and from one host", async () => {
+Deno.test("PeerLinks bounds connections before their handshake, in total and for each host", async () => {
   await using world = new PeerWorld();
   const a = world.node("a", {
     limits: { unauthenticatedMax: 5, unauthenticatedPerHostMax: 3 },
@@ -195,7 +195,7 @@ Deno.test("PeerLinks bounds how many strangers wait, in total and from one host"
   (await world.client("a:1")).close();
 });
 
-Deno.test("PeerLinks is not taken in by a recorded handshake", async () => {
+Deno.test("PeerLinks refuses a replayed handshake", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   await a.listen();
@@ -233,7 +233,7 @@ Deno.test("PeerLinks is not taken in by a recorded handshake", async () => {
   assertEquals(a.history, ["client up", "client down goodbye"]);
 });
 
-Deno.test("PeerLinks is not taken in by its own bytes sent back to it", async () => {
+Deno.test("PeerLinks refuses its own bytes reflected to it", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   await a.listen();

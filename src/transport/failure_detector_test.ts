@@ -43,12 +43,12 @@ Deno.test("checkSilence() suspects a regular peer after 1.5 to 2.5 seconds of si
   assert(after >= 1_500 && after <= 2_500, `${after} ms`);
 });
 
-Deno.test("checkSilence() suspects a peer that never answered at all", () => {
+Deno.test("checkSilence() suspects a peer that has never answered", () => {
   const after = suspectedAfterMs(createFailureDetector(0), 0);
   assert(after >= 1_500 && after <= 2_500, `${after} ms`);
 });
 
-Deno.test("checkSilence() keeps both promises whatever the past was like", () => {
+Deno.test("checkSilence() keeps both its bounds whatever the earlier intervals were", () => {
   for (let seed = 0; seed < 200; seed++) {
     const chance = seededChance(seed);
     const spread = chance.next() * 4_000;
@@ -81,7 +81,7 @@ Deno.test("checkSilence() does not suspect a peer whose collector pauses it for 
   }
 });
 
-Deno.test("checkSilence() tells of a suspicion once, answered() of its end once", () => {
+Deno.test("checkSilence() reports a suspicion once, and answered() its end once", () => {
   const { detector, nowMs } = answering(10, () => pingIntervalMs);
   assertEquals(checkSilence(detector, nowMs + 3_000), "suspect");
   assertEquals(checkSilence(detector, nowMs + 4_000), undefined);
@@ -90,7 +90,7 @@ Deno.test("checkSilence() tells of a suspicion once, answered() of its end once"
   assertEquals(checkSilence(detector, nowMs + 5_300), undefined);
 });
 
-Deno.test("answered() learns nothing from an outage", () => {
+Deno.test("answered() does not learn an interval from an outage", () => {
   const { detector, nowMs } = answering(100, () => pingIntervalMs);
   const before = phi(detector, nowMs + 1_600);
   assertEquals(checkSilence(detector, nowMs + 60_000), "suspect");
@@ -98,7 +98,7 @@ Deno.test("answered() learns nothing from an outage", () => {
   assertEquals(phi(detector, nowMs + 61_600), before);
 });
 
-Deno.test("phi() grows with silence and stays finite", () => {
+Deno.test("phi() increases with silence and stays finite", () => {
   const { detector, nowMs } = answering(100, () => pingIntervalMs);
   let last = -1;
   for (let silent = 0; silent < 100_000; silent += 100) {
@@ -122,14 +122,14 @@ Deno.test("phi() is slower to suspect a peer whose answers come irregularly", ()
   );
 });
 
-Deno.test("forgivePause() does not hold this process's own standstill against a peer", () => {
+Deno.test("forgivePause() does not count a pause of this process as silence of a peer", () => {
   const { detector, nowMs } = answering(10, () => pingIntervalMs);
   forgivePause(detector, 30_000);
   assertEquals(checkSilence(detector, nowMs + 30_250), undefined);
   assertEquals(checkSilence(detector, nowMs + 32_750), "suspect");
 });
 
-Deno.test("createFailureDetector() takes bounds of its user", () => {
+Deno.test("createFailureDetector() uses the bounds in its options", () => {
   const detector = createFailureDetector(0, {
     suspectAfterMsMin: 100,
     suspectAfterMsMax: 200,

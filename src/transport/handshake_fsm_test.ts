@@ -91,7 +91,7 @@ function converse(opener: End, accepter: End): void {
   }
 }
 
-Deno.test("stepHandshake() lets two ends with the same cookie know each other", () => {
+Deno.test("stepHandshake() authenticates two ends with the same cookie to each other", () => {
   const opener = new End(end("opener", { kind: "bulk" }));
   const accepter = new End(end("accepter"));
   converse(opener, accepter);
@@ -124,7 +124,7 @@ Deno.test("stepHandshake() gives every link another id", () => {
   assertEquals(ids.size, 10);
 });
 
-Deno.test("stepHandshake() refuses another cookie and tells the opener", () => {
+Deno.test("stepHandshake() refuses a different cookie and tells the opener", () => {
   const opener = new End(end("opener", { cookie: new Cookie("guess") }));
   const accepter = new End(end("accepter"));
   converse(opener, accepter);
@@ -132,7 +132,7 @@ Deno.test("stepHandshake() refuses another cookie and tells the opener", () => {
   assertEquals(opener.error.code, "wrong_cookie");
 });
 
-Deno.test("stepHandshake() shows a stranger no proof before the stranger has shown one", () => {
+Deno.test("stepHandshake() sends no proof before the opener has sent a valid one", () => {
   const opener = new End(end("opener", { cookie: new Cookie("guess") }));
   const accepter = new End(end("accepter"));
   converse(opener, accepter);
@@ -142,7 +142,7 @@ Deno.test("stepHandshake() shows a stranger no proof before the stranger has sho
   );
 });
 
-Deno.test("Cookie tells keys apart that HMAC would pad to the same", () => {
+Deno.test("Cookie distinguishes secrets that HMAC would pad to the same key", () => {
   const part = new Uint8Array(1);
   assertEquals(
     new Cookie("a").verifies(new Cookie("a\0").mac(part), part),
@@ -184,7 +184,7 @@ Deno.test("stepHandshake() refuses another cluster without saying which it is", 
   assert(!new TextDecoder().decode(accepter.sent[0]?.payload).includes("test"));
 });
 
-Deno.test("stepHandshake() lets a client leave the cluster open, and no node", () => {
+Deno.test("stepHandshake() lets a client omit the cluster, but not a node", () => {
   for (const kind of ["client", "peer", "bulk"] as const) {
     const opener = new End(
       end("opener", { kind, identity: identity("a", "") }),
@@ -216,7 +216,7 @@ Deno.test("stepHandshake() agrees on the highest version both speak", () => {
   assertEquals(accepter.peer.protocolVersion, 3);
 });
 
-Deno.test("stepHandshake() refuses a recorded handshake that is played again", () => {
+Deno.test("stepHandshake() refuses a replayed handshake", () => {
   const opener = new End(end("opener"));
   converse(opener, new End(end("accepter")));
   const accepter = new End(end("accepter"));
@@ -224,7 +224,7 @@ Deno.test("stepHandshake() refuses a recorded handshake that is played again", (
   assertEquals(accepter.error.code, "wrong_cookie");
 });
 
-Deno.test("stepHandshake() believes no recorded accepter", () => {
+Deno.test("stepHandshake() refuses the replayed frames of an accepter", () => {
   const recorded = new End(end("accepter"));
   converse(new End(end("opener")), recorded);
   const opener = new End(end("opener"));
@@ -247,7 +247,7 @@ Deno.test("stepHandshake() refuses its own proof sent back as a welcome", () => 
   assertEquals(opener.error.code, "wrong_cookie");
 });
 
-Deno.test("stepHandshake() refuses its own frames sent straight back", () => {
+Deno.test("stepHandshake() refuses its own frames reflected to it", () => {
   const opener = new End(end("opener"));
   opener.receive(opener.sent[0]!);
   assertEquals(opener.error.code, "protocol_error");
@@ -257,7 +257,7 @@ Deno.test("stepHandshake() refuses its own frames sent straight back", () => {
   assertEquals(accepter.error.code, "protocol_error");
 });
 
-Deno.test("stepHandshake() notices every byte of hello and challenge that is changed on the way", () => {
+Deno.test("stepHandshake() detects every changed byte of hello and challenge", () => {
   for (const which of ["hello", "challenge"] as const) {
     const length = (() => {
       const opener = new End(end("opener"));
@@ -288,7 +288,7 @@ Deno.test("stepHandshake() notices every byte of hello and challenge that is cha
   }
 });
 
-Deno.test("stepHandshake() notices when the last link id in a proof is changed", () => {
+Deno.test("stepHandshake() detects a change of the last link id in a proof", () => {
   const opener = new End(end("opener"));
   const accepter = new End(end("accepter"));
   accepter.receive(opener.sent[0]!);
@@ -299,7 +299,7 @@ Deno.test("stepHandshake() notices when the last link id in a proof is changed",
   assertEquals(accepter.error.code, "wrong_cookie");
 });
 
-Deno.test("stepHandshake() tells the opener why the node does not want it", () => {
+Deno.test("stepHandshake() tells the opener why the node refuses it", () => {
   for (
     const [reason, code] of [
       ["self_connection", "self_connection"],
@@ -317,7 +317,7 @@ Deno.test("stepHandshake() tells the opener why the node does not want it", () =
   }
 });
 
-Deno.test("stepHandshake() gives up at the deadline in every phase", () => {
+Deno.test("stepHandshake() fails at the deadline in every phase", () => {
   const opener = new End(end("opener"));
   opener.step({ type: "deadline" });
   assertEquals(opener.error.code, "handshake_failed");
@@ -327,7 +327,7 @@ Deno.test("stepHandshake() gives up at the deadline in every phase", () => {
   assertEquals(accepter.error.code, "handshake_failed");
 });
 
-Deno.test("stepHandshake() fails for the reason of whoever gave it up, and tells nobody", () => {
+Deno.test("stepHandshake() fails with the reason it is aborted with, and sends nothing", () => {
   const accepter = new End(end("accepter"));
   accepter.receive(new End(end("opener")).sent[0]!);
   const error = new WhorlError("closed", "no more");
@@ -337,7 +337,7 @@ Deno.test("stepHandshake() fails for the reason of whoever gave it up, and tells
   assertEquals(accepter.state.phase, "done");
 });
 
-Deno.test("stepHandshake() is over once it is over", () => {
+Deno.test("stepHandshake() ignores every event once the handshake has ended", () => {
   const accepter = new End(end("accepter"));
   const opener = new End(end("opener"));
   converse(opener, accepter);
@@ -370,7 +370,7 @@ Deno.test("stepHandshake() refuses names that are empty, too long or unprintable
   }
 });
 
-Deno.test("stepHandshake() survives a refusal for a reason it does not know", () => {
+Deno.test("stepHandshake() fails by name on a refusal with an unknown reason", () => {
   const opener = new End(end("opener"));
   const payload = encodeRefused("timeout", V1);
   payload[0] = 200;

@@ -81,7 +81,7 @@ Deno.test("LinkCalls.call() sends method, arguments and time, and resolves to th
   bench.assertIdle();
 });
 
-Deno.test("LinkCalls pairs answers with calls, in whatever order they come", async () => {
+Deno.test("LinkCalls matches answers with calls, in whatever order they come", async () => {
   const bench = new Bench();
   const first = bench.calls.call(bench.sink, "first", null);
   const second = bench.calls.call(bench.sink, "second", null);
@@ -101,7 +101,7 @@ Deno.test("LinkCalls pairs answers with calls, in whatever order they come", asy
   assertEquals([await first, await second], [1, 2]);
 });
 
-Deno.test("LinkCalls.call() fails as the other end does", async () => {
+Deno.test("LinkCalls.call() rejects with the error of the other end", async () => {
   const bench = new Bench();
   const typed = bench.calls.call(bench.sink, "plan", null);
   await bench.perform(() => {
@@ -116,7 +116,7 @@ Deno.test("LinkCalls.call() fails as the other end does", async () => {
   bench.assertIdle();
 });
 
-Deno.test("answerCall() answers with a failure what cannot travel", async () => {
+Deno.test("answerCall() sends a failure if the answer cannot be encoded", async () => {
   const bench = new Bench();
   const unknown = bench.calls.call(bench.sink, "stats", null);
   await bench.perform(() => 10n);
@@ -126,7 +126,7 @@ Deno.test("answerCall() answers with a failure what cannot travel", async () => 
   await failsWith(tooLarge, "frame_too_large", "Cannot send a frame");
 });
 
-Deno.test("answerCall() answers whatever a call fails with", async () => {
+Deno.test("answerCall() sends an error whatever a call throws", async () => {
   const bench = new Bench();
   const circular: Record<string, unknown> = {};
   circular.self = circular;
@@ -153,7 +153,7 @@ Deno.test("answerCall() answers whatever a call fails with", async () => {
   bench.assertIdle();
 });
 
-Deno.test("answerCall() says nothing on a link that has ended meanwhile", async () => {
+Deno.test("answerCall() sends nothing on a link that has ended meanwhile", async () => {
   const bench = new Bench();
   const sink = Object.assign(bench.newSink(), { closed: { message: "gone" } });
   await answerCall(sink, 1, () => "late");
@@ -175,7 +175,7 @@ Deno.test("LinkCalls.call() fails at once on a link that has ended", async () =>
   bench.assertIdle();
 });
 
-Deno.test("LinkCalls.answered() takes answers only from the link that was called", async () => {
+Deno.test("LinkCalls.answered() accepts an answer only from the link that was called", async () => {
   const bench = new Bench();
   const stranger = bench.newSink();
   const call = bench.calls.call(bench.sink, "join_offer", null);
@@ -196,7 +196,7 @@ Deno.test("LinkCalls.answered() takes answers only from the link that was called
   assertEquals(await call, "true");
 });
 
-Deno.test("LinkCalls.call() fails when its arguments cannot travel, and leaves nothing behind", async () => {
+Deno.test("LinkCalls.call() fails when its arguments cannot be encoded, and keeps no open call", async () => {
   const bench = new Bench();
   await failsWith(
     bench.calls.call(bench.sink, "m", 10n),
@@ -267,7 +267,7 @@ Deno.test("LinkCalls.linkClosed() fails the calls of that link and no others", a
   bench.assertIdle();
 });
 
-Deno.test("LinkCalls.close() fails all that is unanswered", async () => {
+Deno.test("LinkCalls.close() fails all unanswered calls", async () => {
   const bench = new Bench();
   const calls = [1, 2].map(() => bench.calls.call(bench.sink, "m", null));
   bench.calls.close();
@@ -277,7 +277,7 @@ Deno.test("LinkCalls.close() fails all that is unanswered", async () => {
   bench.assertIdle();
 });
 
-Deno.test("LinkCalls takes so many calls at once and refuses a further one", async () => {
+Deno.test("LinkCalls refuses a call beyond its bound of open calls", async () => {
   const bench = new Bench();
   const calls = Array.from(
     { length: CALLS_MAX },
@@ -319,7 +319,7 @@ Deno.test("LinkCalls fails a call whose answer cannot be read", async () => {
   bench.assertIdle();
 });
 
-Deno.test("LinkCalls hands out answers that outlive the buffer they came in", async () => {
+Deno.test("LinkCalls returns answers that stay valid after their buffer is reused", async () => {
   const bench = new Bench();
   const call = bench.calls.call(bench.sink, "m", null);
   const buffer = encodeMsgpack(Uint8Array.of(1, 2, 3));
@@ -333,7 +333,7 @@ Deno.test("LinkCalls hands out answers that outlive the buffer they came in", as
   assertEquals(await call, Uint8Array.of(1, 2, 3));
 });
 
-Deno.test("readCall() refuses what is no call", () => {
+Deno.test("readCall() refuses bytes that are not a call", () => {
   for (
     const strange of [null, "m", [], ["m", null], [1, null, 5], [
       "m",

@@ -17,7 +17,7 @@ Deno.test("Link answers pings by itself and reports pongs", async () => {
   assertEquals(await bench.received(), ["10 1 "]);
 });
 
-Deno.test("Link says in a ping whether a pong has come since the one before, and hears it said", async () => {
+Deno.test("Link sends in a ping whether a pong has come since the previous ping, and reports the other end's flag", async () => {
   await using bench = await LinkBench.create();
   const flags = async (): Promise<number | undefined> => {
     bench.link.ping();
@@ -68,7 +68,7 @@ async function framesUntil(
   }
 }
 
-Deno.test("Link lets pings and pongs overtake the frames that wait behind the one under way", async () => {
+Deno.test("Link sends pings and pongs before frames that wait behind the write under way", async () => {
   await using bench = await LinkBench.create();
   const texts = [600_000, 10, 700_000].map((length) => "x".repeat(length));
   // The first leaves at once and is stuck, as nobody reads; the others wait.
@@ -92,14 +92,14 @@ Deno.test("Link lets pings and pongs overtake the frames that wait behind the on
   assertEquals(bench.link.bufferedBytes, 0);
 });
 
-Deno.test("Link lets a ping overtake what has not begun to leave", async () => {
+Deno.test("Link sends a ping before frames whose write has not begun", async () => {
   await using bench = await LinkBench.create();
   bench.send("x".repeat(600_000));
   bench.link.ping();
   assertEquals(await framesUntil(bench, 70, 1), ["10 0", "70 600000"]);
 });
 
-Deno.test("Link lets a ping that comes with the last record of a batch leave before the next batch", async () => {
+Deno.test("Link sends a ping queued during the last record of a batch before the next batch", async () => {
   await using bench = await LinkBench.create();
   bench.send("x".repeat(100_000));
   await bench.runtime.settle();
@@ -118,7 +118,7 @@ Deno.test("Link lets a ping that comes with the last record of a batch leave bef
   ]);
 });
 
-Deno.test("Link answers more pings than one record holds in several", async () => {
+Deno.test("Link answers more pings than fit in one record with several records", async () => {
   await using bench = await LinkBench.create();
   bench.network.stall("near", "far");
   bench.send("x".repeat(300 * 1024));

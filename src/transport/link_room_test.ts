@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { LinkBench } from "./testing/link_bench.ts";
 
-Deno.test("Link.whenBelow() calls back as the stream takes pieces, without a timer", async () => {
+Deno.test("Link.whenBelow() calls back as the stream accepts pieces, without a timer", async () => {
   await using bench = await LinkBench.create();
   const waited: string[] = [];
   const wait = (bytes: number): void =>
@@ -31,7 +31,7 @@ Deno.test("Link.whenBelow() calls back as the stream takes pieces, without a tim
   assertEquals(waited.length, 3);
 });
 
-Deno.test("Link.whenBelow() tells the next only while there is room", async () => {
+Deno.test("Link.whenBelow() calls the next callback only while there is room", async () => {
   await using bench = await LinkBench.create();
   const waited: number[] = [];
   for (const number of [1, 2]) {
@@ -68,7 +68,7 @@ Deno.test("Link.whenBelow() calls back when the link ends, and then at once", as
   }
 });
 
-Deno.test("Link ends when whoever waited for room throws", async () => {
+Deno.test("Link ends when a callback that waited for room throws", async () => {
   await using bench = await LinkBench.create();
   bench.link.whenBelow(0, () => {
     throw new RangeError("a bug");

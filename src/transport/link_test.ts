@@ -20,7 +20,7 @@ Deno.test("Link sends the frames of one turn in one write", async () => {
   assertEquals(bench.stream.writes.length, 1);
 });
 
-Deno.test("Link gathers while a write is under way and never has two", async () => {
+Deno.test("Link gathers frames while a write is under way and never has two writes", async () => {
   await using bench = await LinkBench.create();
   bench.network.stall("near", "far");
   bench.send("x".repeat(300 * 1024));
@@ -45,7 +45,7 @@ Deno.test("Link gathers while a write is under way and never has two", async () 
   assertEquals(bench.link.bufferedBytes, 0);
 });
 
-Deno.test("Link cuts what waits into records that hold what was written", async () => {
+Deno.test("Link splits waiting frames into records that hold what was written", async () => {
   await using bench = await LinkBench.create();
   const text = Array.from({ length: 100_000 }, (_, i) => i).join(" ");
   bench.send("before");
@@ -71,7 +71,7 @@ Deno.test("Link cuts what waits into records that hold what was written", async 
   ]);
 });
 
-Deno.test("Link believes nothing in a record of which any bit has changed", async () => {
+Deno.test("Link delivers no frame of a record in which any bit has changed", async () => {
   const good = recordWith({ type: 70, payload: "good" });
   const bad = recordWith(
     { type: 71, payload: "one" },
@@ -97,7 +97,7 @@ Deno.test("Link believes nothing in a record of which any bit has changed", asyn
   }
 });
 
-Deno.test("Link believes nothing in a record that only begins a good frame", async () => {
+Deno.test("Link delivers no frame of a damaged record that only begins with a valid frame", async () => {
   await using bench = await LinkBench.create();
   const bytes = recordsOf(framesOf({ type: 70, payload: "in parts" }), 10);
   bytes[bytes.length - 1]! ^= 1;
@@ -107,7 +107,7 @@ Deno.test("Link believes nothing in a record that only begins a good frame", asy
   assertEquals(bench.closes.map(({ badRecord }) => badRecord), [true]);
 });
 
-Deno.test("Link tells a frame that cannot be from bytes that were changed", async () => {
+Deno.test("Link distinguishes an invalid frame from changed bytes", async () => {
   await using bench = await LinkBench.create();
   await bench.far.write(recordsOf(new Uint8Array(20)));
   await bench.runtime.settle();
@@ -117,7 +117,7 @@ Deno.test("Link tells a frame that cannot be from bytes that were changed", asyn
   }]);
 });
 
-Deno.test("Link closes as overloaded when too many bytes wait", async () => {
+Deno.test("Link closes as overloaded when too many bytes wait to be sent", async () => {
   await using bench = await LinkBench.create({ bufferedBytesMax: 1024 * 1024 });
   bench.network.stall("near", "far");
   let sent = 0;
@@ -144,7 +144,7 @@ Deno.test("Link closes when a write does not finish in time", async () => {
   assertEquals(bench.closes.map(({ code }) => code), ["write_timeout"]);
 });
 
-Deno.test("Link does not time out a slow reader who makes progress", async () => {
+Deno.test("Link does not time out a slow reader that makes progress", async () => {
   await using bench = await LinkBench.create({ writeDeadlineMs: 1_000 });
   bench.send("z".repeat(8 * 1024 * 1024));
   const into = new Uint8Array(256 * 1024);
@@ -158,7 +158,7 @@ Deno.test("Link does not time out a slow reader who makes progress", async () =>
   }
 });
 
-Deno.test("Link hands on frames that are fed one byte at a time", async () => {
+Deno.test("Link delivers frames that arrive one byte at a time", async () => {
   await using bench = await LinkBench.create();
   const bytes = recordWith(
     { type: 70, correlation: 1, payload: "one" },
@@ -172,7 +172,7 @@ Deno.test("Link hands on frames that are fed one byte at a time", async () => {
   assertEquals(bench.frames, ["70 0 1 one", "71 0 2 ", "72 0 3 three"]);
 });
 
-Deno.test("Link hands on what came behind the handshake", async () => {
+Deno.test("Link delivers frames that arrived together with the end of the handshake", async () => {
   const bytes = recordWith({ type: 70, payload: "early" }, { type: 71 });
   await using bench = await LinkBench.create({}, bytes.subarray(0, 25));
   await bench.far.write(bytes.slice(25));
@@ -180,7 +180,7 @@ Deno.test("Link hands on what came behind the handshake", async () => {
   assertEquals(bench.frames, ["70 0 1 early", "71 0 1 "]);
 });
 
-Deno.test("Link takes a frame of exactly the limit and gives its memory back", async () => {
+Deno.test("Link accepts a frame of exactly the limit and frees its memory", async () => {
   await using bench = await LinkBench.create();
   let largest = 0;
   bench.onFrame = (_link, _type, _flags, _correlation, _bytes, start, end) =>
@@ -206,7 +206,7 @@ Deno.test("Link says goodbye to a frame above the limit as soon as its length is
   assertEquals(bench.logged.length, 1);
 });
 
-Deno.test("Link ends on garbage, after the frames that stood before it", async () => {
+Deno.test("Link ends on invalid bytes, after it delivers the frames before them", async () => {
   for (
     const garbage of [
       "GET / HTTP/1.1\r\n\r\n",
@@ -227,7 +227,7 @@ Deno.test("Link ends on garbage, after the frames that stood before it", async (
   }
 });
 
-Deno.test("Link gives up a frame that does not go on behind a whole record", async () => {
+Deno.test("Link times out a frame that does not continue after a complete record", async () => {
   await using bench = await LinkBench.create();
   const frame = framesOf({ type: 70, payload: "never whole" });
   await bench.far.write(recordsOf(frame.subarray(0, 20)));
@@ -237,7 +237,7 @@ Deno.test("Link gives up a frame that does not go on behind a whole record", asy
   assertEquals(bench.closes.map(({ code }) => code), ["protocol_error"]);
 });
 
-Deno.test("Link gives up a record that does not go on", async () => {
+Deno.test("Link times out a record that does not continue", async () => {
   await using bench = await LinkBench.create();
   const bytes = recordWith({ type: 70, payload: "never whole" });
   await bench.far.write(bytes.slice(0, 10));
@@ -250,7 +250,7 @@ Deno.test("Link gives up a record that does not go on", async () => {
   assertEquals(bench.closes.map(({ code }) => code), ["protocol_error"]);
 });
 
-Deno.test("Link does not mind silence between frames", async () => {
+Deno.test("Link does not time out on silence between frames", async () => {
   await using bench = await LinkBench.create();
   await bench.far.write(recordWith({ type: 70, payload: "whole" }));
   await bench.runtime.advance(600_000);
@@ -258,7 +258,7 @@ Deno.test("Link does not mind silence between frames", async () => {
   assertEquals(bench.runtime.pendingTimers, 0);
 });
 
-Deno.test("Link is lost when the other end hangs up, even within a frame", async () => {
+Deno.test("Link is lost when the other end closes the connection, even within a frame", async () => {
   await using bench = await LinkBench.create();
   await bench.far.write(recordWith({ type: 70, payload: "cut" }).slice(0, 9));
   bench.far.close();
@@ -267,7 +267,7 @@ Deno.test("Link is lost when the other end hangs up, even within a frame", async
   assertEquals(bench.frames, []);
 });
 
-Deno.test("sendUnknownType() answers with the type that is not known", async () => {
+Deno.test("sendUnknownType() answers with the unknown type", async () => {
   await using bench = await LinkBench.create();
   bench.onFrame = (link, type, _flags, correlation) =>
     sendUnknownType(link, type, correlation);
@@ -275,7 +275,7 @@ Deno.test("sendUnknownType() answers with the type that is not known", async () 
   assertEquals(await bench.received(), ["13 5 c"]);
 });
 
-Deno.test("Link closes with a goodbye behind what was written", async () => {
+Deno.test("Link closes with a goodbye after the frames written before", async () => {
   await using bench = await LinkBench.create();
   bench.send("last");
   bench.link.close("stopping");
@@ -286,7 +286,7 @@ Deno.test("Link closes with a goodbye behind what was written", async () => {
   assertEquals(bench.closes.length, 1);
 });
 
-Deno.test("Link waits only so long for the other end to hang up", async () => {
+Deno.test("Link waits a bounded time for the other end to close the connection", async () => {
   await using bench = await LinkBench.create();
   bench.link.close();
   await bench.runtime.advance(499);
@@ -307,7 +307,7 @@ Deno.test("Link closes at once when both ends say goodbye", async () => {
   assertEquals(bench.closes, [{ code: "closed", message: "mine" }]);
 });
 
-Deno.test("Link reports the reason of the other end's goodbye, cut to size", async () => {
+Deno.test("Link reports the reason in the other end's goodbye, truncated to its bound", async () => {
   await using bench = await LinkBench.create();
   const long = "\x01\x00" + "r".repeat(256);
   await bench.far.write(recordWith({ type: FrameType.goodbye, payload: long }));
@@ -318,7 +318,7 @@ Deno.test("Link reports the reason of the other end's goodbye, cut to size", asy
   }]);
 });
 
-Deno.test("Link hands on nothing after it is closed, not even of the same read", async () => {
+Deno.test("Link delivers nothing after it is closed, not even from the same read", async () => {
   await using bench = await LinkBench.create();
   bench.onFrame = (link, type) => {
     bench.frames.push(`${type}`);
@@ -341,7 +341,7 @@ Deno.test("Link ends and logs when its handler throws", async () => {
   assertEquals(bench.logged.length, 1);
 });
 
-Deno.test("Link takes a protocol error of its handler as the other end's", async () => {
+Deno.test("Link treats a protocol_error thrown by its handler as the other end's fault", async () => {
   await using bench = await LinkBench.create();
   bench.onFrame = () => {
     throw new WhorlError("protocol_error", "Cannot read this payload");
@@ -351,7 +351,7 @@ Deno.test("Link takes a protocol error of its handler as the other end's", async
   assertEquals(bench.closes.map(({ code }) => code), ["protocol_error"]);
 });
 
-Deno.test("Link refuses to send a frame above the limit and stays whole", async () => {
+Deno.test("Link refuses to send a frame above the limit and stays usable", async () => {
   await using bench = await LinkBench.create();
   const writer = bench.link.begin(FrameType.operation, 1);
   writer.raw(new Uint8Array(FRAME_BYTES_MAX));
@@ -361,7 +361,7 @@ Deno.test("Link refuses to send a frame above the limit and stays whole", async 
   assertEquals(await bench.received(), ["70 1 fine"]);
 });
 
-Deno.test("Link drops a frame whose writer threw, not those around it", async () => {
+Deno.test("Link drops a frame whose writer threw, and keeps those around it", async () => {
   await using bench = await LinkBench.create();
   bench.send("before");
   bench.link.begin(FrameType.operation, 2).rawText("half");
@@ -372,7 +372,7 @@ Deno.test("Link drops a frame whose writer threw, not those around it", async ()
   assertEquals(bench.logged.length, 1);
 });
 
-Deno.test("Link is told silent at once and sends nothing more", async () => {
+Deno.test("Link.closeSilent() ends the link at once and sends nothing more", async () => {
   await using bench = await LinkBench.create();
   bench.send("unsent");
   bench.link.closeSilent(5_000);

@@ -101,7 +101,7 @@ Deno.test("LinkWatch pings from the end that opened the link, and neither suspec
   await Promise.all([a.link.finished, b.link.finished]);
 });
 
-Deno.test("LinkWatch pings from both ends while the end that opened the link does not say that it is answered", async () => {
+Deno.test("LinkWatch pings from both ends until the end that opened the link reports an answer", async () => {
   const runtime = new ManualRuntime();
   const [near, far] = await streams(new MemoryNetwork(runtime));
   const b = watchedEnd(runtime, far, "other_node");

@@ -40,7 +40,7 @@ function bookOf(known: Record<string, string> = {}): PeerBook {
   });
 }
 
-Deno.test("PeerBook knows where a peer is while it is wanted, or what stands in the way there", () => {
+Deno.test("PeerBook.addressOf() returns the address of a wanted peer, or the override of that address", () => {
   const book = bookOf();
   assertEquals(book.find("a@h"), undefined);
   assertEquals(book.addressOf("c@h"), undefined, "it is not wanted");
@@ -53,7 +53,7 @@ Deno.test("PeerBook knows where a peer is while it is wanted, or what stands in 
   assertEquals([...book.records()].map(({ name }) => name), ["a@h", "c@h"]);
 });
 
-Deno.test("PeerBook.decide() goes by who is on record, on the way and dialled under that name", () => {
+Deno.test("PeerBook.decide() uses the recorded identity, the open links and the dials of a name", () => {
   const refused = (reason: string) => ({ type: "refuse", reason });
   const book = bookOf({ "a@h": "id of another" });
   assertEquals(book.decide(candidate("a@h")), refused("name_taken"));

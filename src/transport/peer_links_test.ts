@@ -5,7 +5,7 @@ import type { ByteStream, Transport } from "../environment/transport.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { failsWith, PeerWorld, pump } from "./testing/peer_world.ts";
 
-Deno.test("PeerLinks connects nodes that want each other by one link each", async () => {
+Deno.test("PeerLinks connects two nodes that dial each other by one link", async () => {
   await using world = new PeerWorld();
   const [a, b, c] = await world.cluster("a", "b", "c");
   assertEquals(a!.news().sort(), ["up b 1", "up c 1"]);
@@ -31,7 +31,7 @@ Deno.test("PeerLinks carries frames of peers both ways", async () => {
   assertEquals(b!.frames, ["peer a 50 3 9 to b"]);
 });
 
-Deno.test("PeerLinks ends and counts a link that changes bytes, believes none of them, and reconnects", async () => {
+Deno.test("PeerLinks ends and counts a link that changes bytes, delivers none of them, and reconnects", async () => {
   for (const [at, mask] of [[2, 4], [5, 1], [20, 32]] as const) {
     await using world = new PeerWorld();
     let spoils = false;
@@ -82,7 +82,7 @@ Deno.test("PeerLinks ends and counts a link that changes bytes, believes none of
   }
 });
 
-Deno.test("PeerLinks ends with one link however two connects cross", async () => {
+Deno.test("PeerLinks keeps one link however two connects cross", async () => {
   // Every order of steps that a seed brings, by delaying the two nodes' work.
   for (let seed = 0; seed < 40; seed++) {
     const chance = seededChance(seed);
@@ -132,7 +132,7 @@ Deno.test("PeerLinks ends with one link however two connects cross", async () =>
   }
 });
 
-Deno.test("PeerLinks tells at once that a connection is lost, and reconnects", async () => {
+Deno.test("PeerLinks reports a lost connection at once, and reconnects", async () => {
   await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   a!.news();
@@ -188,7 +188,7 @@ Deno.test("PeerLinks suspects a silent peer in under 3 s, closes at 5 s, and com
   assertEquals(a!.news(), ["up b 1"]);
 });
 
-Deno.test("PeerLinks counts answers, not what the peer sends by itself", async () => {
+Deno.test("PeerLinks suspects a peer that does not answer, even if it sends other frames", async () => {
   await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   // a's bytes no longer reach b, while b's pings still reach a.
@@ -198,7 +198,7 @@ Deno.test("PeerLinks counts answers, not what the peer sends by itself", async (
   assertEquals(b!.news(), ["up a 1", "suspect a"]);
 });
 
-Deno.test("PeerLinks takes a suspicion back when the peer answers", async () => {
+Deno.test("PeerLinks withdraws a suspicion when the peer answers", async () => {
   await using world = new PeerWorld();
   const [a] = await world.cluster("a", "b");
   world.network.stall("b", "a");
@@ -209,7 +209,7 @@ Deno.test("PeerLinks takes a suspicion back when the peer answers", async () => 
   assert(!a!.links.isSuspect("b"));
 });
 
-Deno.test("PeerLinks refuses a name that is up with another identity", async () => {
+Deno.test("PeerLinks refuses a name that is connected with another identity", async () => {
   await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   const thief = world.node("b", { host: "elsewhere", nodeId: "thief" });
@@ -221,7 +221,7 @@ Deno.test("PeerLinks refuses a name that is up with another identity", async () 
   assertEquals([a!.news(), b!.news()], [["up b 1"], ["up a 1"]]);
 });
 
-Deno.test("PeerLinks refuses a name on record, at whichever end the record is", async () => {
+Deno.test("PeerLinks refuses a name recorded for another node, at whichever end the record is", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   const b = world.node("b");
@@ -249,7 +249,7 @@ Deno.test("PeerLinks replaces a link when a newer incarnation connects, and refu
   assertEquals(a!.news(), []);
 });
 
-Deno.test("PeerLinks lets a peer back in whose side of the link broke, without waiting for silence", async () => {
+Deno.test("PeerLinks accepts a peer whose end of the link broke, without waiting until the old link is silent", async () => {
   await using world = new PeerWorld();
   // a's connection to b runs through a proxy that loses b's half of it.
   const halves: ByteStream[] = [];
@@ -281,7 +281,7 @@ Deno.test("PeerLinks lets a peer back in whose side of the link broke, without w
   await Promise.all(pumps);
 });
 
-Deno.test("PeerLinks does not hold its own standstill against its peers", async () => {
+Deno.test("PeerLinks does not suspect its peers after a pause of its own process", async () => {
   await using world = new PeerWorld();
   let standstillMs = 0;
   const a = world.node("a", {
@@ -316,7 +316,7 @@ Deno.test("PeerLinks refuses to connect a node to itself", async () => {
   assertEquals(a.history, []);
 });
 
-Deno.test("PeerLinks does not take another node for the one that lives at an address", async () => {
+Deno.test("PeerLinks refuses a different node at the address of the wanted one", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   const b = world.node("b");
@@ -326,7 +326,7 @@ Deno.test("PeerLinks does not take another node for the one that lives at an add
   assertEquals([a.history, b.history], [[], []]);
 });
 
-Deno.test("PeerLinks.connectTo() returns the link that is there already", async () => {
+Deno.test("PeerLinks.connectTo() returns an existing link", async () => {
   await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   assertEquals(await a!.links.connectTo("b:1"), a!.links.link("b"));
@@ -348,7 +348,7 @@ Deno.test("PeerLinks.connectTo() of both nodes at once gives both the same link"
   assertEquals(there, again);
 });
 
-Deno.test("PeerLinks.connectTo() gives up on an address that never answers, and at its signal", async () => {
+Deno.test("PeerLinks.connectTo() fails at an address that never answers, and when its signal aborts", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   world.network.stall("a", "void");
@@ -365,7 +365,7 @@ Deno.test("PeerLinks.connectTo() gives up on an address that never answers, and 
   assert((await stopped).message.includes("enough"));
 });
 
-Deno.test("PeerLinks keeps a link to a peer nobody asked for, until it is taken off the list", async () => {
+Deno.test("PeerLinks keeps a link that the peer opened, until the peer is removed from the list", async () => {
   await using world = new PeerWorld();
   const [a, b] = ["a", "b"].map((name) => world.node(name));
   await a!.listen();
@@ -421,7 +421,7 @@ Deno.test("PeerLinks opens bulk links beside the peer link", async () => {
   await failsWith("not_reachable", () => a!.links.openBulk("stranger"));
 });
 
-Deno.test("PeerLinks.close() says goodbye, and nothing can be opened after", async () => {
+Deno.test("PeerLinks.close() sends a goodbye, and refuses to open links afterwards", async () => {
   await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   const closing = a!.links.close();
@@ -435,7 +435,7 @@ Deno.test("PeerLinks.close() says goodbye, and nothing can be opened after", asy
   await a!.links.close();
 });
 
-Deno.test("PeerLinks.close() ends what is under way: dials, handshakes, waits", async () => {
+Deno.test("PeerLinks.close() ends dials, handshakes and waits under way", async () => {
   await using world = new PeerWorld();
   const a = world.node("a");
   await a.listen();
@@ -452,7 +452,7 @@ Deno.test("PeerLinks.close() ends what is under way: dials, handshakes, waits", 
   stranger.close();
 });
 
-Deno.test("PeerLinks warns that a peer cannot be reached, unless it has said that it stops", async () => {
+Deno.test("PeerLinks warns that a peer cannot be reached, unless the peer said that it stops", async () => {
   await using world = new PeerWorld();
   const lines: string[] = [];
   const note = (level: string) => (message: string) =>

@@ -2,13 +2,13 @@ import { assertEquals } from "@std/assert";
 import { seededChance } from "../base/chance.ts";
 import { BackgroundPace } from "./background_pace.ts";
 
-Deno.test("BackgroundPace lets work go on as long as nobody else wants anything", () => {
+Deno.test("BackgroundPace lets work continue while no commands come", () => {
   const pace = new BackgroundPace(2, 20);
   pace.worked(0, 2);
   assertEquals(pace.waitMs(2), 0);
 });
 
-Deno.test("BackgroundPace puts work off by a multiple of what it took, of all that is done together, while commands come", () => {
+Deno.test("BackgroundPace delays work by a multiple of the time it took, summed over all concurrent work, while commands come", () => {
   const pace = new BackgroundPace(2, 20);
   pace.noteCommand();
   pace.worked(0, 2);
@@ -25,14 +25,14 @@ Deno.test("BackgroundPace puts work off by a multiple of what it took, of all th
   assertEquals([pace.waitMs(142), pace.disturbs], [0, false]);
 });
 
-Deno.test("BackgroundPace puts nothing off for longer than it may be", () => {
+Deno.test("BackgroundPace delays no work for longer than its bound", () => {
   const pace = new BackgroundPace(2, 20);
   pace.noteCommand();
   pace.worked(0, 5_000);
   assertEquals(pace.waitMs(5_000), 20);
 });
 
-Deno.test("BackgroundPace counts once, if it is to, what several do at the same time, as they wait for the disk", () => {
+Deno.test("BackgroundPace counts time once, where told to, when several pieces of work wait for the disk together", () => {
   const pace = new BackgroundPace(3, 60, "once");
   pace.noteCommand();
   pace.worked(0, 6);

@@ -30,7 +30,7 @@ export function commandTableOf(module: VnodeModule): CommandTable {
 }
 
 /**
- * The handlers a vnode has for `names`, in their order.
+ * The handlers of a vnode for `names`, in their order.
  *
  * @param what What they handle, for error messages.
  * @throws {WhorlError} `vnode_module_failed` if one is missing.

@@ -123,7 +123,7 @@ Deno.test("CoverageStreams answers with all chunks at once if they are few", asy
   assertEquals(bench.streams.size, 0);
 });
 
-Deno.test("CoverageStreams says that there is nothing", async () => {
+Deno.test("CoverageStreams answers an empty result with a final answer", async () => {
   const bench = new Bench();
   bench.open(1, 10, () => []);
   await bench.changed();
@@ -131,7 +131,7 @@ Deno.test("CoverageStreams says that there is nothing", async () => {
 });
 
 for (const kind of ["sync", "async"]) {
-  Deno.test(`CoverageStreams goes one window ahead of who reads a handler that is ${kind}, and no further`, async () => {
+  Deno.test(`CoverageStreams runs a handler that is ${kind} at most one window ahead of its reader`, async () => {
     const bench = new Bench();
     const half = COVERAGE_WINDOW_BYTES / 2;
     let yielded = 0;
@@ -159,7 +159,7 @@ for (const kind of ["sync", "async"]) {
   });
 }
 
-Deno.test("CoverageStreams does not keep back what there is while a handler waits", async () => {
+Deno.test("CoverageStreams sends the chunks there are while a handler waits", async () => {
   const bench = new Bench();
   const gate = Promise.withResolvers<void>();
   bench.open(1, 10, async function* () {
@@ -198,14 +198,14 @@ Deno.test("CoverageStreams answers vnode_error when a handler throws, and ends t
   assertEquals(bench.failures, [[10, "vnode_error"], [21, "vnode_error"]]);
 });
 
-Deno.test("CoverageStreams takes what a handler returns that cannot be iterated for its failure", () => {
+Deno.test("CoverageStreams treats a handler's result that cannot be iterated as a failure", () => {
   const bench = new Bench();
   bench.open(1, 10, () => undefined as unknown as Uint8Array[]);
   assertEquals(bench.failures, [[10, "vnode_error"]]);
   assert(bench.crashes[0] instanceof TypeError);
 });
 
-Deno.test("CoverageStreams.cancel() stops the handler and answers who waits", async () => {
+Deno.test("CoverageStreams.cancel() stops the handler and answers the waiting request", async () => {
   const bench = new Bench();
   const { promise: released, resolve } = Promise.withResolvers<void>();
   let signal: AbortSignal | undefined;
@@ -232,7 +232,7 @@ Deno.test("CoverageStreams.cancel() stops the handler and answers who waits", as
   assertEquals(bench.failures[1], [12, "vnode_crashed"]);
 });
 
-Deno.test("CoverageStreams lets go of a handler that has yielded and is not asked any more", async () => {
+Deno.test("CoverageStreams drops a handler that has yielded and is not asked for more", async () => {
   const bench = new Bench();
   let released = 0;
   bench.open(1, 10, function* () {
@@ -267,7 +267,7 @@ Deno.test("CoverageStreams.giveUpOverdue() answers timeout when a handler is sil
   assertEquals(bench.streams.size, 0);
 });
 
-Deno.test("CoverageStreams fails a query whose chunk cannot travel, and not the vnode", async () => {
+Deno.test("CoverageStreams fails a query whose chunk cannot be sent, and not the vnode", async () => {
   const bench = new Bench();
   bench.open(1, 10, () => [chunk(1), chunk(2, COVERAGE_CHUNK_BYTES_MAX + 1)]);
   assertEquals(bench.failures, [[10, "frame_too_large"]]);
@@ -285,7 +285,7 @@ Deno.test("CoverageStreams fails a query whose chunk cannot travel, and not the 
   assertEquals(bench.streams.size, 0);
 });
 
-Deno.test("CoverageStreams refuses one query more than it may answer, and a number that is taken", () => {
+Deno.test("CoverageStreams refuses a query beyond its bound, and a query number in use", () => {
   const bench = new Bench();
   const silent = async function* () {
     await new Promise(() => {});
@@ -310,7 +310,7 @@ Deno.test("CoverageStreams refuses one query more than it may answer, and a numb
   );
 });
 
-Deno.test("CoverageStreams says what there is and lets commands have their turn, while they come", async () => {
+Deno.test("CoverageStreams sends the chunks there are and lets commands run, while they come", async () => {
   const bench = new Bench();
   function* slow() {
     for (let number = 1; number <= 4; number++) {
@@ -331,7 +331,7 @@ Deno.test("CoverageStreams says what there is and lets commands have their turn,
   assertEquals(bench.waits.length, 1);
 });
 
-Deno.test("CoverageStreams takes promises of chunks, and says what there is before it waits for one", async () => {
+Deno.test("CoverageStreams accepts promises of chunks, and sends the chunks there are before it waits for one", async () => {
   const bench = new Bench();
   const gate = Promise.withResolvers<Uint8Array>();
   bench.open(1, 10, function* () {
@@ -355,7 +355,7 @@ Deno.test("CoverageStreams answers vnode_error when a promised chunk fails, and 
   assertEquals(bench.crashes, [failure]);
 });
 
-Deno.test("CoverageStreams gives whatever else there is a turn when it works for long, and tells who waits that it does", async () => {
+Deno.test("CoverageStreams yields to other work when it runs for long, and sends its reader the chunks there are", async () => {
   const bench = new Bench();
   function* long() {
     for (let number = 1; number <= 5; number++) {
@@ -376,7 +376,7 @@ Deno.test("CoverageStreams gives whatever else there is a turn when it works for
   assertEquals(bench.answers[2], [12, [5], true]);
 });
 
-Deno.test("CoverageStreams waits after a slice of work and not after each small chunk, while commands come", async () => {
+Deno.test("CoverageStreams pauses after a slice of work and not after each small chunk, while commands come", async () => {
   const bench = new Bench();
   function* quick() {
     for (let number = 1; number <= 8; number++) {

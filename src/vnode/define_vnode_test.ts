@@ -33,7 +33,7 @@ function roundTrip<T>(codec: CommandCodec<T>, value: T): T {
   return codec.decode(new ByteReader(into.copy(), 1));
 }
 
-Deno.test("command() carries plain data, and undefined as nothing", () => {
+Deno.test("command() encodes plain data, and undefined as no bytes", () => {
   const { request, reply, failures } = command<
     { by: number; note?: string },
     number[] | undefined
@@ -47,7 +47,7 @@ Deno.test("command() carries plain data, and undefined as nothing", () => {
   assertEquals(failures, []);
 });
 
-Deno.test("command() refuses to decode what is not one value", () => {
+Deno.test("command() refuses to decode bytes that are not exactly one value", () => {
   const { request } = command<string, string>();
   for (const bytes of [[0xc1], [0xa5, 97], [0xc0, 0xc0]]) {
     const error = assertThrows(
@@ -58,7 +58,7 @@ Deno.test("command() refuses to decode what is not one value", () => {
   }
 });
 
-Deno.test("bytesCodec passes bytes through and nothingCodec takes none", () => {
+Deno.test("bytesCodec passes bytes through and nothingCodec refuses any", () => {
   const bytes = new Uint8Array([1, 2, 3]);
   assertEquals(roundTrip(bytesCodec, bytes), bytes);
   assertEquals(roundTrip(nothingCodec, undefined), undefined);
@@ -105,7 +105,7 @@ Deno.test("defineVnode() gives handlers the types that the commands declare", as
   assertEquals([request.by, reply, failure], [1, 1, "too_large"]);
 });
 
-Deno.test("defineVnode() refuses a module whose name, commands or init are not as they must be", () => {
+Deno.test("defineVnode() refuses a module with an invalid name, command or init", () => {
   const init = () => ({ ...withoutData, handleCommand: {} }) as never;
   const many = Object.fromEntries(
     Array.from({ length: COMMANDS_MAX + 1 }, (_, i) => [`c${i}`, command()]),

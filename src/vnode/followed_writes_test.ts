@@ -20,7 +20,7 @@ class Bench {
   }
 }
 
-Deno.test("FollowedWrites tells a write when it is durable and the target has the batch with its key, in any order", () => {
+Deno.test("FollowedWrites reports a write once it is durable and the target has the batch with its key, in either order", () => {
   const bench = new Bench();
   bench.write("before")();
   assertEquals(bench.told, ["before"]);
@@ -43,7 +43,7 @@ Deno.test("FollowedWrites tells a write when it is durable and the target has th
   assertEquals(bench.told, ["before", "first", "second", "third"]);
 });
 
-Deno.test("FollowedWrites tells writes in the order of their calls, of failures at once", () => {
+Deno.test("FollowedWrites reports writes in the order of their calls, and failures at once", () => {
   const bench = new Bench();
   bench.writes.hold();
   const first = bench.write("first");
@@ -54,7 +54,7 @@ Deno.test("FollowedWrites tells writes in the order of their calls, of failures 
   assertEquals(bench.told, ["first", "second"]);
 });
 
-Deno.test("FollowedWrites has those that were not told follow with the next transfer, and lets all go when it is released", () => {
+Deno.test("FollowedWrites sends unreported writes with the next transfer, and reports all when it is released", () => {
   const bench = new Bench();
   bench.writes.hold();
   bench.write("said")();
@@ -77,7 +77,7 @@ Deno.test("FollowedWrites has those that were not told follow with the next tran
   assertEquals(bench.told.at(-1), "after");
 });
 
-Deno.test("FollowedWrites passes a mark when all that was written before it has arrived", () => {
+Deno.test("FollowedWrites passes a mark once everything written before it has arrived", () => {
   const bench = new Bench();
   bench.writes.hold();
   bench.write("before");

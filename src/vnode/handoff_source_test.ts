@@ -200,7 +200,7 @@ function keys(count: number): string[] {
   return Array.from({ length: count }, (_, i) => String(i).padStart(6, "0"));
 }
 
-Deno.test("HandoffSource says all items in batches of BATCH_ENTRIES_MAX, numbered from 1, with counts and hash of all so far", async () => {
+Deno.test("HandoffSource returns all items in batches of BATCH_ENTRIES_MAX, numbered from 1, with counts and hash of all so far", async () => {
   const bench = new Bench(keys(BATCH_ENTRIES_MAX + 2)).begin();
   const first = await bench.next();
   const second = await bench.next(1);
@@ -226,7 +226,7 @@ Deno.test("HandoffSource says all items in batches of BATCH_ENTRIES_MAX, numbere
   assertEquals(nothing.hash, second.hash);
 });
 
-Deno.test("HandoffSource says at once that there is nothing in an empty vnode", async () => {
+Deno.test("HandoffSource reports at once that an empty vnode has no items", async () => {
   const bench = new Bench().begin();
   const said = await bench.next();
   assertEquals([said.progress, said.number, said.items, said.hash], [
@@ -238,7 +238,7 @@ Deno.test("HandoffSource says at once that there is nothing in an empty vnode", 
   assert(bench.source.exhausted);
 });
 
-Deno.test("HandoffSource keeps batches under BATCH_BYTES_MAX, unless a single item has more", async () => {
+Deno.test("HandoffSource keeps batches within BATCH_BYTES_MAX, unless a single item is larger", async () => {
   const bench = new Bench();
   const half = "x".repeat(BATCH_BYTES_MAX / 2);
   bench.texts.set("a", half).set("b", half).set("c", half + half + half)
@@ -273,7 +273,7 @@ Deno.test("HandoffSource ends a batch after HANDOFF_GATHER_MS", async () => {
   assertEquals(said?.texts.length, HANDOFF_GATHER_MS);
 });
 
-Deno.test("HandoffSource goes on with a batch when others have had their turn, and ends it with its slice while commands come", async () => {
+Deno.test("HandoffSource continues a batch after it yielded to other work, and ends the batch with its slice while commands come", async () => {
   const pace = new BackgroundPace(2, 20);
   let read = 0;
   const bench = new Bench(keys(10));
@@ -305,7 +305,7 @@ Deno.test("HandoffSource goes on with a batch when others have had their turn, a
   );
 });
 
-Deno.test("HandoffSource lets a module use the memory of an item's bytes again for the next one", async () => {
+Deno.test("HandoffSource lets a module reuse the memory of an item's bytes for the next item", async () => {
   const bytes = new Uint8Array(BATCH_BYTES_MAX * 0.6);
   const bench = new Bench(["a", "b"]).begin({
     encodeHandoffItem: ({ sortKey }) => bytes.fill(sortKey[0]!),
@@ -320,7 +320,7 @@ Deno.test("HandoffSource lets a module use the memory of an item's bytes again f
   ]);
 });
 
-Deno.test("HandoffSource lets others have their turn when nothing in a slice is wanted", async () => {
+Deno.test("HandoffSource yields to other work when no item of a slice is wanted", async () => {
   const bench = new Bench(keys(10));
   let encoded = 0;
   bench.begin({
@@ -342,7 +342,7 @@ Deno.test("HandoffSource lets others have their turn when nothing in a slice is 
   assertEquals((bench.said as Said[]).map(({ texts }) => texts), [[]]);
 });
 
-Deno.test("HandoffSource says every HANDOFF_KEEP_ALIVE_MS that nothing is ready, and what is gathered by then is said next, once", async () => {
+Deno.test("HandoffSource answers every HANDOFF_KEEP_ALIVE_MS that no batch is ready, and returns what it gathered by then in the next batch, once", async () => {
   const bench = new Bench(["a"]);
   const gate = Promise.withResolvers<void>();
   async function* slow() {
@@ -369,7 +369,7 @@ Deno.test("HandoffSource says every HANDOFF_KEEP_ALIVE_MS that nothing is ready,
   assertEquals([last.number, last.texts, last.progress], [1, [], nearlyAll]);
 });
 
-Deno.test("HandoffSource.next() answers who asked before with nothing, and the new one with the batch", async () => {
+Deno.test("HandoffSource.next() answers an earlier open call with nothing, and the new call with the batch", async () => {
   const bench = new Bench(["a"]);
   const gate = Promise.withResolvers<void>();
   async function* slow() {
@@ -384,7 +384,7 @@ Deno.test("HandoffSource.next() answers who asked before with nothing, and the n
   assertEquals((bench.said as Said[]).map(({ texts }) => texts), [[], ["a=0"]]);
 });
 
-Deno.test("HandoffSource says again, in order and alike, what a target lacks after the connection broke", async () => {
+Deno.test("HandoffSource repeats unchanged and in order the batches that a target lacks after the connection broke", async () => {
   const bench = new Bench(keys(4 * BATCH_ENTRIES_MAX)).begin();
   const first = [
     await bench.next(),
@@ -404,7 +404,7 @@ Deno.test("HandoffSource says again, in order and alike, what a target lacks aft
   assertEquals((await bench.next(1)).number, 4);
 });
 
-Deno.test("HandoffSource says a batch that was being gathered when the connection broke after those before it", async () => {
+Deno.test("HandoffSource returns a batch that was being gathered when the connection broke after the repeated ones", async () => {
   const bench = new Bench(keys(2));
   const gates = [0, 1].map(() => Promise.withResolvers<void>());
   async function* slow() {
@@ -436,14 +436,14 @@ Deno.test("HandoffSource says a batch that was being gathered when the connectio
   assertEquals(numbers().at(-1), [2, 1]);
 });
 
-Deno.test("HandoffSource says with what it repeats how much is left now", async () => {
+Deno.test("HandoffSource reports with repeated batches how much is left now", async () => {
   const bench = new Bench(["a"]).begin();
   assertEquals((await bench.next()).progress, nearlyAll);
   for (const key of keys(SWITCH_KEYS_MAX + 1)) bench.write(key, "1");
   assertEquals((await bench.next(0, true)).progress, more);
 });
 
-Deno.test("HandoffSource sends what is written during the visit as it is by then, once", async () => {
+Deno.test("HandoffSource sends an item written during the visit once, in its latest state", async () => {
   const bench = new Bench(keys(BATCH_ENTRIES_MAX + 1)).begin();
   await bench.next();
   bench.write("000000", "1");
@@ -460,7 +460,7 @@ Deno.test("HandoffSource sends what is written during the visit as it is by then
   assertEquals(rest.progress, nearlyAll);
 });
 
-Deno.test("HandoffSource sends more than SWITCH_KEYS_MAX written keys in rounds before it says that little is left", async () => {
+Deno.test("HandoffSource sends more than SWITCH_KEYS_MAX written keys in rounds before it reports that little is left", async () => {
   const bench = new Bench(["a"]).begin();
   await bench.next();
   for (const key of keys(SWITCH_KEYS_MAX + 1)) bench.write(key, "1");
@@ -474,7 +474,7 @@ Deno.test("HandoffSource sends more than SWITCH_KEYS_MAX written keys in rounds 
   assertEquals([none.texts.length, none.progress], [0, nearlyAll]);
 });
 
-Deno.test("HandoffSource asks to switch after eight rounds, however much is written, and begins anew when it goes on", async () => {
+Deno.test("HandoffSource asks to switch after eight rounds, however much is written, and counts rounds anew if it continues", async () => {
   const bench = new Bench(["a"]).begin();
   await bench.next();
   const rounds = async (): Promise<number> => {
@@ -510,7 +510,7 @@ Deno.test("HandoffSource sends written keys in between when they pile up behind 
   assertEquals(last.texts.at(-1), "001199=0");
 });
 
-Deno.test("HandoffSource overruns with more than WRITTEN_KEYS_MAX written keys that nobody asks for", () => {
+Deno.test("HandoffSource reports an overrun when more than WRITTEN_KEYS_MAX written keys wait to be sent", () => {
   const bench = new Bench(["a"]).begin();
   const all = keys(WRITTEN_KEYS_MAX + 1);
   for (const key of all.slice(1)) bench.write(key, "1");
@@ -523,7 +523,7 @@ Deno.test("HandoffSource overruns with more than WRITTEN_KEYS_MAX written keys t
   assertEquals(bench.overruns, 1);
 });
 
-Deno.test("HandoffSource leaves removed items out, and those that are damaged", async () => {
+Deno.test("HandoffSource leaves out removed and damaged items", async () => {
   const bench = new Bench(["a", "bad", "c"]).begin({
     encodeHandoffItem: ({ item }) =>
       String(item).startsWith("bad") ? null : encoder.encode(item as string),
@@ -537,7 +537,7 @@ Deno.test("HandoffSource leaves removed items out, and those that are damaged", 
   assertEquals([rest.texts, rest.number, rest.progress], [[], 1, nearlyAll]);
 });
 
-Deno.test("HandoffSource sends the key spaces that are wanted, and needs keySpaceOf for that", async () => {
+Deno.test("HandoffSource sends only the requested key spaces, and needs keySpaceOf for that", async () => {
   const part = {
     keySpaces: new Set([1, 3]),
     mode: HandoffMode.copy,
@@ -553,7 +553,7 @@ Deno.test("HandoffSource sends the key spaces that are wanted, and needs keySpac
   assertEquals(error.code, "not_capable");
 });
 
-Deno.test("HandoffSource fails who asks and ends the vnode when the module fails", async () => {
+Deno.test("HandoffSource fails open calls and ends the vnode when the module throws", async () => {
   for (
     const extra of [
       {
@@ -578,7 +578,7 @@ Deno.test("HandoffSource fails who asks and ends the vnode when the module fails
   }
 });
 
-Deno.test("HandoffSource does not watch what is written when fold() fails", () => {
+Deno.test("HandoffSource does not watch writes when fold() throws", () => {
   const bench = new Bench(["a"]);
   assertThrows(() =>
     bench.begin({
@@ -590,7 +590,7 @@ Deno.test("HandoffSource does not watch what is written when fold() fails", () =
   assertEquals(bench.storage.watch, undefined);
 });
 
-Deno.test("HandoffSource counts items when it has lasted for COUNT_AFTER_MS, and says how many there are from then on", async () => {
+Deno.test("HandoffSource counts items after COUNT_AFTER_MS, and reports the total from then on", async () => {
   const bench = new Bench(keys(3 * BATCH_ENTRIES_MAX));
   for (const key of keys(7)) bench.write(key, "0");
   bench.begin();
@@ -604,7 +604,7 @@ Deno.test("HandoffSource counts items when it has lasted for COUNT_AFTER_MS, and
 
 // Where commands follow.
 
-Deno.test("HandoffSource sends commands among the items in the order in which they were applied, and says them done when the target has them", async () => {
+Deno.test("HandoffSource sends commands among the items in the order in which they were applied, and completes them when the target has them", async () => {
   const bench = new Bench(keys(BATCH_ENTRIES_MAX + 1));
   bench.begin({ itemAt: undefined as never });
   assert(bench.source.sendsCommands);
@@ -620,7 +620,7 @@ Deno.test("HandoffSource sends commands among the items in the order in which th
   assertEquals(bench.done, ["a", "b"]);
 });
 
-Deno.test("HandoffSource sends a command at once to who waits, and reads items only while no handler is at work", async () => {
+Deno.test("HandoffSource sends a command at once to a waiting call, and reads items only while no handler is running", async () => {
   const bench = new Bench(["a", "b"]);
   bench.begin({ itemAt: undefined as never });
   bench.quiet = false;
@@ -639,7 +639,7 @@ Deno.test("HandoffSource sends a command at once to who waits, and reads items o
   assertEquals((await bench.next(2)).texts, ["!y"]);
 });
 
-Deno.test("HandoffSource gives commands and items their turns one after the other", async () => {
+Deno.test("HandoffSource alternates between commands and items", async () => {
   const bench = new Bench(["a"]);
   bench.begin({ itemAt: undefined as never });
   bench.forward("x");
@@ -648,7 +648,7 @@ Deno.test("HandoffSource gives commands and items their turns one after the othe
   assertEquals((await bench.next()).texts, ["!y", "a=0"]);
 });
 
-Deno.test("HandoffSource looks less and less often for a moment without handlers, as the vnode serves nobody meanwhile", async () => {
+Deno.test("HandoffSource checks less and less often for a moment without running handlers", async () => {
   const bench = new Bench(["a"]);
   let looked = 0;
   bench.begin({ itemAt: undefined as never });
@@ -666,7 +666,7 @@ Deno.test("HandoffSource looks less and less often for a moment without handlers
   assertEquals(looked, 13);
 });
 
-Deno.test("HandoffSource takes FORWARDED_COMMANDS_MAX commands, and has room when some are said", async () => {
+Deno.test("HandoffSource accepts FORWARDED_COMMANDS_MAX commands, and has room again when some were sent", async () => {
   const bench = new Bench().begin({ itemAt: undefined as never });
   for (let i = 0; i < FORWARDED_COMMANDS_MAX; i++) bench.forward("x");
   assert(bench.source.full);
@@ -678,7 +678,7 @@ Deno.test("HandoffSource takes FORWARDED_COMMANDS_MAX commands, and has room whe
   assertEquals([room, bench.source.full], [true, false]);
 });
 
-Deno.test("HandoffSource.end() answers everybody: who asks, commands that wait, are being gathered, and were said", async () => {
+Deno.test("HandoffSource.end() answers open calls, and commands that wait, are being gathered or were sent", async () => {
   const bench = new Bench(["a"]);
   const gate = Promise.withResolvers<void>();
   let returned = false;
@@ -734,7 +734,7 @@ Deno.test("HandoffSource.end() is not stopped by an iterator that fails to end",
   assertEquals(bench.storage.watch, undefined);
 });
 
-Deno.test("HandoffSource spreads items to where they stand in the other ring, each as the replica it is here", async () => {
+Deno.test("HandoffSource spreads items to their partitions in the other ring, each as the same replica as here", async () => {
   // Of partition 0: its own keys, and those of the two before it.
   const bench = new Bench(["0x", "7x", "6x", "6y"]).spread();
   const first = await bench.next();
@@ -750,7 +750,7 @@ Deno.test("HandoffSource spreads items to where they stand in the other ring, ea
   assertEquals([first.number, first.items, first.progress], [1, 4, nearlyAll]);
 });
 
-Deno.test("HandoffSource says at once what is written, once all was said, and the rest when it stands still", async () => {
+Deno.test("HandoffSource sends writes at once after all items were sent, and the rest when its vnode is paused", async () => {
   const bench = new Bench(["0x"]).spread();
   assertEquals((await bench.next()).progress, nearlyAll);
   bench.ask(1);
@@ -774,7 +774,7 @@ Deno.test("HandoffSource says at once what is written, once all was said, and th
   assertEquals(bench.source.exhausted, true);
 });
 
-Deno.test("HandoffSource says again what was not acknowledged of a spread, and then that nearly all was said", async () => {
+Deno.test("HandoffSource repeats the unacknowledged batches of a spread, and then reports that little is left", async () => {
   const bench = new Bench(["0x"]).spread();
   await bench.next();
   const again = await bench.next(0, true);
@@ -782,7 +782,7 @@ Deno.test("HandoffSource says again what was not acknowledged of a spread, and t
   assertEquals((await bench.next(1)).progress, nearlyAll);
 });
 
-Deno.test("HandoffSource spreads nothing of a module that cannot say what belongs where", () => {
+Deno.test("HandoffSource refuses to spread the data of a module without itemAt", () => {
   for (const extra of [{}, { keySpaceOf: () => 0 }]) {
     const error = assertThrows(
       () =>
@@ -806,7 +806,7 @@ function vouched(bench: Bench): (string | true)[] {
   return heard;
 }
 
-Deno.test("HandoffSource vouches once the targets have all that was written by then, also before the visit is over", async () => {
+Deno.test("HandoffSource vouches once the targets have everything written by then, even before the visit is over", async () => {
   const bench = new Bench(["0a", "1a"]).spread();
   bench.followed.hold();
   bench.write("0a", "1");
@@ -824,7 +824,7 @@ Deno.test("HandoffSource vouches once the targets have all that was written by t
   assertEquals(late, [true]);
 });
 
-Deno.test("HandoffSource vouches at once if nothing is on its way, and not for what is", async () => {
+Deno.test("HandoffSource vouches at once if nothing is in flight, and not for batches in flight", async () => {
   const bench = new Bench(["0a"]).spread();
   bench.followed.hold();
   await bench.next();
@@ -844,7 +844,7 @@ Deno.test("HandoffSource vouches at once if nothing is on its way, and not for w
   assertEquals(busy, [true]);
 });
 
-Deno.test("HandoffSource vouches for nothing once it has ended, and says anew in the next transfer what is held", async () => {
+Deno.test("HandoffSource vouches for nothing once it has ended, and sends held writes again in the next transfer", async () => {
   const bench = new Bench(["0a"]).spread();
   bench.followed.hold();
   const told: string[] = [];

@@ -87,7 +87,7 @@ async function assertCode(asked: Promise<unknown>, code: string) {
   assertEquals(error.code, code);
 }
 
-Deno.test("HandoffTarget takes batches in their order and acknowledges each with its number", async () => {
+Deno.test("HandoffTarget accepts batches in order and acknowledges each with its number", async () => {
   const bench = new Bench();
   assertEquals(await bench.target.offered(1), 0);
   assertEquals(await bench.take(1, "a", "b"), 1);
@@ -97,7 +97,7 @@ Deno.test("HandoffTarget takes batches in their order and acknowledges each with
   assertEquals(await bench.target.offered(1), 2);
 });
 
-Deno.test("HandoffTarget takes a batch once that comes twice", async () => {
+Deno.test("HandoffTarget applies a batch once if it arrives twice", async () => {
   const bench = new Bench();
   await bench.take(1, "a");
   await bench.take(2, "b");
@@ -106,7 +106,7 @@ Deno.test("HandoffTarget takes a batch once that comes twice", async () => {
   assertEquals(bench.taken, ["a", "b"]);
 });
 
-Deno.test("HandoffTarget refuses a batch before which one is missing, and goes on with that one", async () => {
+Deno.test("HandoffTarget refuses a batch if the one before it is missing, and continues with the missing one", async () => {
   const bench = new Bench();
   await bench.take(1, "a");
   await assertCode(bench.take(3, "c"), "handoff_mismatch");
@@ -115,7 +115,7 @@ Deno.test("HandoffTarget refuses a batch before which one is missing, and goes o
   assertEquals(bench.taken, ["a", "b", "c"]);
 });
 
-Deno.test("HandoffTarget refuses a damaged batch and takes nothing of it", async () => {
+Deno.test("HandoffTarget refuses a damaged batch and applies none of it", async () => {
   const bench = new Bench();
   const damaged = batch(1, "a", "b");
   damaged[damaged.length - 1]! ^= 1;
@@ -151,7 +151,7 @@ Deno.test("HandoffTarget acknowledges a batch when all promises for its items ar
   assertEquals(acknowledged, [1, 2]);
 });
 
-Deno.test("HandoffTarget fails a batch with what the module fails with, in time or late, and takes it again", async () => {
+Deno.test("HandoffTarget fails a batch with the module's error, thrown or rejected later, and accepts it again", async () => {
   for (const late of [false, true]) {
     const bench = new Bench();
     let fails = true;
@@ -172,7 +172,7 @@ Deno.test("HandoffTarget fails a batch with what the module fails with, in time 
   }
 });
 
-Deno.test("HandoffTarget runs a command after the items before it and before what follows", async () => {
+Deno.test("HandoffTarget runs a command after the items before it and before the entries after it", async () => {
   const bench = new Bench();
   const gates = new Map<string, PromiseWithResolvers<void>>();
   const gated = (text: string): Promise<void> => {
@@ -191,7 +191,7 @@ Deno.test("HandoffTarget runs a command after the items before it and before wha
   assertEquals(await taken, 1);
 });
 
-Deno.test("HandoffTarget lets others have their turn every HANDOFF_SLICE_MS, among commands too", async () => {
+Deno.test("HandoffTarget yields to other work every HANDOFF_SLICE_MS, among commands too", async () => {
   const bench = new Bench();
   const texts = Array.from({ length: 3 * HANDOFF_SLICE_MS }, (_, i) => `${i}`);
   bench.handle = () => void bench.nowMs++;
@@ -202,7 +202,7 @@ Deno.test("HandoffTarget lets others have their turn every HANDOFF_SLICE_MS, amo
   assertEquals(bench.turns, 6);
 });
 
-Deno.test("HandoffTarget.complete() compares what was sent with what has come, and forgets the transfer", async () => {
+Deno.test("HandoffTarget.complete() compares what was sent with what has arrived, and forgets the transfer", async () => {
   const bench = new Bench();
   const batches = [batch(1, "a", "b"), batch(2, "c")];
   const hash = batches.map((bytes) => readBatch(new ByteReader(bytes)).checksum)
@@ -225,7 +225,7 @@ Deno.test("HandoffTarget.complete() compares what was sent with what has come, a
   await bench.target.complete(9, 0, 0);
 });
 
-Deno.test("HandoffTarget.complete() waits for what is being taken", async () => {
+Deno.test("HandoffTarget.complete() waits for batches that are being applied", async () => {
   const bench = new Bench();
   const gate = Promise.withResolvers<void>();
   bench.handle = () => gate.promise;
@@ -238,7 +238,7 @@ Deno.test("HandoffTarget.complete() waits for what is being taken", async () => 
   await completed;
 });
 
-Deno.test("HandoffTarget remembers HANDOFF_SESSIONS_MAX transfers and forgets the one that was silent longest", async () => {
+Deno.test("HandoffTarget keeps HANDOFF_SESSIONS_MAX transfers and drops the one that was silent longest", async () => {
   const bench = new Bench();
   for (let transfer = 1; transfer <= HANDOFF_SESSIONS_MAX; transfer++) {
     await bench.takeBytes(batch(1, "a"), transfer);
@@ -268,7 +268,7 @@ Deno.test("HandoffTarget.idle() waits for every batch under way, and begun count
   await Promise.all([...taking, waited]);
 });
 
-Deno.test("HandoffTarget ends a failed batch when nothing of it is under way any more", async () => {
+Deno.test("HandoffTarget ends a failed batch once none of its entries is in progress", async () => {
   const bench = new Bench();
   const gate = Promise.withResolvers<void>();
   bench.handle = (text) => {
@@ -284,7 +284,7 @@ Deno.test("HandoffTarget ends a failed batch when nothing of it is under way any
   await assertRejects(() => taken, Error, "disk full");
 });
 
-Deno.test("HandoffTarget takes nothing until it may, and fails with why it may not", async () => {
+Deno.test("HandoffTarget applies nothing until it is permitted, and fails with the reason if it is refused", async () => {
   const bench = new Bench();
   const gate = Promise.withResolvers<void>();
   bench.mayTake = () => gate.promise;
@@ -298,7 +298,7 @@ Deno.test("HandoffTarget takes nothing until it may, and fails with why it may n
   assertEquals(bench.taken, ["a"]);
 });
 
-Deno.test("HandoffTarget.offered() waits for what is left of other transfers where the later one overwrites", async () => {
+Deno.test("HandoffTarget.offered() waits for batches of other transfers if a later item overwrites", async () => {
   for (const merges of [true, false]) {
     const bench = new Bench();
     if (!merges) bench.vnode.itemAt = undefined as never;

@@ -41,19 +41,22 @@ const MOVE_UP_AT = 1_024;
 export class Mailbox {
   readonly #bounds: MailboxBounds;
   readonly #load: ThreadLoad;
-  /** Those before `#from` have been taken. */
+  /** In order of arrival; those before `#from` have been taken. */
   #requests: (WaitingRequest | undefined)[] = [];
   #from = 0;
   #byteCount = 0;
   readonly #meter: WaitMeter;
-  /** When the last command that begins something arrived, whether admitted or not. */
+  /**
+   * When the last command that begins something arrived, whether admitted or
+   * not.
+   */
   #lastCameMs = -Infinity;
   /** When a command was last turned away for having waited too long, or refused because it would have. */
   #turnedAwayMs = -Infinity;
   /** Whether it has refused a command, and has not had room since. */
   #overloaded = false;
 
-  /** @param load That of its thread. */
+  /** @param load The load of its thread. */
   constructor(bounds: MailboxBounds, load: ThreadLoad) {
     this.#bounds = bounds;
     this.#load = load;
@@ -143,14 +146,14 @@ export class Mailbox {
     this.#look(request.arrivedMs);
   }
 
-  /** The next request, whatever becomes of it. */
+  /** Removes and returns the next request, due or not. */
   take(): WaitingRequest | undefined {
     if (this.length === 0) {
       this.#meter.emptied();
       return undefined;
     }
     const request = this.#requests[this.#from] as WaitingRequest;
-    // Releases its message now and not when the others move up.
+    // Releases its message now, not only when the others move up.
     this.#requests[this.#from++] = undefined;
     this.#load.waits(-1);
     this.#byteCount -= request.end - request.start;
@@ -162,7 +165,8 @@ export class Mailbox {
   }
 
   /**
-   * What becomes of `request`, which has been taken; if it is due, it is handled now.
+   * Decides the fate of `request`, which has been taken; if it is due, it is
+   * handled now.
    *
    * @param handlingMs How long that takes, in milliseconds.
    */
@@ -280,7 +284,9 @@ export class Mailbox {
     }
   }
 
-  /** Looks whether an overloaded mailbox has room again; true once when it has. */
+  /**
+   * Checks whether an overloaded mailbox has room again; true once when it has.
+   */
   relieved(handling: number): boolean {
     if (!this.#overloaded) return false;
     this.#overloaded = !isRelieved(this.#bounds, this.#fill(handling));

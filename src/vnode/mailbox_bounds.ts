@@ -102,7 +102,7 @@ export function wrongMailboxBound(
 }
 
 /**
- * Fills in defaults and checks what a module gave.
+ * Fills in defaults and checks the bounds of a module.
  *
  * @throws {WhorlError} `vnode_module_failed`, naming the bound and its value.
  */
@@ -132,16 +132,16 @@ export interface MailboxFill {
   readonly behind: boolean;
 }
 
-/** A command that has come. */
+/** A command that has arrived. */
 export interface ComingCommand {
   readonly byteCount: number;
   /** Expected wait, in milliseconds. */
   readonly expectedMs: number;
   /** How long its caller waits, in milliseconds. */
   readonly timeLeftMs: number;
-  /** Whether another replica can do it as well. */
+  /** Whether another replica can run it as well. */
   readonly mayDecline: boolean;
-  /** Whether it goes on with what was begun before. */
+  /** Whether it continues something begun before. */
   readonly continues: boolean;
 }
 
@@ -194,7 +194,7 @@ export function isRelieved(
 /** The fate of a queued command: `due` to be handled, past its deadline, or `stale`. */
 export type WaitFate = "due" | "expired" | "stale";
 
-/** A command that waits. */
+/** A queued command. */
 export interface WaitingCommand {
   /** How long it has waited, in milliseconds. */
   readonly waitedMs: number;
@@ -202,7 +202,7 @@ export interface WaitingCommand {
   readonly timeLeftMs: number;
   /** How long after it the last command that begins something arrived, in milliseconds. */
   readonly followedMs: number;
-  /** Whether it goes on with what was begun before. */
+  /** Whether it continues something begun before. */
   readonly continues: boolean;
 }
 

@@ -34,7 +34,7 @@ const SMALL: ComingCommand = {
   continues: false,
 };
 
-Deno.test("refusalOf() counts what waits and what is being handled", () => {
+Deno.test("refusalOf() counts waiting commands and the one being handled", () => {
   const refusal = (waiting: number, handling: number) =>
     refusalOf(
       BOUNDS,
@@ -49,7 +49,7 @@ Deno.test("refusalOf() counts what waits and what is being handled", () => {
   assertEquals(refusal(0, 10), "requests");
 });
 
-Deno.test("refusalOf() bounds bytes, but lets in a command of any size that waits alone", () => {
+Deno.test("refusalOf() bounds waiting bytes, but accepts a command of any size if none waits", () => {
   const refusal = (waiting: number, waitingBytes: number, byteCount: number) =>
     refusalOf(BOUNDS, { ...EMPTY, waiting, waitingBytes, handling: 1 }, {
       ...SMALL,
@@ -61,7 +61,7 @@ Deno.test("refusalOf() bounds bytes, but lets in a command of any size that wait
   assertEquals(refusal(1, 1_000, 0), "bytes");
 });
 
-Deno.test("refusalOf() bounds the time to wait for a vnode that is behind, but lets in a command that waits alone", () => {
+Deno.test("refusalOf() bounds the waiting time of a vnode that is behind, but accepts a command if none waits", () => {
   const refusal = (
     waiting: number,
     expectedMs: number,
@@ -92,7 +92,7 @@ Deno.test("refusalOf() bounds the time to wait for a vnode that is behind, but l
   assertEquals(continued(1_001), "wait");
 });
 
-Deno.test("refusalOf() leaves to others what they can do once the soft bound is reached", () => {
+Deno.test("refusalOf() declines commands that another replica can run once the soft bound is reached", () => {
   const refusal = (waiting: number, handling: number, mayDecline: boolean) =>
     refusalOf(BOUNDS, { ...EMPTY, waiting, handling }, {
       ...SMALL,
@@ -105,7 +105,7 @@ Deno.test("refusalOf() leaves to others what they can do once the soft bound is 
   assertEquals(refusal(4, 6, true), "requests");
 });
 
-Deno.test("isRelieved() waits for half of every bound, and until the vnode is not behind", () => {
+Deno.test("isRelieved() holds once every bound is at most half used and the vnode is not behind", () => {
   const relieved = (
     waiting: number,
     waitingBytes: number,
@@ -118,7 +118,7 @@ Deno.test("isRelieved() waits for half of every bound, and until the vnode is no
   assertEquals(relieved(0, 0, 0, true), false);
 });
 
-Deno.test("fateOf() lets a burst wait until its deadlines, or until they cannot be met", () => {
+Deno.test("fateOf() keeps a burst waiting until its deadlines, or until they cannot be met", () => {
   const fate = (timeLeftMs: number, handlingMs = 0) =>
     fateOf(
       BOUNDS,
@@ -132,7 +132,7 @@ Deno.test("fateOf() lets a burst wait until its deadlines, or until they cannot 
   assertEquals(fate(7, 8), "expired");
 });
 
-Deno.test("fateOf() of a vnode that is behind is due for what came lately, and for what nothing came after", () => {
+Deno.test("fateOf() of a vnode that is behind is due for recent commands, and for the last one", () => {
   const fate = (
     waitedMs: number,
     { timeLeftMs = 1_000, followedMs = waitedMs, continues = false } = {},
@@ -152,7 +152,7 @@ Deno.test("fateOf() of a vnode that is behind is due for what came lately, and f
   assertEquals(fate(51, { timeLeftMs: -1 }), "expired");
 });
 
-Deno.test("resolveMailboxBounds() fills in riak_core's bound and refuses nonsense", () => {
+Deno.test("resolveMailboxBounds() fills in riak_core's bound and refuses invalid bounds", () => {
   assertEquals(resolveMailboxBounds("kv"), MAILBOX_BOUNDS_DEFAULT);
   assertEquals(MAILBOX_BOUNDS_DEFAULT.requestsMax, 10_000);
   assertEquals(resolveMailboxBounds("kv", { waitMsMax: 7 }), {
@@ -174,7 +174,7 @@ Deno.test("resolveMailboxBounds() fills in riak_core's bound and refuses nonsens
   );
 });
 
-Deno.test("againAfterMs() is half of what waits, if others would be refused as well", () => {
+Deno.test("againAfterMs() is half of the waiting time, if others would be refused as well", () => {
   assertEquals(againAfterMs(BOUNDS, 31), 16);
   // Refused as its caller had less time.
   assertEquals(againAfterMs(BOUNDS, BOUNDS.waitMsMax / 2), undefined);

@@ -48,7 +48,7 @@ function numbers(requests: readonly WaitingRequest[]): number[] {
   return requests.map(({ correlation }) => correlation);
 }
 
-Deno.test("Mailbox gives back what it took in, in order, and counts it", () => {
+Deno.test("Mailbox returns commands in order of arrival, and counts them", () => {
   const mailbox = new Mailbox(MAILBOX_BOUNDS_DEFAULT, new ThreadLoad());
   mailbox.open(0);
   // More than are taken before the rest moves up.
@@ -66,7 +66,7 @@ Deno.test("Mailbox gives back what it took in, in order, and counts it", () => {
   assertEquals([mailbox.length, mailbox.byteCount], [0, 0]);
 });
 
-Deno.test("Mailbox.remove() takes out what is asked for and leaves the others in order", () => {
+Deno.test("Mailbox.remove() removes the commands that match and keeps the others in order", () => {
   const mailbox = new Mailbox(MAILBOX_BOUNDS_DEFAULT, new ThreadLoad());
   for (let i = 0; i < 6; i++) mailbox.add(request(i));
   mailbox.take();
@@ -83,7 +83,7 @@ function overdue(mailbox: Mailbox, nowMs: number): [number, string][] {
     .map(([{ correlation }, fate]) => [correlation, fate]);
 }
 
-Deno.test("Mailbox turns away what waits too long once the vnode is behind and others have come after it", () => {
+Deno.test("Mailbox refuses commands that waited too long once the vnode is behind and others have come after them", () => {
   const mailbox = new Mailbox(
     { ...BOUNDS, requestsMax: 6, bytesMax: 1_000 },
     new ThreadLoad(),
@@ -121,7 +121,7 @@ Deno.test("Mailbox turns away what waits too long once the vnode is behind and o
   assertEquals(mailbox.behind, false);
 });
 
-Deno.test("Mailbox.removeOverdueFirst() takes out those before the first one that is due", () => {
+Deno.test("Mailbox.removeOverdueFirst() removes the commands before the first one that is due", () => {
   const mailbox = new Mailbox({ ...BOUNDS, requestsMax: 9 }, new ThreadLoad());
   mailbox.open(0);
   mailbox.add(request(1, 100));
@@ -143,7 +143,7 @@ Deno.test("Mailbox.removeOverdueFirst() takes out those before the first one tha
   assertEquals(overdue(mailbox, 700), [[4, "stale"]]);
 });
 
-Deno.test("Mailbox refuses what would wait too long for a vnode that is behind, and is overloaded until it has kept up", () => {
+Deno.test("Mailbox refuses commands that would wait too long for a vnode that is behind, and is overloaded until the vnode has caught up", () => {
   const mailbox = new Mailbox(
     { ...BOUNDS, requestsMax: 100, bytesMax: 1_000 },
     new ThreadLoad(),
@@ -175,7 +175,7 @@ Deno.test("Mailbox refuses what would wait too long for a vnode that is behind, 
   assertEquals([mailbox.relieved(0), mailbox.overloaded], [true, false]);
 });
 
-Deno.test("Mailbox has nobody behind while the vnode takes no commands, and afterwards it starts anew", () => {
+Deno.test("Mailbox is not behind while the vnode takes no commands, and measures anew afterwards", () => {
   const mailbox = new Mailbox(BOUNDS, new ThreadLoad());
   mailbox.add(request(1));
   mailbox.add(request(2));
@@ -209,7 +209,7 @@ Deno.test("Mailbox is overloaded from its first refusal until half of it is free
   assertEquals([mailbox.overloaded, mailbox.relieved(0)], [false, false]);
 });
 
-Deno.test("Mailbox is not overloaded by what it left to others", () => {
+Deno.test("Mailbox is not overloaded by commands that it left to other replicas", () => {
   const mailbox = new Mailbox({ ...BOUNDS, requestsSoft: 1 }, new ThreadLoad());
   mailbox.open(0);
   mailbox.add(request(1));
@@ -221,7 +221,7 @@ Deno.test("Mailbox is not overloaded by what it left to others", () => {
   assertEquals(mailbox.overloaded, false);
 });
 
-Deno.test("Mailbox.keepBytes() lets go of messages of which little waits", () => {
+Deno.test("Mailbox.keepBytes() copies waiting commands out of a message of which little waits", () => {
   const mailbox = new Mailbox(BOUNDS, new ThreadLoad());
   const whole = { ...request(7), bytes: new Uint8Array(10), start: 0, end: 10 };
   mailbox.add(request(5));

@@ -14,14 +14,14 @@ import type { HandoffDecision } from "./handoff_codec.ts";
 import type { MasterVnodes } from "./master_vnodes.ts";
 
 /**
- * What paces the removal of what has gone, or is to be no more. A transfer that ends
- * with the removal of its data (`HandoffOutcome.removed`) does not wait for it, as
- * its vnode stands still until then.
+ * Paces the removal of data that has moved away or is no longer needed. A
+ * transfer that ends with the removal of its data (`HandoffOutcome.removed`)
+ * does not wait for this, since its vnode is paused until then.
  */
 export interface RemovalPacing {
   readonly pace: BackgroundPace;
   now(): number;
-  /** Calls `callback` later, when others have had their turn. */
+  /** Calls `callback` later, after other work has had a turn. */
   later(afterMs: number, callback: () => void): void;
 }
 
@@ -39,7 +39,7 @@ export class MasterCalls {
   readonly #departed: DepartedVnodes;
   readonly #figures: () => Record<string, unknown>;
   readonly #removals: RemovalPacing;
-  /** Ends when the removals asked for so far have ended. */
+  /** Resolves when the removals requested so far have ended. */
   #removing: Promise<void> = Promise.resolve();
 
   constructor(
@@ -103,7 +103,10 @@ export class MasterCalls {
     }
   }
 
-  /** Runs `remove` after those before it, and while commands come not at once after them: what has gone is in nobody's way. */
+  /**
+   * Runs `remove` after the removals before it and, while commands arrive,
+   * after a delay: data that has moved away is not urgent to remove.
+   */
   async #inTurn<Result>(remove: () => Promise<Result>): Promise<Result> {
     const { pace, now, later } = this.#removals;
     const before = this.#removing;
@@ -136,7 +139,8 @@ export class MasterCalls {
     const process = this.#vnodes.get(number);
     const owner = this.#departed.takeUnchanged(number, asked, process);
     if (process === undefined || owner === undefined) return false;
-    // What comes meanwhile waits, and would be told that there is nothing.
+    // Requests that arrive meanwhile wait. The vnode would answer that there is
+    // nothing.
     this.#departed.removed(number, owner);
     try {
       await process.remove();

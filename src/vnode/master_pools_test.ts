@@ -30,7 +30,7 @@ async function pooledBench(): Promise<
   return { bench, gate, signals };
 }
 
-Deno.test("VnodeMaster has work done in a pool while its vnodes serve, and says overload when too much waits", async () => {
+Deno.test("VnodeMaster runs work in a pool while its vnodes serve, and answers overload when too much waits", async () => {
   const { bench, gate } = await pooledBench();
   await using _bench = bench;
   for (const partition of [1, 2]) await bench.ask(partition, "here");
@@ -63,7 +63,7 @@ Deno.test("VnodeMaster answers vnode_error for work that fails, and the vnode go
   assertEquals(bench.started, [1]);
 });
 
-Deno.test("VnodeMaster gives work up whose caller has stopped waiting or whose vnode has ended", async () => {
+Deno.test("VnodeMaster drops work whose caller has stopped waiting or whose vnode has ended", async () => {
   const { bench, gate, signals } = await pooledBench();
   await using _bench = bench;
   bench.send(1, "a", { timeLeftMs: 10 });
@@ -80,7 +80,7 @@ Deno.test("VnodeMaster gives work up whose caller has stopped waiting or whose v
   assertEquals([signals.length, bench.answers.length], [1, 2]);
 });
 
-Deno.test("VnodeMaster names the pools there are when it is asked for another", async () => {
+Deno.test("VnodeMaster lists its pools when asked for an unknown one", async () => {
   await using bench = await new MasterBench().start();
   await bench.ask(1, "a");
   const error = assertThrows(
@@ -91,7 +91,7 @@ Deno.test("VnodeMaster names the pools there are when it is asked for another", 
   assertEquals(error.code, "invalid_argument");
 });
 
-Deno.test("VnodeMaster waits for work that runs before it closes its store, but not for ever", async () => {
+Deno.test("VnodeMaster waits for running work before it closes its store, up to a bound", async () => {
   for (const ends of [true, false]) {
     const { bench, gate, signals } = await pooledBench();
     bench.send(1, "a");

@@ -49,9 +49,9 @@ export interface MasterVnodesHost {
   contextOf(process: VnodeProcess, ended: AbortSignal): VnodeStart;
   /** `process` has ended. */
   left(process: VnodeProcess): void;
-  /** Tells the node of an event. */
+  /** Reports an event to the node. */
   tell(event: Record<string, unknown>): void;
-  /** The master cannot go on. */
+  /** Ends the master, which cannot continue. */
   fail(error: Error): void;
 }
 
@@ -67,7 +67,7 @@ export class MasterVnodes {
   readonly #supervised = new Set<number>();
   /** Vnodes that are ending for good. */
   readonly #ending = new Set<number>();
-  /** Those of them that this node has become the owner of meanwhile. */
+  /** Those of them that this node has become the owner of since. */
   readonly #wantedAgain = new Set<number>();
 
   constructor(
@@ -79,7 +79,8 @@ export class MasterVnodes {
     const table = commandTableOf(module);
     this.#host = host;
     this.#rings = rings;
-    // Named first: V8 allocates a function that is written where a property is set among what is old.
+    // Named first: V8 allocates a function literal in a property assignment in
+    // the old generation.
     const create = (number: number): VnodeProcess =>
       new VnodeProcess(vnodeHost, module, table, number);
     this.#create = create;

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
 import { MasterBench } from "./testing/master_bench.ts";
 
-Deno.test("VnodeMaster restarts a vnode that throws, alone, and what comes meanwhile waits for it", async () => {
+Deno.test("VnodeMaster restarts only the vnode that throws, and commands for it wait meanwhile", async () => {
   await using bench = await new MasterBench().start();
   const terminated: unknown[] = [];
   Object.assign(bench.extra, {
@@ -35,7 +35,7 @@ Deno.test("VnodeMaster restarts a vnode that throws, alone, and what comes meanw
   assertEquals(bench.failures, []);
 });
 
-Deno.test("VnodeMaster answers each command of a message in which one ends its vnode", async () => {
+Deno.test("VnodeMaster answers each command of a message although one of them ends its vnode", async () => {
   await using bench = await new MasterBench().start();
   await bench.ask(1, "fine");
   bench.handler = (request) => {
@@ -53,7 +53,7 @@ Deno.test("VnodeMaster answers each command of a message in which one ends its v
   ]);
 });
 
-Deno.test("VnodeMaster answers what waits for a vnode that does not start, says so, and tries again", async () => {
+Deno.test("VnodeMaster answers commands that wait for a vnode that does not start, logs it, and tries again", async () => {
   await using bench = await new MasterBench().start();
   bench.init = () => {
     throw new Error("no such table");
@@ -76,7 +76,7 @@ Deno.test("VnodeMaster answers what waits for a vnode that does not start, says 
   assertEquals(await bench.ask(1, "c"), ["reply", "c"]);
 });
 
-Deno.test("VnodeMaster ends as a whole, once, when vnodes find its store broken", async () => {
+Deno.test("VnodeMaster fails once when several vnodes find its store broken", async () => {
   await using bench = await new MasterBench().start();
   await bench.ask(1, "fine");
   await bench.ask(2, "fine");
@@ -95,7 +95,7 @@ Deno.test("VnodeMaster ends as a whole, once, when vnodes find its store broken"
   );
 });
 
-Deno.test("VnodeMaster starts the vnodes it is told to, each once", async () => {
+Deno.test("VnodeMaster starts each requested vnode once", async () => {
   await using bench = await new MasterBench().start();
   assertEquals(await bench.link.call("start_vnodes", [1, 2]), null);
   await bench.link.call("start_vnodes", [2, 3]);
@@ -103,7 +103,7 @@ Deno.test("VnodeMaster starts the vnodes it is told to, each once", async () => 
   assertEquals(bench.started, [1, 2, 3]);
 });
 
-Deno.test("VnodeMaster tells of a crash whose message is no text", async () => {
+Deno.test("VnodeMaster reports a crash whose message is not a string", async () => {
   await using bench = await new MasterBench().start();
   bench.handler = () => {
     throw new Error("no key '\ud800'");

@@ -27,9 +27,9 @@ export interface PendingCallHost {
 export class PendingCall implements VnodeCall {
   /** Whether the handler has answered: its caller gets the answer now, or once the target of a handoff has the command. */
   answered = false;
-  /** What it was declared as. */
+  /** Its declaration. */
   readonly declaration: CommandDeclaration;
-  /** What its answers bear. */
+  /** The correlation of its answers. */
   readonly correlation: number;
   /** When its caller stops waiting, on the monotonic clock in milliseconds. */
   readonly deadline: number;
@@ -57,7 +57,7 @@ export class PendingCall implements VnodeCall {
     this.#awaitsTarget = awaitsTarget;
   }
 
-  /** Whether its answer has left. */
+  /** Whether its answer has been sent. */
   get settled(): boolean {
     return this.answered && this.#heldBack === undefined;
   }
@@ -81,13 +81,13 @@ export class PendingCall implements VnodeCall {
     } else this.#host.answer(this, FrameType.vnodeReply, value);
   }
 
-  /** The target of a handoff has the command as well, or need not have it. */
+  /** The target of a handoff has the command too, or need not have it. */
   targetHas(): void {
     this.#awaitsTarget = false;
     const heldBack = this.#heldBack;
     this.#heldBack = undefined;
     if (heldBack === undefined) return;
-    // Abandoned meanwhile; its effects stay.
+    // It was abandoned meanwhile; its effects remain.
     if (this.#abandoned) return this.#finishedLate();
     this.#host.answer(this, FrameType.vnodeReply, heldBack.value);
   }
@@ -104,7 +104,7 @@ export class PendingCall implements VnodeCall {
     this.#host.rejectCall(this, error);
   }
 
-  /** Its caller has been answered without the handler. */
+  /** Notes that the caller was answered without the handler. */
   abandon(): void {
     this.answered = true;
     this.#abandoned = true;

@@ -30,7 +30,7 @@ export interface PendingCallsHost {
 export class PendingCalls implements PendingCallHost {
   readonly #host: PendingCallsHost;
   readonly #promised = new Set<PendingCall>();
-  /** Counted, not kept. */
+  /** A count only; the calls are not kept. */
   #abandoned = 0;
   /** The command whose handler is on the stack right now. */
   handling: PendingCall | undefined = undefined;

@@ -3,7 +3,7 @@ import { answersLater } from "./vnode.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { type RunCall, VnodeBench } from "./testing/vnode_bench.ts";
 
-Deno.test("VnodeProcess goes on with the next command when a handler answers later", async () => {
+Deno.test("VnodeProcess runs the next command while a handler answers later", async () => {
   const bench = new VnodeBench();
   await bench.start();
   const calls: RunCall[] = [];
@@ -21,7 +21,7 @@ Deno.test("VnodeProcess goes on with the next command when a handler answers lat
   assertEquals(bench.process.load, 0);
 });
 
-Deno.test("VnodeProcess lets a promise end in answersLater, and waits for its call", async () => {
+Deno.test("VnodeProcess accepts a promise of answersLater, and waits for its call", async () => {
   const bench = new VnodeBench();
   await bench.start();
   let late: RunCall | undefined;
@@ -39,7 +39,7 @@ Deno.test("VnodeProcess lets a promise end in answersLater, and waits for its ca
   assertEquals(bench.answers[1], [1, "reply", "at last"]);
 });
 
-Deno.test("VnodeProcess answers early only callers who asked for it, once, and then in full", async () => {
+Deno.test("VnodeProcess sends an early answer once, only to callers that asked for it, and then the final one", async () => {
   const bench = new VnodeBench();
   await bench.start();
   bench.handler = (_request, call) => {
@@ -58,7 +58,7 @@ Deno.test("VnodeProcess answers early only callers who asked for it, once, and t
   ]);
 });
 
-Deno.test("VnodeProcess counts the first answer of a call and no other", async () => {
+Deno.test("VnodeProcess uses only the first answer of a call", async () => {
   const bench = new VnodeBench();
   await bench.start();
   bench.handler = (_request, call) => {
@@ -71,7 +71,7 @@ Deno.test("VnodeProcess counts the first answer of a call and no other", async (
   assertEquals(bench.answers, [[1, "reply", "first"]]);
 });
 
-Deno.test("Call.fail() answers with a declared failure, and the vnode goes on", async () => {
+Deno.test("Call.fail() answers with a declared failure, and the vnode continues", async () => {
   const bench = new VnodeBench();
   await bench.start();
   bench.handler = (request, call) => {
@@ -90,7 +90,7 @@ Deno.test("Call.fail() answers with a declared failure, and the vnode goes on", 
   assertEquals(bench.process.counts.failed, 1);
 });
 
-Deno.test("Call.timeLeftMs falls with time and stops at 0", async () => {
+Deno.test("Call.timeLeftMs decreases with time and stops at 0", async () => {
   const bench = new VnodeBench();
   await bench.start();
   let call: RunCall | undefined;
@@ -159,7 +159,7 @@ for (const how of ["answers later", "never settles"]) {
   });
 }
 
-Deno.test("VnodeProcess.giveUpOverdue() lets a handler be that has answered and goes on", async () => {
+Deno.test("VnodeProcess.giveUpOverdue() ignores a handler that has answered and is still running", async () => {
   const bench = new VnodeBench();
   await bench.start();
   const gate = Promise.withResolvers<string>();
@@ -235,7 +235,7 @@ Deno.test("VnodeProcess.giveUpOverdue() answers for commands that wait for an in
   assertEquals(bench.handled, []);
 });
 
-Deno.test("VnodeProcess answers a command it has given up no second time when it ends", async () => {
+Deno.test("VnodeProcess does not answer a given-up command again when it ends", async () => {
   for (const end of ["stop", "kill", "crash"] as const) {
     const bench = new VnodeBench();
     await bench.start();

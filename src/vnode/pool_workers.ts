@@ -51,7 +51,7 @@ export interface WorkersOptions extends PoolOptions {
   readonly jobMsMax?: number;
 }
 
-/** {@linkcode WorkersOptions} with every question answered. */
+/** {@linkcode WorkersOptions} with all defaults filled in. */
 export interface WorkersConfig extends PoolBounds {
   /** The file whose default export does a job. */
   readonly url: string;
@@ -87,11 +87,11 @@ export class PoolWorkers {
   readonly #config: WorkersConfig;
   readonly #host: PoolWorkersHost;
   #supervisor: Promise<Supervisor> | undefined;
-  /** The same, once it has started. */
+  /** The supervisor, once it has started. */
   #running: Supervisor | undefined;
-  /** Those that do nothing. */
+  /** Idle workers. */
   readonly #idle = new Set<ProgramChild>();
-  /** What the others are at. */
+  /** The jobs of the busy workers. */
   readonly #jobs = new Map<ProgramChild, PromiseWithResolvers<Uint8Array>>();
   /** Admitted jobs that wait for a worker to start. */
   readonly #wanting: PromiseWithResolvers<ProgramChild>[] = [];
@@ -126,7 +126,7 @@ export class PoolWorkers {
     return idle;
   }
 
-  /** Terminates the workers, whatever they are doing. */
+  /** Terminates the workers, busy or not. */
   async end(): Promise<void> {
     this.#closed = true;
     const supervisor = await this.#supervisor?.catch(() => undefined);
@@ -232,7 +232,7 @@ export class PoolWorkers {
       module: WORKER_PROGRAM,
       args: { url } satisfies PoolWorkerArgs,
       name,
-      // While it computes it answers nothing.
+      // While it computes it answers no messages.
       heartbeat: { timeoutMs: jobMsMax + HEARTBEAT_GRACE_MS },
       onMessage: (answer) => this.#jobs.get(worker)?.resolve(answer),
       onZombie: () => {

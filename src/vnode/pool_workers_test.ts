@@ -71,7 +71,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-Deno.test("PoolWorkers compute in other threads, in order, and what waits beyond the bound is overload", async () => {
+Deno.test("PoolWorkers run jobs in other threads, in order, and answer overload beyond the bound", async () => {
   await using bench = new Bench({ size: 2, queueMax: 4 });
   const sums = Array.from(
     { length: 6 },
@@ -91,7 +91,7 @@ Deno.test("PoolWorkers compute in other threads, in order, and what waits beyond
   assertEquals(bench.workers.pool.counts.done, 7);
 });
 
-Deno.test("PoolWorkers give what a job throws to who asked, and its worker goes on", async () => {
+Deno.test("PoolWorkers pass a job's error to its caller, and the worker continues", async () => {
   await using bench = new Bench();
   assertEquals(await bench.failure({ type: "throw" }), "It does not add up");
   const unsendable = await bench.failure({ type: "unsendable" });
@@ -99,7 +99,7 @@ Deno.test("PoolWorkers give what a job throws to who asked, and its worker goes 
   assertEquals(await bench.run({ type: "sum", upTo: 2 }), 3);
 });
 
-Deno.test("PoolWorkers fail the job of a worker that dies, and start it anew for the next", async () => {
+Deno.test("PoolWorkers fail the job of a worker that dies, and restart the worker for the next job", async () => {
   await using bench = new Bench();
   const dies = bench.failure({ type: "die" });
   const waits = bench.run({ type: "sum", upTo: 4 });
@@ -112,7 +112,7 @@ Deno.test("PoolWorkers fail the job of a worker that dies, and start it anew for
   assertEquals(await waits, 10);
 });
 
-Deno.test("PoolWorkers.tree() shows the workers, and how often each was started again and why", async () => {
+Deno.test("PoolWorkers.tree() shows the workers, how often each was restarted and why", async () => {
   await using bench = new Bench({ size: 2 });
   assertEquals(bench.workers.tree(), undefined);
   await bench.run({ type: "sum", upTo: 4 });
@@ -131,14 +131,14 @@ Deno.test("PoolWorkers.tree() shows the workers, and how often each was started 
   assertEquals(others, []);
 });
 
-Deno.test("PoolWorkers end a worker that is at a job for too long, and start it anew", async () => {
+Deno.test("PoolWorkers end a worker whose job takes too long, and restart it", async () => {
   await using bench = new Bench({ jobMsMax: 50 });
   const message = await bench.failure({ type: "hang" });
   assert(message.endsWith("killed"), message);
   assertEquals(await bench.run({ type: "sum", upTo: 4 }), 10);
 });
 
-Deno.test("PoolWorkers say why they do not start, and try again with the next job", async () => {
+Deno.test("PoolWorkers report why a worker does not start, and try again with the next job", async () => {
   await using bench = new Bench({
     url: new URL("./testdata/no_work.ts", import.meta.url).href,
   });
@@ -174,7 +174,7 @@ Deno.test("PoolWorkers answer for all jobs when they are closed", async () => {
   );
 });
 
-Deno.test("resolveWorkers() fills in defaults and refuses nonsense", () => {
+Deno.test("resolveWorkers() fills in defaults and refuses invalid options", () => {
   const url = new URL(URL_OF_WORK);
   assertEquals(resolveWorkers("m", { sums: { size: 2, url } }), {
     sums: { size: 2, queueMax: 1_000, url: URL_OF_WORK, jobMsMax: 600_000 },

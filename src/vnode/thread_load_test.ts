@@ -35,7 +35,7 @@ class Thread {
   }
 }
 
-Deno.test("ThreadLoad is swamped when for half a second far more comes than is handled, and much waits", () => {
+Deno.test("ThreadLoad is swamped after half a second in which far more arrives than is handled, and much waits", () => {
   const thread = new Thread();
   thread.run(500, 10, 1);
   thread.run(240, 10, 10);
@@ -47,7 +47,7 @@ Deno.test("ThreadLoad is swamped when for half a second far more comes than is h
   assertEquals(thread.load.isSwamped(4_600), false);
 });
 
-Deno.test("ThreadLoad is not swamped by a burst, nor by what comes after it", () => {
+Deno.test("ThreadLoad is not swamped by a burst, nor by the arrivals after it", () => {
   const thread = new Thread();
   thread.run(500, 10, 1);
   thread.run(10, 10, 400);
@@ -69,7 +69,7 @@ Deno.test("ThreadLoad is not swamped by a burst long after a load has ended", ()
   assertEquals(thread.isSwamped(), false);
 });
 
-Deno.test("ThreadLoad is not swamped while what waits is little, nor any more when no more comes than is handled", () => {
+Deno.test("ThreadLoad is not swamped while little waits, nor once arrivals no longer exceed what is handled", () => {
   const thread = new Thread();
   // 900 ms of work wait after so long.
   thread.run(900, 10, 2);
@@ -80,13 +80,13 @@ Deno.test("ThreadLoad is not swamped while what waits is little, nor any more wh
   assertEquals(thread.isSwamped(), false);
 });
 
-Deno.test("ThreadLoad knows nothing of a thread that handles hardly anything", () => {
+Deno.test("ThreadLoad does not judge a thread that handles very few commands", () => {
   const thread = new Thread();
   thread.run(10_000, 400, 10);
   assertEquals(thread.isSwamped(), false);
 });
 
-Deno.test("ThreadLoad is not swamped as a thread stood still and then works off what came meanwhile", () => {
+Deno.test("ThreadLoad is not swamped when a thread was paused and then handles what arrived meanwhile", () => {
   const thread = new Thread();
   thread.run(500, 2, 0);
   // Ninety came meanwhile, and ten come in each of the next tenths of a second.
@@ -100,7 +100,7 @@ Deno.test("ThreadLoad is not swamped as a thread stood still and then works off 
   }
 });
 
-Deno.test("ThreadLoad counts what need not wait", () => {
+Deno.test("ThreadLoad counts commands that need not wait", () => {
   const load = new ThreadLoad();
   let nowMs = 10_000;
   // Two thirds of what comes are handled at once.

@@ -1,6 +1,7 @@
 /**
  * How a vnode answers: with the reply of a handler or with a failure. A reply
- * that cannot be encoded or fits into no frame is replaced by a failure.
+ * that cannot be encoded, or is too large for a frame, is replaced by a
+ * failure.
  *
  * @module
  */
@@ -10,7 +11,10 @@ import { type Failure, writeFailure } from "../wire/failure.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
 
-/** The refusal of a command that another replica can do; nothing has been done. */
+/**
+ * The refusal of a command that another replica can run; this one has done
+ * nothing.
+ */
 export function declinedError(partition: number, requests: number): WhorlError {
   return new WhorlError(
     "overload",
@@ -64,7 +68,7 @@ export class VnodeAnswers {
     try {
       sink.end();
     } catch (tooLarge) {
-      // The frame has been taken back out, so the failure goes in its place.
+      // The frame was removed again, so the failure replaces it.
       this.failWith(correlation, this.#unsendable(tooLarge), "vnode_error");
     }
   }

@@ -15,7 +15,7 @@ import type { VnodeProcess, VnodeStart } from "./vnode_process.ts";
 
 /** What all vnodes of a master share. */
 export interface VnodeContextsHost {
-  /** The node's name, for vnodes to know. */
+  /** The node's name, which vnodes can read. */
   readonly node: string;
   readonly store: Store;
   readonly runtime: Runtime;
@@ -46,7 +46,7 @@ export class VnodeContexts {
   /**
    * The context of `process`.
    *
-   * @param ringSize Partitions of the ring it is of.
+   * @param ringSize Partitions of the ring that the vnode belongs to.
    * @param ended Aborted when it has ended.
    */
   of(
@@ -103,7 +103,7 @@ export class VnodeContexts {
   }
 }
 
-/** Under what a view of a store has the store. */
+/** The key of the store behind a view. */
 const STORE = Symbol("store");
 
 /**
@@ -132,7 +132,7 @@ const VIEW: PropertyDescriptorMap & ThisType<{ readonly [STORE]: Store }> = {
   },
 };
 
-/** The view that a vnode has of the store. */
+/** A vnode's view of the store. */
 function storeView(store: Store): VnodeStart["store"] {
   return Object.defineProperties({ durable: store.durable }, {
     [STORE]: { value: store },

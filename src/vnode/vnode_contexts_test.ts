@@ -5,7 +5,7 @@ import type { ClusterEvent } from "./vnode.ts";
 import { RING_SIZE } from "./testing/attached_master.ts";
 import { MasterBench } from "./testing/master_bench.ts";
 
-Deno.test("VnodeMaster shows a vnode its node, its store and its clocks", async () => {
+Deno.test("VnodeMaster gives a vnode access to its node, its store and its clocks", async () => {
   await using bench = await new MasterBench().start();
   await bench.runtime.advance(5);
   await bench.ask(3, "a");
@@ -25,7 +25,7 @@ Deno.test("VnodeMaster shows a vnode its node, its store and its clocks", async 
   assertEquals(context.signal.aborted, false);
 });
 
-Deno.test("VnodeMaster passes cluster events to its vnodes until they take their listener back or end", async () => {
+Deno.test("VnodeMaster passes cluster events to its vnodes until they remove their listener or end", async () => {
   await using bench = await new MasterBench().start();
   const told: [number, ClusterEvent][] = [];
   const remove = new Map<number, () => void>();
@@ -49,7 +49,7 @@ Deno.test("VnodeMaster passes cluster events to its vnodes until they take their
   assertEquals(told, [[1, event]]);
 });
 
-Deno.test("VnodeMaster ends a vnode whose listener throws, and tells the others all the same", async () => {
+Deno.test("VnodeMaster ends a vnode whose listener throws, and still passes the event to the others", async () => {
   await using bench = await new MasterBench().start();
   const told: number[] = [];
   for (const partition of [1, 2, 3]) {
@@ -82,7 +82,7 @@ Deno.test("VnodeMaster ends a vnode whose listener throws, and tells the others 
   assertEquals(bench.failures, []);
 });
 
-Deno.test("VnodeMaster tells each vnode, also when they share one listener", async () => {
+Deno.test("VnodeMaster passes an event to each vnode, even if they share one listener", async () => {
   await using bench = await new MasterBench().start();
   let told = 0;
   const listener = (): void => void told++;
@@ -119,7 +119,7 @@ function storeWithoutTail(): Store {
   });
 }
 
-Deno.test("VnodeMaster says that its store has lost its tail: to the node, the log, its vnodes and in its figures, until that is repaired", async () => {
+Deno.test("VnodeMaster reports a lost tail of its store to the node, the log, its vnodes and in its figures, until it is repaired", async () => {
   await using bench = await new MasterBench(storeWithoutTail()).start();
   await bench.ask(1, "runs");
   assertEquals(bench.events, [

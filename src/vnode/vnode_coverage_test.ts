@@ -159,7 +159,7 @@ Deno.test("a vnode gets a coverage query with its key spaces, and answers with c
   assertEquals(seen, [["users", [2, 3]], ["all", null]]);
 });
 
-Deno.test("a vnode is asked for more, and told to stop", async () => {
+Deno.test("a vnode sends more chunks of a coverage query on request, and stops when told to", async () => {
   await using bench = await new Bench().start();
   const { promise: stopped, resolve } = Promise.withResolvers<unknown>();
   bench.handler = function* (_request, _keySpaces, signal) {
@@ -178,14 +178,14 @@ Deno.test("a vnode is asked for more, and told to stop", async () => {
   assertEquals(await bench.more(7), "vnode_crashed");
 });
 
-Deno.test("a vnode refuses a coverage query its module does not declare, and goes on", async () => {
+Deno.test("a vnode refuses a coverage query that its module does not declare, and continues", async () => {
   await using bench = await new Bench().start();
   assertEquals(await bench.open(1, null, "", 1), "unknown_command");
   assertEquals(await bench.ask((into) => into.u8(9)), "protocol_error");
   assertEquals(bench.started, 1);
 });
 
-Deno.test("a vnode whose coverage handler throws answers vnode_error and is started anew", async () => {
+Deno.test("a vnode whose coverage handler throws answers vnode_error and is restarted", async () => {
   await using bench = await new Bench().start();
   bench.handler = function* () {
     yield 1;
@@ -200,7 +200,7 @@ Deno.test("a vnode whose coverage handler throws answers vnode_error and is star
   assertEquals(bench.started, 2);
 });
 
-Deno.test("a vnode that ends tells its coverage handlers, and those who wait for them", async () => {
+Deno.test("a vnode that ends stops its coverage handlers, and answers their callers", async () => {
   await using bench = await new Bench().start();
   const { promise: began, resolve: begin } = Promise.withResolvers<
     AbortSignal

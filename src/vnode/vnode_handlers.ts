@@ -1,8 +1,8 @@
 /**
- * The command handlers of one vnode. A command is decoded and its handler is
- * run; what that returns is the answer, unless the handler answers later
- * (`pending_calls.ts`). The next command waits while a handler is _busy_, that is,
- * while the promise it returned is pending.
+ * The command handlers of one vnode. A command is decoded and passed to its
+ * handler, whose result is the answer, unless the handler answers later
+ * (`pending_calls.ts`). The next command waits while a handler is _busy_, that
+ * is, while the promise it returned is pending.
  *
  * @module
  */
@@ -42,7 +42,7 @@ export interface VnodeHandlersHost {
   follows(): HandoffSource | undefined;
   /** No handler is busy any more: the next command can be handled. */
   free(): void;
-  /** A handler has failed, and the vnode with it. */
+  /** A handler has failed, so the vnode crashes. */
   crash(error: unknown): void;
 }
 
@@ -190,7 +190,7 @@ export class VnodeHandlers {
     } finally {
       this.#calls.handling = undefined;
     }
-    // The handler has ended its own vnode, and its caller has been told.
+    // The handler has ended its own vnode, and its caller has been answered.
     if (this.#closed) return;
     if (result === answersLater) {
       if (!call.settled) this.#calls.promise(call);
@@ -257,7 +257,10 @@ export class VnodeHandlers {
     this.#host.crash(error);
   }
 
-  /** Answers all callers with `vnode_crashed` and `message`; nothing is handled any more. */
+  /**
+   * Answers all callers with `vnode_crashed` and `message`; no command is
+   * handled any more.
+   */
   close(message: string): void {
     this.#closed = true;
     this.#busy = true;

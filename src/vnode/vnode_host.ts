@@ -1,5 +1,5 @@
 /**
- * What a vnode needs from the master around it, and what it counts.
+ * What a vnode needs from its master, and the counts it keeps.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export interface VnodeCounts {
   failed: number;
   /** Refused because the mailbox was full or the partition is moving away. */
   refused: number;
-  /** Left to another replica, as this vnode had enough to do. */
+  /** Left to another replica, because this vnode had reached its soft bound. */
   declined: number;
   /** Answered `overload` after waiting too long for a vnode that is behind. */
   shed: number;
@@ -29,9 +29,9 @@ export interface VnodeHost<Process> {
   now(): number;
   /** When the message with the current request arrived. */
   receivedMs(): number;
-  /** Calls `callback` later, after others have had their turn. */
+  /** Calls `callback` later, after other work has had a turn. */
   later(afterMs: number, callback: () => void): void;
-  /** How fast transfers may go. */
+  /** The pace of transfers. */
   readonly pace: BackgroundPace;
   readonly coveragePace: BackgroundPace;
   /** The turns of the master's vnodes. */

@@ -36,13 +36,15 @@ export interface VnodeIntakeHost {
     start: number,
     end: number,
   ): void;
-  /** Requests wait: call {@linkcode VnodeIntake.lookThrough} from time to time. */
+  /**
+   * Requests wait: call {@linkcode VnodeIntake.lookThrough} from time to time.
+   */
   requestsInHand(): void;
   /** The vnode has begun to refuse commands as its mailbox is full, or it has room again. */
   overloaded(is: boolean): void;
 }
 
-/** What waits for a vnode. */
+/** The load of a vnode. */
 export interface VnodeBacklog {
   /** Requests that wait. */
   readonly waiting: number;
@@ -58,7 +60,9 @@ export interface VnodeBacklog {
 export class VnodeIntake implements TurnTaker, VnodeBacklog {
   readonly #host: VnodeIntakeHost;
   readonly #mailbox: Mailbox;
-  /** Whether commands are held back, because the vnode stands still for a handoff. */
+  /**
+   * Whether commands are held back, because the vnode is paused for a handoff.
+   */
   #held = false;
   #closed = false;
 
@@ -87,7 +91,7 @@ export class VnodeIntake implements TurnTaker, VnodeBacklog {
     return this.#host.isBusy() || this.#held;
   }
 
-  /** Takes in one request; the bytes belong to the vnode from now on. */
+  /** Accepts one request; the bytes belong to the vnode from now on. */
   take(
     correlation: number,
     command: number,

@@ -3,7 +3,7 @@ import { answersLater } from "./vnode.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { REQUESTS_MAX, VnodeBench } from "./testing/vnode_bench.ts";
 
-Deno.test("VnodeProcess takes so many commands into its mailbox and answers a further one with overload", async () => {
+Deno.test("VnodeProcess answers overload to a command beyond the bound of its mailbox", async () => {
   const bench = new VnodeBench();
   for (let i = 0; i < REQUESTS_MAX; i++) bench.send("a");
   assertEquals(bench.answers, []);
@@ -19,7 +19,7 @@ Deno.test("VnodeProcess takes so many commands into its mailbox and answers a fu
   assertEquals(bench.answers.at(-1), [REQUESTS_MAX, "reply", "a"]);
 });
 
-Deno.test("VnodeProcess refuses what goes beyond its bounds while a handler is stuck, and serves again when it goes on", async () => {
+Deno.test("VnodeProcess refuses commands beyond its bounds while a handler is stuck, and serves again when it continues", async () => {
   const bench = new VnodeBench({ requestsMax: 4 });
   await bench.start();
   const gate = Promise.withResolvers<string>();
@@ -49,7 +49,7 @@ Deno.test("VnodeProcess refuses what goes beyond its bounds while a handler is s
   assertEquals(bench.process.counts.refused, 2);
 });
 
-Deno.test("VnodeProcess counts calls it has promised to answer, and has room again when they are given up", async () => {
+Deno.test("VnodeProcess counts calls that it answers later, and has room again when they are given up", async () => {
   const bench = new VnodeBench({ requestsMax: 2 });
   await bench.start();
   bench.handler = () => answersLater;
@@ -64,7 +64,7 @@ Deno.test("VnodeProcess counts calls it has promised to answer, and has room aga
   assertEquals(bench.answers.at(-1), [4, "reply", "d"]);
 });
 
-Deno.test("VnodeProcess bounds the bytes that wait, and lets one large command wait alone", async () => {
+Deno.test("VnodeProcess bounds the waiting bytes, and accepts one large command if none waits", async () => {
   const bench = new VnodeBench({ bytesMax: 1_000 });
   await bench.start();
   const gate = Promise.withResolvers<string>();
@@ -78,7 +78,7 @@ Deno.test("VnodeProcess bounds the bytes that wait, and lets one large command w
   assertEquals(bench.outcome.slice(1), [[1, "reply"], [2, "reply"]]);
 });
 
-Deno.test("VnodeProcess declines what another replica can do once its soft limit is reached", async () => {
+Deno.test("VnodeProcess declines commands that another replica can run once its soft limit is reached", async () => {
   const bench = new VnodeBench({ requestsSoft: 2 });
   await bench.start();
   const gate = Promise.withResolvers<string>();
@@ -97,7 +97,7 @@ Deno.test("VnodeProcess declines what another replica can do once its soft limit
   assertEquals(bench.handled, ["a", "b", "d"]);
 });
 
-Deno.test("VnodeProcess that is behind answers at once what came long ago, and handles what came lately", async () => {
+Deno.test("VnodeProcess that is behind refuses old commands at once, and handles recent ones", async () => {
   const bench = new VnodeBench({ behindAfterMs: 500, waitMsMax: 50 });
   await bench.start();
   const gate = Promise.withResolvers<string>();
@@ -136,7 +136,7 @@ Deno.test("VnodeProcess that is behind answers at once what came long ago, and h
   ]);
 });
 
-Deno.test("VnodeProcess that is behind refuses at once what would wait for long", async () => {
+Deno.test("VnodeProcess that is behind refuses at once a command that would wait for long", async () => {
   const bench = new VnodeBench({ behindAfterMs: 500, waitMsMax: 50 });
   await bench.start();
   let gate = Promise.withResolvers<string>();
@@ -189,7 +189,7 @@ Deno.test("VnodeProcess that is behind refuses at once what would wait for long"
   assertEquals(bench.answers.at(-1)?.[1], "reply");
 });
 
-Deno.test("VnodeProcess takes no time in which it stands still for time it is behind", async () => {
+Deno.test("VnodeProcess does not count time in which it is paused as time it is behind", async () => {
   const bench = new VnodeBench({ behindAfterMs: 500, waitMsMax: 50 });
   await bench.start();
   bench.process.hold();
@@ -226,7 +226,7 @@ Deno.test("VnodeProcess keeps the order when its mailbox is emptied in parts", a
   );
 });
 
-Deno.test("VnodeProcess does not do what nobody waits for any more", async () => {
+Deno.test("VnodeProcess does not run commands whose callers no longer wait", async () => {
   const bench = new VnodeBench();
   await bench.start();
   const gate = Promise.withResolvers<string>();

@@ -64,28 +64,38 @@ const SWEEP_INTERVAL_MS = 1_000;
 const TRANSFERS_REST = 3;
 /** Longest delay of a transfer for that, in milliseconds: several times what a slice that reads a page of the store calls for. */
 const TRANSFERS_WAIT_MS_MAX = 60;
-/** The same for the removal of what has gone: its commits keep others from theirs. */
+/**
+ * The same for the removal of data that has moved away: its commits delay those
+ * of commands.
+ */
 const REMOVALS_REST = 2;
 /** Longest delay of the removal of one vnode, in milliseconds; each takes some commits of hundreds of rows. */
 const REMOVALS_WAIT_MS_MAX = 500;
 /** The same for coverage queries, which take a ninth. */
 const COVERAGE_REST = 8;
-/** Longest delay of a query, in milliseconds; many may have worked a little before it. */
+/**
+ * Longest delay of a query, in milliseconds; many queries may have worked for a
+ * short time before it.
+ */
 const COVERAGE_WAIT_MS_MAX = 250;
 
-/** What a master is made of. */
+/** Options of a master. */
 export interface VnodeMasterOptions {
-  /** What its vnodes run. */
+  /** The module that its vnodes run. */
   readonly module: VnodeModule;
-  /** The node's name, for vnodes to know. */
+  /** The node's name, which vnodes can read. */
   readonly node: string;
   /** Partitions of each generation of the ring, by the number of its first vnode. */
   readonly ringSizes: ReadonlyMap<number, number>;
-  /** The first vnodes of generations that are no more. @default {[]} */
+  /**
+   * The first vnodes of generations of the ring that have ended.
+   *
+   * @default {[]}
+   */
   readonly formerVnodes?: readonly number[];
   /** Vnodes whose writes are held until the vnodes of the next ring have them. @default {[]} */
   readonly boundVnodes?: readonly number[];
-  /** Where its vnodes keep their data; closed by the master when it stops. */
+  /** The store of its vnodes' data; the master closes it when it stops. */
   readonly store: Store;
   readonly runtime: Runtime;
   /** Wall clock in milliseconds. */
@@ -95,23 +105,23 @@ export interface VnodeMasterOptions {
   readonly log: Log;
   /** Sends a batch of frames to the node, and owns it from then on. */
   readonly send: (message: Uint8Array<ArrayBuffer>) => void;
-  /** Where the node is. */
+  /** How frames to the node are gathered. */
   readonly sink?: BatchingSinkOptions;
-  /** The master cannot go on. */
+  /** Called when the master cannot continue. */
   readonly onFailed: (error: unknown) => void;
 }
 
 /** Runs the vnodes of one master. */
 export class VnodeMaster implements VnodeHost<VnodeProcess> {
   readonly answers: BatchingSink;
-  /** How fast transfers of its vnodes may go. */
+  /** The pace of its vnodes' transfers. */
   readonly pace: BackgroundPace = new BackgroundPace(
     TRANSFERS_REST,
     TRANSFERS_WAIT_MS_MAX,
-    // Several vnodes read at the same time.
+    // Several vnodes may read at the same time.
     "once",
   );
-  /** How fast coverage queries may go. */
+  /** The pace of coverage queries. */
   readonly coveragePace: BackgroundPace = new BackgroundPace(
     COVERAGE_REST,
     COVERAGE_WAIT_MS_MAX,
@@ -141,7 +151,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
   /** When the present message arrived. */
   #receivedMs = 0;
   readonly #postponed: PostponedFrames;
-  /** What handoffs do later. */
+  /** Delayed work of handoffs. */
   readonly #timers = new Set<TimerHandle>();
   #failed = false;
   #stopping = false;
@@ -218,7 +228,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     );
   }
 
-  /** Gets ready for requests; no vnode runs yet. */
+  /** Prepares for requests; no vnode runs yet. */
   async start(): Promise<void> {
     await this.#vnodes.open();
     const { storeId, epoch, tailLost } = this.#options.store.state;
@@ -241,7 +251,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     return this.#receivedMs;
   }
 
-  /** Calls `callback` later, when others have had their turn. */
+  /** Calls `callback` later, after other work has had a turn. */
   later(afterMs: number, callback: () => void): void {
     if (this.#stopping) return;
     const timer = this.#options.runtime.setTimer(afterMs, () => {
@@ -265,7 +275,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     this.#departed.dataReturned(process.number);
   }
 
-  /** The data of `process` is elsewhere and was removed here. */
+  /** The data of `process` moved to another node and was removed here. */
   removed(process: VnodeProcess, stays: boolean): void {
     this.#departed.emptied(process.number);
     if (stays) {
@@ -308,7 +318,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     return this.#options.module.mailbox ?? MAILBOX_BOUNDS_DEFAULT;
   }
 
-  /** Its vnodes, for whoever is in the same thread and watches over their mailboxes. */
+  /** Its vnodes, for callers in the same thread that watch their mailboxes. */
   vnodes(): Iterable<VnodeProcess> {
     return this.#vnodes.all();
   }
@@ -455,8 +465,8 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
       process === undefined && !(header.flags & RequestFlag.handoff) &&
       rings.isFormer(number)
     ) {
-      // Its data is elsewhere. Started anew, it would answer that there is
-      // nothing.
+      // Its data is on another node. A vnode started here would answer that
+      // there is nothing.
       this.#refuse(correlation, resizedError(partition));
       return;
     }

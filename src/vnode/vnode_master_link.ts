@@ -1,9 +1,9 @@
 /**
- * The node's end of a vnode master: requests go in, answers come out, and each
- * request is answered exactly once, whatever happens to the master. Requests
- * that were in flight when it died are answered with `vnode_crashed`; those
- * made during its restart wait for it, up to a bound and their deadlines, or
- * are refused if it will not be restarted soon.
+ * The node's end of the link to a vnode master. Each request is answered
+ * exactly once, whatever happens to the master. Requests that were in flight
+ * when it died are answered with `vnode_crashed`; those made during its restart
+ * wait for it, up to a bound and their deadlines, or are refused if it will not
+ * be restarted soon.
  *
  * @module
  */
@@ -25,9 +25,15 @@ import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import { readFailure, writeFailure } from "../wire/failure.ts";
 import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "./vnode_wire.ts";
 
-/** Requests a master may have in hand; a further one is answered `overload`. */
+/**
+ * Requests that a master may have unanswered; a further one is answered
+ * `overload`.
+ */
 export const MASTER_IN_FLIGHT_MAX = 50_000;
-/** Bytes of requests a master may have in hand; a further one is answered `overload`. */
+/**
+ * Bytes of unanswered requests of a master; a further request is answered
+ * `overload`.
+ */
 export const MASTER_IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024;
 /** Bytes that may wait for a master that is being restarted. */
 export const MASTER_WAITING_BYTES_MAX = 16 * 1024 * 1024;
@@ -90,7 +96,7 @@ export class VnodeMasterLink {
   #begun: InFlight | undefined;
   #begunAt = 0;
   #sweep: TimerHandle | undefined;
-  /** Whether no master will come any more. */
+  /** Whether no further master will start. */
   #closed = false;
   /** Why requests do not wait for the next master, if so. */
   #refused: WhorlError | undefined;
@@ -99,7 +105,7 @@ export class VnodeMasterLink {
   /**
    * @param runtime Time.
    * @param onEvent Called with the events of the master.
-   * @param sink Where masters run.
+   * @param sink How frames to the masters are gathered.
    */
   constructor(
     runtime: Runtime,
@@ -121,7 +127,7 @@ export class VnodeMasterLink {
     return this.#inFlight.size;
   }
 
-  /** Whether a master is there to answer. */
+  /** Whether a master is running. */
   get attached(): boolean {
     return this.#channel !== undefined;
   }
@@ -171,7 +177,7 @@ export class VnodeMasterLink {
     return wanted.copy();
   }
 
-  /** The master has died: answers the requests it had in hand. */
+  /** The master has died: fails its unanswered requests. */
   detach(reason: unknown): void {
     this.#channel = undefined;
     this.#sink.pause();
@@ -184,14 +190,17 @@ export class VnodeMasterLink {
     );
   }
 
-  /** No master will be there for a while: answers waiting requests, and those made until one is attached, with `error`. */
+  /**
+   * No master will run for a while: answers waiting requests, and those made
+   * until one is attached, with `error`.
+   */
   refuse(error: WhorlError): void {
     this.#refused = error;
     this.#sink.discard();
     this.#failAll(() => error);
   }
 
-  /** No master will be there again: answers all requests, now and later. */
+  /** No master will run again: fails all requests, now and later. */
   close(): void {
     this.#closed = true;
     this.#channel = undefined;
@@ -229,7 +238,10 @@ export class VnodeMasterLink {
     return into;
   }
 
-  /** Begins a frame of any kind: the first one of a batch says when that began. */
+  /**
+   * Begins a frame of any kind; the first frame of a batch records when the
+   * batch began.
+   */
   #begin(type: number, id: number): ByteWriter {
     // The clock is read once per batch, unless the batch waits for a master.
     if (this.#channel === undefined || this.#sink.bufferedBytes === 0) {
@@ -334,7 +346,7 @@ export class VnodeMasterLink {
       case FrameType.vnodeError:
       case FrameType.vnodeAccepted: {
         const request = this.#inFlight.get(id);
-        // It was answered already, when its deadline had passed.
+        // It was answered already, at its deadline.
         if (request === undefined) return;
         if (type !== FrameType.vnodeAccepted) this.#forget(id, request);
         request.target.vnodeAnswer(

@@ -106,7 +106,7 @@ function failure(error: WhorlError): Uint8Array {
   return into.copy();
 }
 
-Deno.test("VnodeMasterLink sends the requests of a turn in one message and pairs their answers", async () => {
+Deno.test("VnodeMasterLink sends the requests of a turn in one message and matches their answers", async () => {
   const bench = new Bench();
   bench.attach();
   bench.request(70);
@@ -142,7 +142,7 @@ Deno.test("VnodeMasterLink passes an early answer on and waits for the final one
   bench.link.close();
 });
 
-Deno.test("VnodeMasterLink answers what the master had in hand when it died, and calls too", async () => {
+Deno.test("VnodeMasterLink fails the requests and calls that a master had not answered when it died", async () => {
   const bench = new Bench();
   bench.attach();
   assert(bench.link.attached);
@@ -166,7 +166,7 @@ Deno.test("VnodeMasterLink answers what the master had in hand when it died, and
   bench.link.close();
 });
 
-Deno.test("VnodeMasterLink sends nothing of the dead master to the next one", async () => {
+Deno.test("VnodeMasterLink does not send a dead master's requests to the next one", async () => {
   const bench = new Bench();
   bench.attach();
   bench.request(1);
@@ -195,7 +195,7 @@ Deno.test("VnodeMasterLink keeps requests until there is a master, in order", as
   bench.link.close();
 });
 
-Deno.test("VnodeMasterLink answers what waits for a master when its time is over", async () => {
+Deno.test("VnodeMasterLink answers requests that wait for a master at their deadline", async () => {
   const bench = new Bench();
   bench.request(1, 300);
   bench.request(2, 10_000);
@@ -207,7 +207,7 @@ Deno.test("VnodeMasterLink answers what waits for a master when its time is over
   bench.link.close();
 });
 
-Deno.test("VnodeMasterLink sends what has waited with the time it has left, and not what was answered", async () => {
+Deno.test("VnodeMasterLink sends requests that waited with their remaining time, and none that was answered", async () => {
   const bench = new Bench();
   bench.request(1, 300);
   bench.request(2, 10_000);
@@ -243,7 +243,7 @@ Deno.test("VnodeMasterLink sends what has waited with the time it has left, and 
   bench.link.close();
 });
 
-Deno.test("VnodeMasterLink has nothing to send when all that waited has been answered", async () => {
+Deno.test("VnodeMasterLink sends nothing to a master when all waiting requests have been answered", async () => {
   const bench = new Bench();
   bench.request(1, 100);
   await bench.runtime.advance(1_000);
@@ -251,7 +251,7 @@ Deno.test("VnodeMasterLink has nothing to send when all that waited has been ans
   assertEquals([bench.answers, bench.messages], [[[1, "timeout"]], []]);
 });
 
-Deno.test("VnodeMasterLink gives each request its own time, however long the first one has waited", async () => {
+Deno.test("VnodeMasterLink gives each request its own deadline, however long the first one has waited", async () => {
   const bench = new Bench();
   bench.request(1, 10_000);
   await bench.runtime.advance(3_000);
@@ -263,7 +263,7 @@ Deno.test("VnodeMasterLink gives each request its own time, however long the fir
   bench.link.close();
 });
 
-Deno.test("VnodeMasterLink answers for a master that does not, shortly after the deadline", async () => {
+Deno.test("VnodeMasterLink answers for a silent master, shortly after the deadline", async () => {
   const bench = new Bench();
   bench.attach();
   bench.request(1, 500);
@@ -277,7 +277,7 @@ Deno.test("VnodeMasterLink answers for a master that does not, shortly after the
   assertEquals(bench.answers.length, 1);
 });
 
-Deno.test("VnodeMasterLink takes so many requests and refuses a further one", () => {
+Deno.test("VnodeMasterLink refuses a request beyond its bound", () => {
   const bench = new Bench();
   for (let i = 0; i < MASTER_IN_FLIGHT_MAX; i++) {
     assertEquals(bench.request(i), undefined);
@@ -304,7 +304,7 @@ function fill(bench: Bench): number {
   return taken;
 }
 
-Deno.test("VnodeMasterLink lets a master have so many bytes in hand and refuses more, however small", async () => {
+Deno.test("VnodeMasterLink bounds a master's unanswered bytes and refuses any request beyond, however small", async () => {
   const bench = new Bench();
   bench.attach();
   const taken = fill(bench);
@@ -322,7 +322,7 @@ Deno.test("VnodeMasterLink lets a master have so many bytes in hand and refuses 
   assertEquals(bench.answers.length, taken);
 });
 
-Deno.test("VnodeMasterLink has room again for as many bytes as a final answer was for", async () => {
+Deno.test("VnodeMasterLink frees a request's bytes at its final answer", async () => {
   const bench = new Bench();
   bench.attach();
   fill(bench);
@@ -357,7 +357,7 @@ Deno.test("VnodeMasterLink forgets the bytes of a master that is gone", () => {
   bench.link.close();
 });
 
-Deno.test("VnodeMasterLink has room again when it has answered for a master that does not", async () => {
+Deno.test("VnodeMasterLink has room again when it has answered for a silent master", async () => {
   const bench = new Bench();
   bench.attach();
   const taken = fill(bench);
@@ -375,7 +375,7 @@ Deno.test("VnodeMasterLink has room again when it has answered for a master that
   bench.link.close();
 });
 
-Deno.test("VnodeMasterLink lets so many bytes wait for a master and refuses more", () => {
+Deno.test("VnodeMasterLink bounds the bytes that wait for a master and refuses more", () => {
   const bench = new Bench();
   const mebibyte = 1024 * 1024;
   for (
@@ -451,7 +451,7 @@ for (const attached of [false, true]) {
   });
 }
 
-Deno.test("VnodeMasterLink.call() is refused when so many are unanswered", async () => {
+Deno.test("VnodeMasterLink.call() is refused when the bound of unanswered calls is reached", async () => {
   const bench = new Bench();
   const calls = Array.from(
     { length: MASTER_CALLS_MAX },
@@ -468,7 +468,7 @@ Deno.test("VnodeMasterLink.call() is refused when so many are unanswered", async
   }
 });
 
-Deno.test("VnodeMasterLink.cast() tells the master, and the master tells the link", async () => {
+Deno.test("VnodeMasterLink.cast() sends to the master, and the master's casts reach the link", async () => {
   const bench = new Bench();
   bench.attach();
   bench.link.cast("cluster_event", { type: "ring_changed" });
@@ -487,7 +487,7 @@ Deno.test("VnodeMasterLink.cast() tells the master, and the master tells the lin
   assertEquals(bench.events, [{ type: "vnode_crashed" }]);
 });
 
-Deno.test("VnodeMasterLink.refuse() answers what waits for a master and what comes, until there is one", async () => {
+Deno.test("VnodeMasterLink.refuse() fails waiting and new requests until there is a master", async () => {
   const bench = new Bench();
   bench.attach();
   bench.link.detach("killed");
@@ -513,7 +513,7 @@ Deno.test("VnodeMasterLink.refuse() answers what waits for a master and what com
   bench.link.close();
 });
 
-Deno.test("VnodeMasterLink.close() answers everything, now and later, and leaves no timer", async () => {
+Deno.test("VnodeMasterLink.close() fails all open and later requests, and leaves no timer", async () => {
   const bench = new Bench();
   bench.attach();
   bench.request(1);
@@ -533,7 +533,7 @@ Deno.test("VnodeMasterLink.close() answers everything, now and later, and leaves
 });
 
 for (const first of ["call", "cast"] as const) {
-  Deno.test(`VnodeMasterLink reckons the deadline of a request from when it came, behind a ${first} in its message too`, async () => {
+  Deno.test(`VnodeMasterLink counts a request's deadline from its arrival, even behind a ${first} in its message`, async () => {
     const bench = new Bench();
     bench.attach();
     // Long after the message before.

@@ -33,16 +33,17 @@ export interface VnodeMasterArgs {
   /** See {@linkcode VnodeMasterOptions.boundVnodes}. */
   readonly boundVnodes: readonly number[];
   readonly store: StoreConfig;
-  /** Where its chance begins. */
+  /** Seed of its random numbers. */
   readonly seed: string;
-  /** Mailbox bounds of each vnode. @default {what the module says} */
+  /** Mailbox bounds of each vnode. @default {those the module declares} */
   readonly mailbox?: MailboxBounds;
 }
 
 /**
- * The program of a vnode master in `environment`; with `module` it need not be loaded.
+ * The program of a vnode master in `environment`; with `module` it need not be
+ * loaded.
  *
- * @param onMaster Shown each master that runs, for tasks.
+ * @param onMaster Called with each master that runs, for tasks.
  */
 export function vnodeMasterProgram(
   environment: Environment,

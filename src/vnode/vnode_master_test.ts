@@ -26,7 +26,7 @@ Deno.test("VnodeMaster starts a vnode with the first request for it, and keeps t
   ]]);
 });
 
-Deno.test("VnodeMaster refuses what is for another module or outside the ring", async () => {
+Deno.test("VnodeMaster refuses requests for another module or a partition outside the ring", async () => {
   await using bench = await new MasterBench().start();
   bench.send(1, "a", { moduleId: moduleIdOf("other") });
   bench.send(RING_SIZE, "b");
@@ -39,7 +39,7 @@ Deno.test("VnodeMaster refuses what is for another module or outside the ring", 
 });
 
 for (const how of ["answers later", "returns a promise"]) {
-  Deno.test(`VnodeMaster gives up promised answers nobody waits for, and counts them until the handler that ${how} has finished`, async () => {
+  Deno.test(`VnodeMaster gives up later answers that nobody waits for, and counts them until the handler that ${how} has finished`, async () => {
     await using bench = await new MasterBench().start();
     const gate = Promise.withResolvers<string>();
     let call: MasterCall | undefined;
@@ -75,7 +75,7 @@ for (const how of ["answers later", "returns a promise"]) {
   });
 }
 
-Deno.test("VnodeMaster says which partitions it holds: those with data, and those whose vnodes run, busy or not", async () => {
+Deno.test("VnodeMaster lists the partitions it holds: those with data, and those whose vnodes run, busy or not", async () => {
   await using bench = await new MasterBench().start();
   const gate = Promise.withResolvers<string>();
   bench.handler = (request) => request === "slow" ? gate.promise : request;
@@ -91,7 +91,7 @@ Deno.test("VnodeMaster says which partitions it holds: those with data, and thos
   await bench.runtime.settle();
 });
 
-Deno.test("VnodeMaster looks for overdue requests as long as some are in hand, and no longer", async () => {
+Deno.test("VnodeMaster checks for overdue requests only while some are unanswered", async () => {
   await using bench = await new MasterBench().start();
   const calls: MasterCall[] = [];
   bench.handler = (_request, call) => {
@@ -121,7 +121,7 @@ Deno.test("VnodeMaster looks for overdue requests as long as some are in hand, a
   assertEquals(bench.runtime.pendingTimers, 0);
 });
 
-Deno.test("VnodeMaster.stop() leaves no timer behind, whatever is in hand", async () => {
+Deno.test("VnodeMaster.stop() leaves no timer behind, whatever is unanswered", async () => {
   const bench = await new MasterBench().start();
   const gate = Promise.withResolvers<string>();
   bench.handler = (request) => request === "open" ? gate.promise : answersLater;
@@ -181,7 +181,7 @@ Deno.test("VnodeMaster counts what its vnodes have done", async () => {
   assertEquals((store as { writes: number }).writes, 1);
 });
 
-Deno.test("VnodeMaster serves the vnodes beside one that is overloaded, says so and counts it", async () => {
+Deno.test("VnodeMaster serves its other vnodes while one is overloaded, and logs and counts the overload", async () => {
   const { requestsMax } = MAILBOX_BOUNDS_DEFAULT;
   await using bench = await new MasterBench().start();
   const gate = Promise.withResolvers<string>();
@@ -212,7 +212,7 @@ Deno.test("VnodeMaster serves the vnodes beside one that is overloaded, says so 
   gate.resolve("done");
 });
 
-Deno.test("VnodeMaster answers calls it does not know with unknown_command", async () => {
+Deno.test("VnodeMaster answers unknown calls with unknown_command", async () => {
   await using bench = await new MasterBench().start();
   const error = await assertRejects(
     () => bench.link.call("sing", null),
@@ -222,7 +222,7 @@ Deno.test("VnodeMaster answers calls it does not know with unknown_command", asy
   assertEquals(error.code, "unknown_command");
 });
 
-Deno.test("VnodeMaster.stop() answers what waits, terminates its vnodes and closes the store", async () => {
+Deno.test("VnodeMaster.stop() answers waiting requests, terminates its vnodes and closes the store", async () => {
   const bench = await new MasterBench().start();
   const terminated: unknown[] = [];
   Object.assign(bench.extra, {

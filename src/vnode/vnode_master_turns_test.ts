@@ -15,7 +15,7 @@ async function talkative(): Promise<MasterBench> {
   return bench;
 }
 
-Deno.test("VnodeMaster lets others have their turn when it has answered much, and keeps the order", async () => {
+Deno.test("VnodeMaster yields to other work when it has answered much, and keeps the order", async () => {
   await using bench = await talkative();
   for (const partition of [0, 1, 0, 1, 0]) bench.send(partition, "much");
   bench.send(1, "last");
@@ -46,7 +46,7 @@ Deno.test("VnodeMaster lets others have their turn when it has answered much, an
   assertEquals((await bench.ask(0, "much"))[0], "reply");
 });
 
-Deno.test("VnodeMaster does not do what nobody waits for any more when its turn comes", async () => {
+Deno.test("VnodeMaster does not run a command whose caller no longer waits when its turn comes", async () => {
   await using bench = await talkative();
   bench.send(0, "much");
   bench.send(0, "much");
@@ -67,7 +67,7 @@ Deno.test("VnodeMaster does not do what nobody waits for any more when its turn 
   ]);
 });
 
-Deno.test("VnodeMaster.stop() answers what waits for a turn", async () => {
+Deno.test("VnodeMaster.stop() answers commands that wait for a turn", async () => {
   const bench = await talkative();
   bench.send(0, "much");
   bench.send(0, "much");
@@ -82,7 +82,7 @@ Deno.test("VnodeMaster.stop() answers what waits for a turn", async () => {
   ]);
 });
 
-Deno.test("VnodeMaster lets others have their turn when commands have taken long, each vnode in order, and drops what nobody waits for", async () => {
+Deno.test("VnodeMaster yields to other work when commands have taken long, keeps each vnode's order, and drops commands whose callers no longer wait", async () => {
   await using bench = await new MasterBench().start();
   await bench.ask(0, "started");
   await bench.ask(1, "started");
@@ -120,7 +120,7 @@ Deno.test("VnodeMaster lets others have their turn when commands have taken long
   assertEquals(bench.answers.find(([, code]) => code === "timeout")?.[0], 15);
 });
 
-Deno.test("VnodeMaster pauses also when each command comes with a message of its own", async () => {
+Deno.test("VnodeMaster yields even if each command comes in its own message", async () => {
   await using bench = await new MasterBench().start();
   await bench.ask(0, "started");
   bench.handled.length = 0;
@@ -141,7 +141,7 @@ Deno.test("VnodeMaster pauses also when each command comes with a message of its
   }
 });
 
-Deno.test("VnodeMaster knows by itself that a vnode has kept up when nothing comes after what it refused", async () => {
+Deno.test("VnodeMaster notices that a vnode has caught up even if no command comes after those it refused", async () => {
   await using bench = await new MasterBench().start();
   await bench.ask(0, "started");
   bench.handled.length = 0;

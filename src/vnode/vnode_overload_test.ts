@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { at, LoadedThread, VNODES } from "./testing/loaded_thread.ts";
 
 for (const commandMs of [2, 8, 40]) {
-  Deno.test(`vnodes that get ten times what they can do serve as much as they can, soon, and refuse the rest at once: commands of ${commandMs} ms`, async () => {
+  Deno.test(`vnodes under ten times the load they can handle serve as much as they can, quickly, and refuse the rest at once: commands of ${commandMs} ms`, async () => {
     const thread = new LoadedThread(commandMs, 5_000);
     await thread.start();
     thread.offer(0.5, 2_000);
@@ -46,7 +46,7 @@ for (const commandMs of [2, 8, 40]) {
   });
 }
 
-Deno.test("a burst is served whole, if that can be done in time", async () => {
+Deno.test("vnodes serve a whole burst if they can do so in time", async () => {
   const thread = new LoadedThread(1, 5_000);
   await thread.start();
   // Four seconds of work, of which most waits for long.
@@ -56,7 +56,7 @@ Deno.test("a burst is served whole, if that can be done in time", async () => {
   assert(thread.sent.every(({ served }) => served));
 });
 
-Deno.test("a second of far too much is served whole, if what comes then leaves time for it", async () => {
+Deno.test("vnodes serve a whole second of overload if the load after it leaves time for that", async () => {
   const thread = new LoadedThread(1, 5_000);
   await thread.start();
   thread.offer(0.5, 2_000);
@@ -71,7 +71,7 @@ Deno.test("a second of far too much is served whole, if what comes then leaves t
   assert(thread.sent.every(({ served }) => served));
 });
 
-Deno.test("a vnode that gets too much has its commands refused, and the others of its thread serve theirs", async () => {
+Deno.test("an overloaded vnode has its commands refused, and the other vnodes of its thread serve theirs", async () => {
   const thread = new LoadedThread(2, 5_000);
   await thread.start();
   // Three in four are for one of them.

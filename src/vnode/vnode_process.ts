@@ -49,7 +49,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   readonly number: number;
   /** Its partition. */
   readonly partition: number;
-  /** Partitions of the ring it is of; 0 until it is started. */
+  /** Partitions of the ring it belongs to; 0 until it is started. */
   ringSize = 0;
   readonly counts: VnodeCounts = {
     handled: 0,
@@ -75,9 +75,9 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   #reader = new ByteReader(NO_BYTES);
 
   /**
-   * @param module What it runs.
+   * @param module The module it runs.
    * @param table The module's commands by wire number.
-   * @param number Which vnode it is.
+   * @param number The number of the vnode.
    */
   constructor(
     host: VnodeHost<VnodeProcess>,
@@ -172,7 +172,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return this.#intake;
   }
 
-  /** Where its answers go. */
+  /** The sink of its answers. */
   get answers(): FrameSink {
     return this.#host.answers;
   }
@@ -182,17 +182,17 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return this.#host.now();
   }
 
-  /** Calls `callback` later, when others have had their turn. */
+  /** Calls `callback` later, after other work has had a turn. */
   later(afterMs: number, callback: () => void): void {
     this.#host.later(afterMs, callback);
   }
 
-  /** How fast transfers from and to it may go. */
+  /** The pace of transfers from and to it. */
   get pace(): BackgroundPace {
     return this.#host.pace;
   }
 
-  /** Whether its data is on the way to another node. */
+  /** Whether its data is being transferred to another node. */
   get sends(): boolean {
     return this.#handoff?.sends ?? false;
   }
@@ -245,8 +245,8 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   }
 
   /**
-   * Takes in one request, whose body is `bytes[start, end)`; the bytes belong
-   * to this process from now on.
+   * Accepts one request, whose body is `bytes[start, end)`; the bytes belong to
+   * this process from now on.
    */
   request(
     correlation: number,
@@ -258,8 +258,8 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     end: number,
   ): void {
     if (flags & RequestFlag.handoff && this.active) {
-      // A handoff request that makes the vnode stand still must not wait behind
-      // queued commands.
+      // A handoff request that pauses the vnode must not wait behind queued
+      // commands.
       this.#handoff?.request(correlation, bytes, start, end);
       return;
     }
@@ -434,7 +434,10 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     this.#host.dataReturned(this);
   }
 
-  /** Its data is elsewhere and was removed here: it need not run, unless commands arrived meanwhile. */
+  /**
+   * Its data moved to another node and was removed here: it need not run,
+   * unless commands arrived meanwhile.
+   */
   removed(stays: boolean): void {
     this.#host.removed(this, stays);
   }
@@ -495,8 +498,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     this.counts.failed++;
     this.#answerAll(reasonOf(error));
     const vnode = this.#vnode;
-    // The vnode may be in any state; a second failure on the way out changes
-    // nothing.
+    // The vnode may be in any state; an error of `terminate` changes nothing.
     const ended = (): void => {
       this.end(crash(error));
     };

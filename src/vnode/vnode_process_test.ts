@@ -20,7 +20,7 @@ class Linked extends ChildBase {
   }
 }
 
-Deno.test("VnodeProcess handles commands in order of arrival, those first that came before its start", async () => {
+Deno.test("VnodeProcess handles commands in order of arrival, first those that came before its start", async () => {
   const bench = new VnodeBench();
   bench.send("a");
   bench.send("b");
@@ -41,7 +41,7 @@ Deno.test("VnodeProcess handles commands in order of arrival, those first that c
   assertEquals(bench.process.counts.handled, 3);
 });
 
-Deno.test("VnodeProcess handles one command at a time while a handler's promise is open", async () => {
+Deno.test("VnodeProcess handles no other command while a handler's promise is pending", async () => {
   const bench = new VnodeBench();
   await bench.start();
   const gates = new Map<string, PromiseWithResolvers<string>>();
@@ -68,7 +68,7 @@ Deno.test("VnodeProcess handles one command at a time while a handler's promise 
   assertEquals(bench.process.load, 0);
 });
 
-Deno.test("VnodeProcess ends by what a handler throws: vnode_error for its caller, vnode_crashed for those who wait", async () => {
+Deno.test("VnodeProcess ends when a handler throws: vnode_error for its caller, vnode_crashed for waiting callers", async () => {
   for (const later of [false, true]) {
     const bench = new VnodeBench();
     let terminated: unknown;
@@ -119,7 +119,7 @@ Deno.test("VnodeProcess answers commands that come after its end at once", async
   assertEquals(bench.process.load, 0);
 });
 
-Deno.test("VnodeProcess.stop() answers all who wait, then terminates, then ends", async () => {
+Deno.test("VnodeProcess.stop() answers all waiting callers, then runs terminate, then ends", async () => {
   const bench = new VnodeBench();
   const order: string[] = [];
   Object.assign(bench.extra, {
@@ -158,7 +158,7 @@ Deno.test("VnodeProcess.kill() ends at once, without terminate", async () => {
   assertEquals(terminated, false);
 });
 
-Deno.test("VnodeProcess terminates a vnode whose init returns after the end", async () => {
+Deno.test("VnodeProcess runs terminate on a vnode whose init returns after the end", async () => {
   const bench = new VnodeBench();
   const gate = Promise.withResolvers<void>();
   let terminated = 0;
@@ -175,7 +175,7 @@ Deno.test("VnodeProcess terminates a vnode whose init returns after the end", as
   assertEquals(bench.process.active, false);
 });
 
-Deno.test("VnodeProcess refuses commands it does not have and bodies it cannot read, and goes on", async () => {
+Deno.test("VnodeProcess refuses unknown commands and unreadable bodies, and continues", async () => {
   const bench = new VnodeBench();
   await bench.start();
   bench.send("a", { command: 3 });
@@ -189,7 +189,7 @@ Deno.test("VnodeProcess refuses commands it does not have and bodies it cannot r
   assertEquals(bench.exits, []);
 });
 
-Deno.test("VnodeProcess answers vnode_error for what its codec cannot encode, and goes on", async () => {
+Deno.test("VnodeProcess answers vnode_error for an answer that its codec cannot encode, and continues", async () => {
   const bench = new VnodeBench();
   await bench.start();
   bench.handler = (request) => request === "bad" ? 10n : request;
@@ -209,7 +209,7 @@ Deno.test("VnodeProcess answers vnode_error for what its codec cannot encode, an
   );
 });
 
-Deno.test("VnodeProcess answers vnode_error for an answer that fits in no frame, and goes on", async () => {
+Deno.test("VnodeProcess answers vnode_error for an answer too large for a frame, and continues", async () => {
   const bench = new VnodeBench();
   await bench.start();
   bench.send(FRAME_BYTES_MAX, { command: RAW });
@@ -218,7 +218,7 @@ Deno.test("VnodeProcess answers vnode_error for an answer that fits in no frame,
   assert(String(bench.answers[0]![2]).includes("the limit is 16777216"));
 });
 
-Deno.test("VnodeProcess.start() fails with what init throws", async () => {
+Deno.test("VnodeProcess.start() fails with the error that init throws", async () => {
   const bench = new VnodeBench();
   bench.init = () => {
     throw new RangeError("no such table");
@@ -238,7 +238,7 @@ Deno.test("VnodeProcess.start() refuses a vnode without a handler for each comma
   assertEquals(error.code, "vnode_module_failed");
 });
 
-Deno.test("VnodeProcess.link() ends the vnode with a process that crashes, and the process with the vnode", async () => {
+Deno.test("VnodeProcess.link() ends the vnode when the process crashes, and the process when the vnode ends", async () => {
   const bench = new VnodeBench();
   await bench.start();
   const fine = new Linked(), broken = new Linked(), other = new Linked();
@@ -255,7 +255,7 @@ Deno.test("VnodeProcess.link() ends the vnode with a process that crashes, and t
   assertEquals(other.exitReason, bench.exits[0]);
 });
 
-Deno.test("VnodeProcess.link() tells handleExit, whose failure ends the vnode", async () => {
+Deno.test("VnodeProcess.link() calls handleExit, whose failure ends the vnode", async () => {
   const bench = new VnodeBench();
   const told: [string, ExitReason][] = [];
   Object.assign(bench.extra, {

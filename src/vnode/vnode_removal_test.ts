@@ -105,7 +105,7 @@ class Setting {
   }
 }
 
-Deno.test("a vnode that is being removed sets no timers while that takes its time", async () => {
+Deno.test("a vnode that is being removed sets no timers, however long the removal takes", async () => {
   const setting = new Setting();
   const transfer = 7;
   await setting.ask((into) =>

@@ -70,7 +70,7 @@ export class VnodeTurns {
     this.#runtime = runtime;
   }
 
-  /** Whether nobody waits for a turn. */
+  /** Whether no vnode and no background work waits for a turn. */
   get idle(): boolean {
     return this.#waiting.size === 0;
   }
@@ -103,7 +103,7 @@ export class VnodeTurns {
 
   /** Whether a command may be handled now. */
   hasTime(): boolean {
-    // Those that wait go first.
+    // Waiting vnodes go first.
     if (this.#over || (!this.#running && this.#waiting.size > 0)) return false;
     if (this.#unlooked++ < this.#unlookedMax) return true;
     const nowMs = this.#runtime.now();
@@ -186,7 +186,7 @@ export class VnodeTurns {
     }
   }
 
-  /** No vnode has a turn any more. */
+  /** Ends all turns. */
   close(): void {
     this.#closed = true;
     this.#waiting.clear();

@@ -40,7 +40,7 @@ class Waiting implements TurnTaker {
   }
 }
 
-Deno.test("VnodeTurns has time until a turn has taken long, and again after a pause", async () => {
+Deno.test("VnodeTurns allows work until a turn has taken long, and again after a pause", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
   turns.begin(runtime.now());
@@ -61,7 +61,7 @@ Deno.test("VnodeTurns has time until a turn has taken long, and again after a pa
   assertEquals(turns.hasTime(), true);
 });
 
-Deno.test("VnodeTurns goes on with a turn when messages come without a pause between them", async () => {
+Deno.test("VnodeTurns continues a turn over messages that come without a pause between them", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
   /** A message of one command that takes so long. */
@@ -89,7 +89,7 @@ Deno.test("VnodeTurns goes on with a turn when messages come without a pause bet
   assertEquals(runtime.pendingTimers, 1);
 });
 
-Deno.test("VnodeTurns looks at the clock after each command when they are long", async () => {
+Deno.test("VnodeTurns reads the clock after each command when commands are long", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
   const handle = async (ms: number): Promise<number> => {
@@ -112,7 +112,7 @@ Deno.test("VnodeTurns looks at the clock after each command when they are long",
   assert(short >= TURN_MS / 0.5 && short < TURN_MS / 0.5 + 8, `${short}`);
 });
 
-Deno.test("VnodeTurns serves those that wait by turns, with a pause in which nobody is served", async () => {
+Deno.test("VnodeTurns serves waiting vnodes in turn, with pauses in which none is served", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
   const log: string[] = [];
@@ -142,7 +142,7 @@ Deno.test("VnodeTurns serves those that wait by turns, with a pause in which nob
   assertEquals(runtime.timers, 4);
 });
 
-Deno.test("VnodeTurns does work in the background until a turn is over, and one piece of it in each turn of commands", async () => {
+Deno.test("VnodeTurns does background work until a turn is over, and one piece of it in each turn with commands", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
   const log: string[] = [];
@@ -170,7 +170,7 @@ Deno.test("VnodeTurns does work in the background until a turn is over, and one 
   assertEquals(log.at(-1), "7");
 });
 
-Deno.test("VnodeTurns looks at the clock after what may have taken long", () => {
+Deno.test("VnodeTurns reads the clock after work that may have taken long", () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
   turns.begin(runtime.now());
@@ -180,7 +180,7 @@ Deno.test("VnodeTurns looks at the clock after what may have taken long", () => 
   assertEquals(turns.hasTime(), false);
 });
 
-Deno.test("VnodeTurns serves nobody once it is closed", async () => {
+Deno.test("VnodeTurns serves no vnode once it is closed", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
   const log: string[] = [];

@@ -7,8 +7,8 @@
  *     vnodeReply     body
  *     vnodeError     MessagePack [code, message, details]
  *
- * A vnode is named by its number (`ring_generations.ts`): in a ring that was never
- * resized that is its partition.
+ * A vnode is identified by its number (`ring_generations.ts`), which in a ring
+ * that was never resized is its partition.
  *
  * Bodies use the codecs that the module declares. A body is encoded once, where
  * the request originates, and passed on as bytes.
@@ -23,28 +23,34 @@ import type { ByteReader } from "../base/byte_reader.ts";
 export const VNODE_REQUEST_HEADER_BYTES = 12;
 /** Offset of the flags in a request. */
 export const VNODE_REQUEST_FLAGS_OFFSET = 7;
-/** Offset of `u32 ms left` in a request, for a link that has delayed it. */
+/**
+ * Offset of `u32 ms left` in a request, for a link that has delayed the
+ * request.
+ */
 export const VNODE_REQUEST_TIME_LEFT_OFFSET = 8;
 
-/** What a request may ask for besides the answer. */
+/** Flags of a request. */
 export const RequestFlag = {
   /** The handler may answer early, before the result is durable. */
   wantsAccepted: 1,
-  /** Addressed to a fallback: that the partition has moved is no reason to refuse. */
+  /**
+   * Addressed to a fallback, which does not refuse it because the partition has
+   * moved.
+   */
   asFallback: 2,
   /** Part of a coverage query: the command numbers a query of the module, the body is as in `coverage_codec.ts`. */
   coverage: 4,
   /** Part of a handoff: the body is as in `handoff_codec.ts`. */
   handoff: 8,
   /**
-   * Another replica can do it as well: a busy vnode answers `overload` with
-   * `declined` in the details. A hint; versions that do not know it take the
-   * command.
+   * Another replica can run it as well: a busy vnode answers `overload` with
+   * `declined` in the details. A hint; versions that do not know the flag run
+   * the command.
    */
   mayDecline: 16,
   /**
-   * Finishes what was begun at another replica: a vnode that is behind refuses
-   * commands that begin something before these. A hint as well.
+   * Continues work begun at another replica: a vnode that is behind refuses
+   * commands that begin something before these. Also a hint.
    */
   continues: 32,
 } as const;

@@ -15,34 +15,40 @@
  * It is not over when the mailbox is empty: a thread serves many vnodes, and
  * empties one mailbox while it falls behind with others.
  *
- * The wait to come is what Little's law says, the commands that wait times the
- * time for each, measured by those that were handled. Time in which the vnode
- * takes no commands, for reasons of its own, is none in which it falls behind.
+ * The expected wait follows from Little's law: the number of waiting commands
+ * times the time for each, as measured on handled ones. Time in which the vnode
+ * accepts no commands, for reasons of its own, does not count as falling
+ * behind.
  *
  * @module
  */
 
-/** Commands by which the time for each is measured; the weight of older ones is halved each time. */
+/**
+ * Commands over which the time for each is measured; the weight of older ones
+ * is halved each time.
+ */
 const MEASURED_COMMANDS = 64;
 
 /** When a vnode counts as behind. */
 export interface WaitRule {
-  /** How long all it takes must have waited too long, in milliseconds. */
+  /**
+   * How long every command taken must have waited too long, in milliseconds.
+   */
   readonly behindAfterMs: number;
   /** Waiting longer than this is too long, in milliseconds. */
   readonly waitMsMax: number;
 }
 
-/** The meter of one mailbox. It knows no clock; whoever calls says what time it is. */
+/** The meter of one mailbox. It has no clock; callers pass the time. */
 export class WaitMeter {
   readonly #rule: WaitRule;
-  /** When the vnode began to take commands, if it does. */
+  /** When the vnode began to accept commands, if it does. */
   #openedMs: number | undefined;
-  /** Since when all that it takes has waited too long. */
+  /** Since when every command taken has waited too long. */
   #overSinceMs: number | undefined;
   #behind = false;
   #handled = 0;
-  /** What the measured commands waited, and commands that were handled in that time. */
+  /** Total wait of the measured commands, and how many were handled meanwhile. */
   #waitedMs = 0;
   #places = 0;
 
@@ -50,7 +56,7 @@ export class WaitMeter {
     this.#rule = rule;
   }
 
-  /** Whether it has been behind since it last kept up. */
+  /** Whether the vnode has fallen behind since it last caught up. */
   get behind(): boolean {
     return this.#behind;
   }
@@ -60,22 +66,24 @@ export class WaitMeter {
     return this.#handled;
   }
 
-  /** The vnode takes commands from now on. */
+  /** The vnode accepts commands from now on. */
   open(nowMs: number): void {
     this.#openedMs = nowMs;
     this.keptUp();
   }
 
-  /** The vnode takes no commands for a while. */
+  /** The vnode accepts no commands for a while. */
   close(): void {
     this.#openedMs = undefined;
     this.keptUp();
   }
 
   /**
-   * The oldest command that waits, or the one taken just now, came at `arrivedMs`.
+   * Notes that the oldest waiting command, or the one taken just now, arrived
+   * at `arrivedMs`.
    *
-   * @param swamped Whether far more comes for the thread than it gets done.
+   * @param swamped Whether far more commands arrive for the thread than it
+   * handles.
    */
   look(arrivedMs: number, nowMs: number, swamped: boolean): void {
     if (this.#openedMs === undefined) return;
@@ -88,7 +96,10 @@ export class WaitMeter {
     } else if (!this.#behind) this.#overSinceMs = undefined;
   }
 
-  /** A command is handled that arrived at `arrivedMs`, when `handledBefore` commands had been handled. */
+  /**
+   * Notes that a command which arrived at `arrivedMs`, when `handledBefore`
+   * commands had been handled, is handled now.
+   */
   serve(arrivedMs: number, handledBefore: number, nowMs: number): void {
     this.#waitedMs += nowMs - Math.max(arrivedMs, this.#openedMs ?? nowMs);
     this.#places += this.#handled - handledBefore + 1;
@@ -105,12 +116,15 @@ export class WaitMeter {
       : (waiting + 1) * this.#waitedMs / this.#places;
   }
 
-  /** The mailbox is empty, but others of the thread may wait. */
+  /**
+   * The mailbox is empty, but other vnodes of the thread may have waiting
+   * commands.
+   */
   emptied(): void {
     if (!this.#behind) this.#overSinceMs = undefined;
   }
 
-  /** Nothing waits, for this vnode or for others of its thread. */
+  /** No command waits, for this vnode or for others of its thread. */
   keptUp(): void {
     this.#behind = false;
     this.#overSinceMs = undefined;

@@ -9,7 +9,7 @@ function openMeter(): WaitMeter {
   return meter;
 }
 
-Deno.test("WaitMeter is behind once all that is taken has waited too long, for long", () => {
+Deno.test("WaitMeter is behind once every command taken over a long time has waited too long", () => {
   const meter = openMeter();
   for (let nowMs = 100; nowMs < 600; nowMs += 10) {
     // The first of them is over its time at 99.
@@ -20,7 +20,7 @@ Deno.test("WaitMeter is behind once all that is taken has waited too long, for l
   assertEquals(meter.behind, true);
 });
 
-Deno.test("WaitMeter is not behind if one command in between has not waited too long, nor if the mailbox was empty", () => {
+Deno.test("WaitMeter is not behind if one command in between waited only briefly, nor if the mailbox was empty", () => {
   for (const between of ["short wait", "empty"]) {
     const meter = openMeter();
     meter.look(0, 100, false);
@@ -33,7 +33,7 @@ Deno.test("WaitMeter is not behind if one command in between has not waited too 
   }
 });
 
-Deno.test("WaitMeter of a thread that is swamped is behind once the first command has waited too long", () => {
+Deno.test("WaitMeter in a swamped thread is behind once the first command has waited too long", () => {
   const meter = openMeter();
   meter.look(100, 150, true);
   assertEquals(meter.behind, false);
@@ -68,7 +68,7 @@ Deno.test("WaitMeter does not count time in which the vnode takes no commands", 
   assertEquals(meter.behind, false);
 });
 
-Deno.test("WaitMeter.expectedMs() is the time of those before it, as measured", () => {
+Deno.test("WaitMeter.expectedMs() is the measured time of the commands before it", () => {
   const meter = openMeter();
   assertEquals(meter.expectedMs(10), 0);
   // Five that came at once and take ten milliseconds each.

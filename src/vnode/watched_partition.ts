@@ -1,9 +1,9 @@
 /**
- * The storage of a vnode, as the handoffs to and from it need it: it tells which
- * keys are written while somebody wants to know, as those are sent again; lets
- * somebody else tell when a write counts as durable; writes what comes by handoff
- * in bulk; and remembers the keys that were sent, which
- * need not be looked for when they are removed.
+ * The storage of a vnode, with what handoffs need: it reports written keys
+ * while a handoff asks for them, since those are sent again; lets another part
+ * decide when a write counts as durable; writes received items in bulk; and
+ * remembers the keys that were sent, so that their removal needs no search for
+ * them.
  *
  * @module
  */
@@ -21,7 +21,10 @@ import type {
 } from "../environment/storage.ts";
 import type { VnodeStorage } from "./vnode.ts";
 
-/** Keys that are remembered, of about 50 bytes each; further ones are looked for when they are removed. */
+/**
+ * Number of sent keys that are remembered, at about 50 bytes each; further ones
+ * are searched for when they are removed.
+ */
 const SENT_KEYS_MAX = 250_000;
 
 const IN_BULK: StoreWriteOptions = { inBulk: true };
@@ -32,15 +35,18 @@ export type TellDurable = (committed: () => void, failed: boolean) => void;
 
 /** The storage of one vnode; see the module comment. */
 export class WatchedPartition implements VnodeStorage {
-  /** Called with what is about to be written. */
+  /** Called with the writes before they are applied. */
   watch: ((writes: readonly StoreWrite[]) => void) | undefined;
-  /** Called with what is about to be written; may return a function that takes over telling when it is durable. */
+  /**
+   * Called with the writes before they are applied; may return a function that
+   * decides when they are reported as durable.
+   */
   hold:
     | ((writes: readonly StoreWrite[]) => TellDurable | undefined)
     | undefined;
   readonly #store: PartitionStore;
   #inBulk = false;
-  /** Keys that were sent, in order, as texts. */
+  /** Sent keys, in order, as texts. */
   #sent: string[] = [];
 
   constructor(store: PartitionStore) {
@@ -82,7 +88,10 @@ export class WatchedPartition implements VnodeStorage {
     );
   }
 
-  /** Performs `act` with its writes in bulk: they are part of many in key order. */
+  /**
+   * Runs `act` and applies its writes in bulk, as they are part of many in key
+   * order.
+   */
   inBulk<T>(act: () => T): T {
     this.#inBulk = true;
     try {

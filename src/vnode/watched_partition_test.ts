@@ -60,7 +60,7 @@ function spy(): {
   return { partition: new WatchedPartition(watched), written, known, commits };
 }
 
-Deno.test("WatchedPartition.inBulk() writes in bulk what is written in it, also if that fails", () => {
+Deno.test("WatchedPartition.inBulk() writes in bulk what its callback writes, even if the callback fails", () => {
   const { partition, written } = spy();
   const write = (key: string) =>
     partition.write([{ key: bytes(key), value: bytes("0") }], () => {});
@@ -77,7 +77,7 @@ Deno.test("WatchedPartition.inBulk() writes in bulk what is written in it, also 
   assertEquals(written.map((options) => options?.inBulk), [false, true, false]);
 });
 
-Deno.test("WatchedPartition.commit() has written when it returns, in bulk if that is wanted, and resolves when that is durable", async () => {
+Deno.test("WatchedPartition.commit() has written when it returns, in bulk if requested, and resolves once that is durable", async () => {
   const { partition, written, commits } = spy();
   const write = (key: string) => [{ key: bytes(key), value: bytes("0") }];
   let durable = false;
@@ -99,7 +99,7 @@ Deno.test("WatchedPartition.commit() has written when it returns, in bulk if tha
   );
 });
 
-Deno.test("WatchedPartition.commit() rejects what cannot be written, and tells who watches", async () => {
+Deno.test("WatchedPartition.commit() rejects when a write fails, and tells its watcher", async () => {
   const { partition } = spy();
   const key = bytes("k".repeat(2_000));
   const error = await assertRejects(
@@ -116,7 +116,7 @@ Deno.test("WatchedPartition.commit() rejects what cannot be written, and tells w
   assertEquals(seen, ["a"]);
 });
 
-Deno.test("WatchedPartition.deleteRange() says once which keys were sent, and not where a part is removed", async () => {
+Deno.test("WatchedPartition.deleteRange() reports the sent keys once, and none where a part is removed", async () => {
   const { partition, known } = spy();
   const send = () => {
     for (const key of ["a", "b"]) partition.noteSent(bytes(key));

@@ -70,7 +70,7 @@ interface Job {
   readonly owner: object;
   readonly abort: AbortController;
   run(): Promise<void>;
-  /** Answers its caller before it has ended. */
+  /** Answers the caller before the job has ended. */
   giveUp(error: WhorlError): void;
 }
 
@@ -241,10 +241,13 @@ export class WorkPool {
     return this.#idle.promise;
   }
 
-  /** In a turn of its own, so that what `work` does before its first `await` does not block the vnode that asked. */
+  /**
+   * In a turn of its own, so that the part of `work` before its first `await`
+   * does not block the vnode that submitted it.
+   */
   #begin(job: Job): void {
     this.#runtime.setTimer(0, async () => {
-      // Cancelled since, so it need not begin.
+      // It was cancelled, so it need not begin.
       if (!job.abort.signal.aborted) await job.run();
       const next = this.#queue.ended();
       if (next !== undefined) this.#begin(next);

@@ -39,7 +39,7 @@ class Bench {
   }
 }
 
-Deno.test("WorkPool runs so many jobs at a time, the others in order, and refuses what is beyond", async () => {
+Deno.test("WorkPool runs a bounded number of jobs at a time, queues others in order, and refuses jobs beyond its bound", async () => {
   const bench = new Bench();
   for (const name of "abcde") bench.submit(name);
   // Not in the turn of the vnode that asks.
@@ -69,7 +69,7 @@ Deno.test("WorkPool runs so many jobs at a time, the others in order, and refuse
   assertEquals(bench.runtime.pendingTimers, 0);
 });
 
-Deno.test("WorkPool gives what a job throws to who asked, and goes on with the next", async () => {
+Deno.test("WorkPool passes a job's error to its caller, and continues with the next job", async () => {
   const bench = new Bench();
   for (const name of "abc") bench.submit(name);
   await bench.runtime.advance(0);
@@ -91,7 +91,7 @@ Deno.test("WorkPool gives what a job throws to who asked, and goes on with the n
   assertEquals(bench.pool.counts.failed, 2);
 });
 
-Deno.test("WorkPool answers for a job at its deadline, and has room again when it has ended", async () => {
+Deno.test("WorkPool answers for a job at its deadline, and has room again once the job has ended", async () => {
   const bench = new Bench();
   bench.submit("runs", { timeLeftMs: 10 });
   bench.submit("also runs");
@@ -134,7 +134,7 @@ Deno.test("WorkPool cancels a job when its signal fires, whether it has begun or
   assertEquals(bench.ended.at(-1), ["late", "cancelled"]);
 });
 
-Deno.test("WorkPool drops what a vnode wanted that has ended, and nothing else", async () => {
+Deno.test("WorkPool drops the jobs of a vnode that has ended, and no others", async () => {
   const bench = new Bench();
   const other = {};
   bench.submit("a");
@@ -152,7 +152,7 @@ Deno.test("WorkPool drops what a vnode wanted that has ended, and nothing else",
   assertEquals(bench.begun, ["a", "b", "d"]);
 });
 
-Deno.test("WorkPool.close() answers for all jobs and waits for those that run", async () => {
+Deno.test("WorkPool.close() answers for all jobs and waits for running ones", async () => {
   const bench = new Bench();
   for (const name of "abc") bench.submit(name);
   await bench.runtime.advance(0);
@@ -174,7 +174,7 @@ Deno.test("WorkPool.close() answers for all jobs and waits for those that run", 
   await new WorkPool("idle", { size: 1, queueMax: 0 }, bench.runtime).close();
 });
 
-Deno.test("resolvePools() fills in defaults and refuses nonsense", () => {
+Deno.test("resolvePools() fills in defaults and refuses invalid options", () => {
   assertEquals(resolvePools("m", { a: { size: 2 } }), {
     a: { size: 2, queueMax: 1_000 },
   });
