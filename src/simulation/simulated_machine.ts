@@ -257,8 +257,14 @@ export class SimulatedMachine {
 
   /** Ends the process of a node that has left, and reports what it left behind. */
   #endAfterLeave(process: SimulatedProcess): void {
-    this.#around.time.schedule(END_AFTER_LEAVE_MS, () => {
+    const { time } = this.#around;
+    time.schedule(END_AFTER_LEAVE_MS, () => {
       if (this.#process !== process) return;
+      // One that stands still, or has just gone on, could not clean up.
+      if (
+        process.state === "paused" ||
+        time.now() < process.resumedAtMs + END_AFTER_LEAVE_MS
+      ) return this.#endAfterLeave(process);
       this.#around.onLeft?.(this.host, process.pendingTimers);
       this.#die("process");
     });

@@ -277,7 +277,7 @@ export class SimulatedOperator {
       }
       if (error.code !== "only_member") throw error;
       this.#exchange(change);
-      if ("by" in change) this.#sendAway(change.by);
+      if ("by" in change) this.#settle(change.by, "leaving");
       return true;
     }
   }
@@ -314,13 +314,10 @@ export class SimulatedOperator {
     const any = this.#staged.length > 0;
     for (const change of this.#staged) {
       if (change.type === "join") this.#settle(change.node, "member");
-      else if (change.type === "leave") this.#settle(change.node, "leaving");
-      else if (change.type === "replace") {
+      else if (change.type === "leave" || change.type === "replace") {
         this.#settle(change.node, "leaving");
-        this.#settle(change.by, "member");
-      } else if (change.type === "force_replace") {
-        this.#settle(change.by, "member");
       }
+      if ("by" in change) this.#settle(change.by, "member");
     }
     this.#staged = [];
     return any;
@@ -354,14 +351,12 @@ export class SimulatedOperator {
     });
     this.#staged = [];
     this.#cluster.machines.forEach((machine, index) => {
-      if (this.#standings.get(machine) === "joining") this.#sendAway(index);
+      // It goes once it knows that it does not join.
+      if (this.#standings.get(machine) === "joining") {
+        this.#settle(index, "leaving");
+      }
     });
     return true;
-  }
-
-  /** Drops a node that was to join, once it knows that it will not. */
-  #sendAway(index: number): void {
-    this.#settle(index, "leaving");
   }
 
   // Lost machines.
@@ -386,10 +381,15 @@ export class SimulatedOperator {
     this.#hasLost = true;
     machine.lose();
     this.#standings.set(machine, "lost");
+    let told: SimulatedMachine | undefined;
     await this.#again(async () => {
       const status = this.#statusOf(change.node);
       if (status === "down" || status === "invalid") return true;
-      await this.ask((node) => node.down(this.#nameOf(change.node)));
+      const any = this.#anyMember();
+      // Each part of a split cluster that is told gets a claimant of its own.
+      const asked = told && this.#cluster.serves(told) ? told : any;
+      await this.ask((node) => node.down(this.#nameOf(change.node)), asked);
+      told = asked;
       return false;
     });
     if (change.type === "force_replace") await this.#bringIn(change.by);

@@ -184,6 +184,16 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
     found:
       "the name of a data directory was never made durable where the first start had failed after making it, and a loss of power took everything (simulated_storage_test.ts)",
   },
+  {
+    seed: 7_001_770,
+    found:
+      "a node that had left and stood still was held to the timers it could not clear meanwhile (simulated_machine.ts)",
+  },
+  {
+    seed: 7_001_879,
+    found:
+      "an operator who had declared a dead node down did so once more in a part of the cluster that was cut off, and both parts got a claimant of one term (simulated_operator.ts)",
+  },
 ];
 
 /** The same for schedules with a Raft group. */
