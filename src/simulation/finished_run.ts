@@ -19,15 +19,10 @@ export interface FinishedRun {
    */
   readonly loadBeganAtMs: number;
   /**
-   * Whether the members of the cluster were changed, whether a machine was lost
-   * for good with its data, and from when on every member knew that each of
-   * them owns partitions.
+   * Whether the members of the cluster were changed, and whether a machine was
+   * lost for good with its data.
    */
-  readonly membership: {
-    readonly changed: boolean;
-    readonly lost: boolean;
-    readonly sharedAtMs: number;
-  };
+  readonly membership: { readonly changed: boolean; readonly lost: boolean };
   /** What the clients saw. */
   readonly history: readonly OperationRecord<unknown, unknown>[];
   /** The nodes, all of them up. */

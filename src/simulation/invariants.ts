@@ -73,8 +73,6 @@ export class Invariants implements StoreWatch {
   readonly #newestRings = new Map<string, Ring>();
   /** The ring of each host: one that stands alone has its own generations. */
   readonly #hostRings = new Map<string, Ring>();
-  /** By host, how many owners each of its rings had, and since when. */
-  readonly #owners = new Map<string, { count: number; atMs: number }[]>();
   #stop = (): void => {};
 
   /** @param masters Number of vnode masters of a node, over all modules. */
@@ -196,23 +194,8 @@ export class Invariants implements StoreWatch {
       this.#newestRings.set(seed, ring);
     }
     this.#hostRings.set(host, ring);
-    let owners = this.#owners.get(host);
-    if (owners === undefined) this.#owners.set(host, owners = []);
-    const count = new Set(ring.ownership.owners).size;
-    if (count !== owners.at(-1)?.count) owners.push({ count, atMs: nowMs });
     if (begins) this.#rings.begins(host, ring, nowMs);
     else this.#rings.see(host, ring, nowMs);
-  }
-
-  /**
-   * From when on each of `members` knew that all of them own partitions;
-   * infinite if one never did.
-   */
-  sharedAtMs(members: readonly { readonly host: string }[]): number {
-    const known = members.map(({ host }) =>
-      this.#owners.get(host)?.find(({ count }) => count >= members.length)
-    );
-    return Math.max(...known.map((owners) => owners?.atMs ?? Infinity));
   }
 
   /** The stores of `module` that are open on `host`. */

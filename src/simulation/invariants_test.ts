@@ -10,7 +10,6 @@ import {
   installResize,
   takeOverClaim,
 } from "../ring/ring_change.ts";
-import type { Ring } from "../ring/ring.ts";
 import { firstVnode } from "../ring/ring_generations.ts";
 import { aloneOf, facts } from "../ring/testing/small_rings.ts";
 import { Invariants } from "./invariants.ts";
@@ -100,28 +99,4 @@ Deno.test("Invariants.deleted() goes by the ring that wins, not by one with more
   }
   invariants.deleted("n1", STORE, 3);
   assertEquals(invariants.violations(), []);
-});
-
-Deno.test("Invariants.sharedAtMs() is when the last member knew that all own partitions", () => {
-  let nowMs = 0;
-  const invariants = new Invariants(() => nowMs, 1);
-  const alone = addJoining(aloneOf("a@n1", 8), facts("b@n2"), 0);
-  const owners = alone.ownership.owners.map((owner, i) =>
-    i < 4 ? owner : "b@n2"
-  );
-  const shared = { ...alone, ownership: { ...alone.ownership, owners } };
-  const sharedAtMs = () =>
-    invariants.sharedAtMs([{ host: "n1" }, { host: "n2" }]);
-  const see = (host: string, ring: Ring, atMs: number) => {
-    nowMs = atMs;
-    invariants.ringSeen(host, ring, true);
-  };
-  see("n1", alone, 1);
-  see("n2", alone, 2);
-  see("n2", shared, 3);
-  assertEquals(sharedAtMs(), Infinity);
-  see("n1", shared, 4);
-  see("n1", alone, 5);
-  see("n1", shared, 6);
-  assertEquals(sharedAtMs(), 4);
 });

@@ -214,12 +214,9 @@ export async function kvChecks(
         : {}),
     }),
     // Membership changes can disturb the cluster in ways that no fault records.
-    ...(run.membership.changed ? [] : checkAvailability(
-      history,
-      run.schedule,
-      run.loadBeganAtMs,
-      run.membership.sharedAtMs,
-    )),
+    ...(run.membership.changed
+      ? []
+      : checkAvailability(history, run.schedule, run.loadBeganAtMs)),
     ...checkConvergence(
       new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),
       describeKvObject,

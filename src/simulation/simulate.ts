@@ -507,7 +507,6 @@ class Run {
         changed: this.#options.script !== undefined ||
           (this.#operator?.hasChanged ?? false),
         lost: this.#operator?.hasLost ?? false,
-        sharedAtMs: this.#invariants.sharedAtMs(cluster.members),
       },
       history: this.#history.records,
       nodes: cluster.members.map(({ node }) => node as WhorlNode),

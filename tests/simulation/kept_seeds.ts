@@ -117,7 +117,7 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
   {
     seed: 7_021_586,
     found:
-      "nodes that had joined and owned nothing yet were held to stand in for the one that died (availability_test.ts)",
+      "nodes that had joined and owned nothing yet were held to stand in for the one that died (cluster_life_test.ts)",
   },
 ];
 

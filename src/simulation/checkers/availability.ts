@@ -4,8 +4,7 @@
  * even on a single remaining node.
  *
  * This is required only in the calm parts of a run: no packet loss, no faults
- * other than dead nodes, and not immediately after a fault. Nor while a node that
- * joined owns nothing yet: only owners stand in for others.
+ * other than dead nodes, and not immediately after a fault.
  *
  * @module
  */
@@ -42,13 +41,11 @@ interface Trouble {
  * Reports operations that should have succeeded and did not.
  *
  * @param loadBeganAtMs Origin of the times of faults.
- * @param sharedAtMs From when on every node knew that each owns partitions.
  */
 export function checkAvailability(
   records: readonly OperationRecord<KvInput, KvOutput>[],
   { nodes, loadMs, network, faults }: Schedule,
   loadBeganAtMs: number,
-  sharedAtMs: number,
 ): readonly Violation[] {
   if (network.lossProbability > 0) return [];
   const troubles = faults.map((fault): Trouble => ({
@@ -72,8 +69,7 @@ export function checkAvailability(
       dead.add(trouble.death.node);
       return true;
     });
-    const standInsMin = invokedAtMs < sharedAtMs ? nodes : 1;
-    if (!isCalm || nodes - dead.size < standInsMin) continue;
+    if (!isCalm || dead.size >= nodes) continue;
     violations.push({
       check: "availability",
       message: `Key ${
