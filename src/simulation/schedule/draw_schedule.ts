@@ -15,6 +15,7 @@ import {
 } from "./draw_membership.ts";
 import type { RaftLogSizes } from "../../raft/raft_log_sizes.ts";
 import { ACT_TYPES, drawActs, LOG_PARTS } from "./draw_acts.ts";
+import { limitOutages } from "./outages.ts";
 import type {
   DiskWeather,
   FaultType,
@@ -129,10 +130,11 @@ export function drawSchedule(
   const clients = chance.chance(1 / 4) ? "connected" : "inside";
   const network = drawNetwork(chance.fork("network"));
   const disk = drawDisk(chance.fork("disk"));
-  const faults = [
+  const drawn = [
     ...drawFaults(chance.fork("faults"), nodes, loadMs, allowed),
     ...drawCorruption(chance.fork("corruption"), nodes, loadMs, allowed),
   ].sort((a, b) => a.atMs - b.atMs);
+  const faults = limitOutages(drawn, nodes, loadMs);
   return {
     seed: `${seed}`,
     nodes,
