@@ -34,6 +34,7 @@ import { type DiskDamage, DurableWrites } from "./durable_writes.ts";
 import { dotsOf } from "./kv_replicas.ts";
 import { type FullestQueues, QueueWatch } from "./queue_watch.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
+import type { EventOwner } from "./virtual_time.ts";
 import type { StoreWatch } from "./disk/watched_store.ts";
 
 /**
@@ -41,6 +42,8 @@ import type { StoreWatch } from "./disk/watched_store.ts";
  * merged.
  */
 const RINGS_MAX = 6;
+/** For a look at the queues of all nodes. */
+const NO_PROCESSES: readonly EventOwner[] = [];
 
 /** Restart limits of the supervisors of a node with that many vnode masters. */
 function restartLimits(
@@ -74,6 +77,8 @@ export class Invariants implements StoreWatch {
   /** The ring of each host: one that stands alone has its own generations. */
   readonly #hostRings = new Map<string, Ring>();
   #stop = (): void => {};
+  /** Whether an event may change the queues of nodes in which it did not happen. */
+  #anyMayChange = false;
 
   /** @param masters Number of vnode masters of a node, over all modules. */
   constructor(now: () => number, masters: number) {
@@ -205,10 +210,21 @@ export class Invariants implements StoreWatch {
       .map(([, store]) => store);
   }
 
-  /** Starts checking queues, after each event. */
+  /**
+   * Starts checking queues, after each event: those of the nodes in whose
+   * processes it happened, as nothing else changes them, or of every node after
+   * {@linkcode Invariants.calledFromOutside}.
+   */
   watch(cluster: SimulatedCluster): void {
     const { time, machines } = cluster;
-    this.#stop = time.observe(() => this.#queues.look(machines));
+    this.#stop = time.observe((entered) =>
+      this.#queues.look(machines, this.#anyMayChange ? NO_PROCESSES : entered)
+    );
+  }
+
+  /** From now on nodes are also called by code outside of their processes. */
+  calledFromOutside(): void {
+    this.#anyMayChange = true;
   }
 
   /** Stops checking queues. */

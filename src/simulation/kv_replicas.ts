@@ -108,6 +108,8 @@ export function replicasByKey(
     damaged: string[];
     misplaced: string[];
     merged: Uint8Array | undefined;
+    /** The first partition of its preference list. */
+    first: number;
   }>();
   for (const { host, partition, key: storageKey, value } of stored) {
     const { bucket, key } = parseStorageKey(storageKey);
@@ -127,12 +129,13 @@ export function replicasByKey(
         damaged: [],
         misplaced: [],
         merged: undefined,
+        first,
       };
       found.set(name, replicas);
     }
     const place = `${host}/${partition}`;
-    const first = partitionOf(bucket, key, owners.length);
-    if ((partition - first + owners.length) % owners.length >= n) {
+    const steps = (partition - replicas.first + owners.length) % owners.length;
+    if (steps >= n) {
       replicas.misplaced.push(place);
     }
     if (replicas.primaries.has(place)) {

@@ -13,6 +13,7 @@ import type { VnodeMaster } from "../vnode/vnode_master.ts";
 import { BoundWatch, isWithinBound } from "./checkers/bounds.ts";
 import type { Violation } from "./checkers/violation.ts";
 import type { SimulatedMachine } from "./simulated_machine.ts";
+import type { EventOwner } from "./virtual_time.ts";
 
 /**
  * What is looked at:
@@ -61,7 +62,13 @@ export class QueueWatch {
 
   /** How full the fullest queue of each kind was so far. */
   get fullest(): FullestQueues {
-    return structuredClone(this.#fullest);
+    const { requests, mailbox, mailbox_bytes, link } = this.#fullest;
+    return {
+      requests: { ...requests },
+      mailbox: { ...mailbox },
+      mailbox_bytes: { ...mailbox_bytes },
+      link: { ...link },
+    };
   }
 
   /** What was over its bound. */
@@ -69,10 +76,21 @@ export class QueueWatch {
     return this.#bounds.violations;
   }
 
-  /** Looks at every queue of the nodes that are up. */
-  look(machines: readonly SimulatedMachine[]): void {
-    for (const { host, node } of machines) {
-      if (node !== undefined) this.#lookAt(host, node.parts);
+  /**
+   * Looks at every queue of the nodes that are up and run in one of the
+   * processes `entered`. Queues change in code of their process, so the others
+   * are as they were. If there is no such process every node is looked at.
+   */
+  look(
+    machines: readonly SimulatedMachine[],
+    entered: readonly EventOwner[],
+  ): void {
+    for (const { host, node, process } of machines) {
+      if (node === undefined) continue;
+      if (entered.length > 0 && !entered.includes(process as EventOwner)) {
+        continue;
+      }
+      this.#lookAt(host, node.parts);
     }
   }
 

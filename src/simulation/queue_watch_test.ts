@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { LINK_CARRIED_BYTES_MAX } from "../node/link_budget.ts";
 import { QueueWatch } from "./queue_watch.ts";
 import type { SimulatedMachine } from "./simulated_machine.ts";
+import type { EventOwner } from "./virtual_time.ts";
 
 /** What a node is shown to hold; all else of it is empty. */
 interface Shown {
@@ -24,7 +25,7 @@ function watch(...moments: (Shown | undefined)[]): QueueWatch {
     nowMs++;
     const node = shown && { parts: partsOf(shown) };
     // As much of a machine as is looked at.
-    queues.look([{ host: "n1", node } as unknown as SimulatedMachine]);
+    queues.look([{ host: "n1", node } as unknown as SimulatedMachine], []);
   }
   return queues;
 }
@@ -61,7 +62,7 @@ Deno.test("QueueWatch passes queues up to their bounds, and nodes that are down 
   });
   full.look([
     { host: "n2", node: { parts: {} } } as unknown as SimulatedMachine,
-  ]);
+  ], []);
   assertEquals(messagesOf(full), []);
 });
 
@@ -97,4 +98,26 @@ Deno.test("QueueWatch remembers how full the fullest queue of each kind was", ()
     mailbox_bytes: { length: 50, bound: 100 },
     link: { length: 10, bound: 42_991_616 },
   });
+});
+
+Deno.test("QueueWatch looks at the nodes in whose processes an event happened, and at all after one outside of them", () => {
+  const first: EventOwner = { due: () => {} };
+  const second: EventOwner = { due: () => {} };
+  const machines = [first, second].map((process, index) => ({
+    host: `n${index + 1}`,
+    node: { parts: partsOf({ requests: 11 }) },
+    process,
+  })) as unknown as SimulatedMachine[];
+  const seen = (...entered: EventOwner[]): string[] => {
+    const queues = new QueueWatch(() => 1);
+    queues.look(machines, entered);
+    return messagesOf(queues);
+  };
+  const client: EventOwner = { due: () => {} };
+  const of = (host: string) =>
+    `requests of ${host} held 11 at 1 ms and may hold 10`;
+  assertEquals(seen(first), [of("n1")]);
+  assertEquals(seen(client, second), [of("n2")]);
+  assertEquals(seen(client), []);
+  assertEquals(seen(), [of("n1"), of("n2")]);
 });

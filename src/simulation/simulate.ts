@@ -277,6 +277,9 @@ class Run {
     const { script } = this.#options;
     const scripted = script?.(this.#scriptContext(cluster, operator));
     scripted?.catch(() => {});
+    if (script !== undefined || groups !== undefined) {
+      this.#invariants.calledFromOutside();
+    }
     this.#invariants.watch(cluster);
     const clients = this.#clients(cluster);
     const working = Promise.all(
@@ -315,6 +318,8 @@ class Run {
     }
     groups?.stop();
     if (this.#violations.length === 0) {
+      // Checks call nodes wherever an answer has come from.
+      this.#invariants.calledFromOutside();
       this.#fail(...await this.#judge(cluster));
     }
     this.#invariants.unwatch();

@@ -138,6 +138,17 @@ export class SimulatedProcess implements Runtime, EventOwner {
     if (callback === undefined) return;
     timer.callback = undefined;
     this.#timers--;
+    this.#time.enters(this);
+    callback();
+  }
+
+  /**
+   * Calls `callback` in this process: now, when it resumes if it is paused, or
+   * never if it is dead.
+   */
+  call(callback: () => void): void {
+    if (this.#state !== "running") return void this.setTimer(0, callback);
+    this.#time.enters(this);
     callback();
   }
 

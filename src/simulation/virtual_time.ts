@@ -45,6 +45,12 @@ export interface EventOwner {
   due(event: ScheduledEvent): void;
 }
 
+/**
+ * Called after an event with the processes in which it happened, none if it
+ * happened outside of all.
+ */
+export type EventObserver = (entered: readonly EventOwner[]) => void;
+
 /** Why {@linkcode VirtualTime.run} returned. */
 export type RunEnd =
   /** The condition it waited for holds. */
@@ -76,7 +82,9 @@ export class VirtualTime {
   /** Upper bound on the cancelled events in the heap. */
   #calledOff = 0;
   #running = false;
-  readonly #observers = new Set<() => void>();
+  readonly #observers = new Set<EventObserver>();
+  /** The processes in which the current event happened. */
+  readonly #entered: EventOwner[] = [];
 
   /**
    * A clock at 0.
@@ -113,9 +121,14 @@ export class VirtualTime {
    * Calls `observer` after each event and everything that followed from it
    * without waiting, until the returned function is called.
    */
-  observe(observer: () => void): () => void {
+  observe(observer: EventObserver): () => void {
     this.#observers.add(observer);
     return () => void this.#observers.delete(observer);
+  }
+
+  /** The current event happens in `owner`, whose code is called now. */
+  enters(owner: EventOwner): void {
+    if (!this.#entered.includes(owner)) this.#entered.push(owner);
   }
 
   /**
@@ -182,7 +195,9 @@ export class VirtualTime {
       // Work begun outside continues inside.
       this.#watch.inside = true;
       return await whenever(() => {
-        for (const observer of this.#observers) observer();
+        for (const observer of this.#observers) observer(this.#entered);
+        // By `length` its memory would be released, and allocated anew.
+        while (this.#entered.length > 0) this.#entered.pop();
         if (done()) return "done";
         const event = this.#next(untilMs);
         if (event === undefined) {

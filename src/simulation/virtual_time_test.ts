@@ -124,3 +124,35 @@ Deno.test("SimulatedProcess.kill() ends everything in the process", async () => 
   await time.run(100);
   assertEquals([seen, process.state, process.pendingTimers], [[], "dead", 0]);
 });
+
+Deno.test("VirtualTime.observe() tells in which processes an event happened", async () => {
+  const { time, process } = started();
+  const other = new SimulatedProcess("n2", time, seededChance("n2"));
+  const seen: string[] = [];
+  time.observe((entered) =>
+    void seen.push((entered as SimulatedProcess[]).map((p) => p.name).join())
+  );
+  process.setTimer(10, () => {});
+  time.schedule(20, () => {});
+  // As the network does with what arrives.
+  time.schedule(30, () => {
+    other.call(() => {});
+    process.call(() => {});
+    other.call(() => {});
+  });
+  process.setTimer(40, () => {});
+  time.schedule(35, () => process.pause());
+  time.schedule(50, () => process.resume());
+  await time.run(60);
+  // The first one is told before anything happens.
+  assertEquals(seen, [
+    "",
+    process.name,
+    "",
+    `n2,${process.name}`,
+    "",
+    "",
+    "",
+    process.name,
+  ]);
+});

@@ -51,8 +51,7 @@ export class NetworkLife {
    * never if it is dead.
    */
   call(callback: () => void): void {
-    if (this.#process.state === "running") callback();
-    else this.#process.setTimer(0, callback);
+    this.#process.call(callback);
   }
 
   /** Reclaims everything. */
