@@ -40,8 +40,12 @@ export interface HandoffTargetHost {
   itemTaken(content: Uint8Array): void;
   /** A batch could not be taken. */
   failed(error: unknown): void;
-  /** Resolves when a batch may be taken; rejects if none may any more. */
-  mayTake(): Promise<void>;
+  /**
+   * `undefined` if a batch may be taken now; else resolves when to ask again.
+   *
+   * @throws If none may be taken any more.
+   */
+  mayTake(): Promise<void> | undefined;
 }
 
 /** What has come of one transfer. */
@@ -165,7 +169,6 @@ export class HandoffTarget {
         );
       }
       if (batch.number === session.number + 1) {
-        await this.#host.mayTake();
         await this.#applyAll(batch);
         session.number = batch.number;
         session.items += batch.entries.length;
@@ -185,11 +188,15 @@ export class HandoffTarget {
    */
   async takeSpread(from: ByteReader): Promise<void> {
     const batch = readBatch(from);
-    await this.#host.mayTake();
     await this.#applyAll(batch);
   }
 
+  /** Applies a batch once that may be. */
   async #applyAll(batch: HandoffBatch): Promise<void> {
+    const host = this.#host;
+    // It counts as begun in the same turn in which it is permitted, or the vnode
+    // could be emptied between the two.
+    for (let wait = host.mayTake(); wait; wait = host.mayTake()) await wait;
     this.#begun += batch.entries.length;
     this.#underWay++;
     try {

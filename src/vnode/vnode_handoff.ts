@@ -153,14 +153,13 @@ export class VnodeHandoff {
   }
 
   /** What stands still takes no data either, and one that sends commands takes no more than it gets rid of. */
-  async #mayTake(): Promise<void> {
-    for (;;) {
-      if (this.#ended) throw vnodeEnded();
-      if (this.#holds > 0) {
-        await new Promise<void>((resolve) => this.#untilServing.push(resolve));
-      } else if (this.follows?.full) await this.follows.room();
-      else return;
+  #mayTake(): Promise<void> | undefined {
+    if (this.#ended) throw vnodeEnded();
+    if (this.#holds > 0) {
+      return new Promise((resolve) => this.#untilServing.push(resolve));
     }
+    const { follows } = this;
+    return follows?.full ? follows.room() : undefined;
   }
 
   /** From now on writes count when they are where the ring to come has them, too, or no longer. */

@@ -807,6 +807,52 @@ Deno.test("VnodeMaster.drop() has fallback requests and handoffs that come meanw
   assertEquals(await bench.putText("e"), "wrong_owner");
 });
 
+// Story random_plans 30189: the batch was permitted and not begun when the
+// removal was, so that it was acknowledged and then removed.
+Deno.test("VnodeMaster.drop() loses no data that arrives at the same time", async () => {
+  for (let offset = -20; offset <= 20; offset++) {
+    await using bench = await new Bench().start();
+    const before = Promise.withResolvers<void>();
+    let removals = 0;
+    bench.extra.delete = async () => {
+      if (removals++ === 0) return await before.promise;
+      // What is written before it is done may go as well.
+      for (let i = 0; i < 20; i++) await Promise.resolve();
+      await bench.store.partition(P).deleteRange();
+    };
+    for (const partition of [P + 1, P]) {
+      await bench.open(partition, partition);
+      assertEquals(await bench.switch(partition, partition), true);
+      await bench.next(partition, partition);
+      await bench.finish(partition, partition, released);
+    }
+    const dropped = [P + 1, P].map((partition) =>
+      bench.link.call("drop", partition, 600_000)
+    );
+    await bench.runtime.settle();
+    let isAcknowledged = false;
+    const acts = [
+      // The next one has its turn.
+      () => before.resolve(),
+      // A vnode that has stopped refuses it, and it is sent again.
+      () =>
+        void bench.batch(9, 1, "b").then(() => isAcknowledged = true, () => {}),
+    ];
+    const [first, second] = offset < 0 ? acts.toReversed() : acts;
+    first!();
+    for (let i = 0; i < Math.abs(offset); i++) await Promise.resolve();
+    second!();
+    await Promise.all(dropped);
+    await bench.runtime.settle();
+    const { b } = await bench.texts(P);
+    assertEquals(
+      b !== undefined,
+      isAcknowledged,
+      `${offset} microtasks between`,
+    );
+  }
+});
+
 Deno.test("VnodeMaster takes a released partition back when its node owns it after all", async () => {
   await using bench = await new Bench().start();
   await bench.putText("a");

@@ -116,4 +116,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "where a fifth of all segments is lost a request takes longer than its timeout now and then, and an operator asks again (operator_scenarios.ts)",
   },
+  {
+    name: "random_plans",
+    seed: 30_189,
+    found:
+      "what was handed to a former owner in the moment in which it began to remove its data was acknowledged and removed (vnode_handoff_test.ts)",
+  },
 ];
