@@ -53,6 +53,7 @@ import {
 } from "../ring/ring.ts";
 import { invite, isAutoJoining, type NodeFacts } from "../ring/ring_change.ts";
 import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
+import { ownsNothing } from "../ring/ring_upkeep.ts";
 import { refuseIdentity } from "./membership.ts";
 
 /** A node that wants to become a member. */
@@ -126,8 +127,12 @@ export function admit(
     return refuse("overload", why);
   }
   const status = memberStatus(ring, guest.name) ?? "invalid";
+  // One that is down and owns nothing has left: a fellow that had not heard of
+  // that has declared it down when it met it in another cluster. It is alone, as
+  // it asks, so nothing else would ever contradict that.
   const mayJoin = status === "invalid" ||
-    status === "joining" && !isAutoJoining(ring, guest.name);
+    status === "joining" && !isAutoJoining(ring, guest.name) ||
+    status === "down" && ownsNothing(ring, guest.name);
   return mayJoin
     // A new invitation each time, so that withdrawing an earlier one does not
     // affect it.

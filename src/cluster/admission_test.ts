@@ -5,6 +5,7 @@ import {
   freshRing,
   isInvited,
   rejoin,
+  setOwnership,
   setStatus,
 } from "../ring/ring_change.ts";
 import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
@@ -114,7 +115,7 @@ Deno.test("admit() refuses a node that is already a member, and a name that is t
     code(joining, { guest: facts("guest", "another") }),
     "name_taken",
   );
-  for (const status of ["valid", "leaving", "exiting", "down"] as const) {
+  for (const status of ["valid", "leaving", "exiting"] as const) {
     assertEquals(
       code(setStatus(joining, "host", "guest", status)),
       "not_single_node",
@@ -123,6 +124,22 @@ Deno.test("admit() refuses a node that is already a member, and a name that is t
   assertEquals(code(rejoin(joining, "guest")), "not_single_node");
   const removed = setStatus(joining, "host", "guest", "invalid");
   assertEquals(code(removed, { guest: facts("guest", "another") }), "invited");
+});
+
+// Story random_plans 30186: a fellow declared a node down that had left already,
+// and its next joins were refused for good.
+Deno.test("admit() invites a node that is down there and owns nothing, and refuses one that owns something", () => {
+  const joining = addJoining(alone, facts("guest"), 0);
+  const down = setStatus(joining, "host", "guest", "down");
+  const admission = ask(down);
+  if (admission.type !== "invited") throw new Error(admission.type);
+  assertEquals(isInvited(admission.ring, "guest"), true);
+  assertEquals(code(down, { guest: facts("guest", "another") }), "name_taken");
+  const owners = down.ownership.owners.with(3, "guest");
+  assertEquals(
+    code(setOwnership(down, "host", { owners })),
+    "not_single_node",
+  );
 });
 
 Deno.test("admit() refuses every join until the host has stored a ring of its cluster", () => {

@@ -122,4 +122,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "what was handed to a former owner in the moment in which it began to remove its data was acknowledged and removed (vnode_handoff_test.ts)",
   },
+  {
+    name: "random_plans",
+    seed: 30_186,
+    found:
+      "a node that had left was declared down by one that had not heard of it, and could not join again (admission_test.ts)",
+  },
 ];
