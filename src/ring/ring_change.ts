@@ -508,13 +508,19 @@ export function completeTransfers(
       continue;
     }
     if (decided?.has(decisionKey(ring, transfer)) === false) continue;
-    // The claimant has to decide it anew first.
-    if (isOutweighed(ring, transfer)) continue;
     const { term, version } = transfer;
     const before = progress.get(transfer.partition);
+    // The claimant has to decide it anew first. With another decision of the same
+    // term and version it has to as well, unless its version knows no marks: that
+    // one waits for this report.
+    if (
+      before !== undefined &&
+      (before.term - term || before.version - version) > 0
+    ) continue;
     const current = before?.term === term && before.version === version
       ? before
       : undefined;
+    const mark = markOfDecision(ring, transfer);
     const modules = new Set(current?.completedModules);
     for (const name of module === null ? registered : [module]) {
       modules.add(name);
@@ -523,12 +529,13 @@ export function completeTransfers(
       registered.every((name) => modules.has(name));
     if (
       current !== undefined && current.complete === complete &&
-      current.completedModules.length === modules.size
+      current.completedModules.length === modules.size &&
+      (current.decisions.length === 0 || current.decisions.includes(mark))
     ) continue;
     progress.set(transfer.partition, {
       term,
       version,
-      decisions: [markOfDecision(ring, transfer)],
+      decisions: [...new Set(current?.decisions).add(mark)].sort(),
       completedModules: [...modules].sort(),
       complete,
     });

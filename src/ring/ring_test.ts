@@ -216,9 +216,13 @@ Deno.test("pendingTransfers() counts reports about the very decision, whichever 
     assertEquals([transfer?.nextOwner, transfer?.status], ["c", "awaiting"]);
     assertEquals(transfer?.completedModules, []);
     // Reports of both cannot be told apart, so it is decided anew.
-    assertEquals(completeTransfers(ring, "a", [0], "kv", ["kv"]), ring);
+    const both = completeTransfers(ring, "a", [0], "kv", ["kv"]);
+    assertEquals(both.progress.get(0)?.decisions.length, 2);
+    assertEquals(pendingTransfers(both)[0]?.completedModules, []);
+    assertEquals(pendingTransfers(both)[0]?.status, "awaiting");
+    assertEquals(completeTransfers(both, "a", [0], "kv", ["kv"]), both);
     const anew = completeTransfers(
-      decideAnew(ring, "c"),
+      decideAnew(both, "c"),
       "a",
       [0],
       "kv",
@@ -226,6 +230,19 @@ Deno.test("pendingTransfers() counts reports about the very decision, whichever 
     );
     assertEquals(pendingTransfers(anew)[0]?.status, "complete");
   }
+});
+
+Deno.test("completeTransfers() completes a transfer for a claimant that knows no marks", () => {
+  const modules = ["counter", "kv"];
+  const heard = mergeRings(
+    completeTransfers(movingTo("b"), "a", [0], "kv", modules),
+    movingTo("c"),
+  );
+  assertEquals(heard.progress.get(0)?.complete, false);
+  // Such a claimant decides nothing anew, and goes by this alone.
+  const told = completeTransfers(heard, "a", [0], null, modules);
+  assertEquals(told.progress.get(0)?.complete, true);
+  assertEquals(pendingTransfers(told)[0]?.status, "awaiting");
 });
 
 Deno.test("pendingTransfers() counts reports of versions that do not say what they are about", () => {
