@@ -170,15 +170,21 @@ export class HandedOverPartitions {
     const world = this.#world;
     const [ring, went] = [world.ring(), this.#byName.get(name)];
     if (ring === undefined || went === undefined) return;
-    if (!isWithOwner(ring, went, source)) return this.#keep(held);
+    if (!isWithOwner(ring, went, source)) {
+      if (this.#settling.has(name)) this.#keep(held);
+      return;
+    }
     await world.drop(held.module, held.partition, true);
     this.#settled(name, went);
   }
 
-  /** Has a removal that waits for its turn remove nothing: what is here may be the only copy. */
+  /**
+   * What is here may be the only copy: a removal that waits for its turn removes
+   * nothing, and a process started after this one is not told that it was handed
+   * over, as its target may have joined anew, without the data, by then.
+   */
   #keep(held: HeldPartition): void {
     const { module, partition } = held;
-    if (!this.#settling.has(heldName(held))) return;
     this.#world.keep(module, partition).catch((error) =>
       this.#host.warn("A removal could not be called off", {
         module,

@@ -21,6 +21,8 @@ export interface ReleasedVnode {
   readonly process: VnodeProcess;
   readonly handled: number;
   readonly begun: number;
+  /** Whether it counts as not handed over: its target was lost. */
+  readonly kept?: boolean;
 }
 
 /** The vnodes of one master that went to other nodes, by number. */
@@ -39,9 +41,9 @@ export class DepartedVnodes {
     this.#released.set(number, { owner, decided, process, handled, begun });
   }
 
-  /** All that was released and is still here. */
-  allReleased(): Iterable<[number, ReleasedVnode]> {
-    return this.#released;
+  /** All that was released and is still here, but for what is to be kept. */
+  allReleased(): [number, ReleasedVnode][] {
+    return [...this.#released].filter(([, { kept }]) => kept !== true);
   }
 
   /** The owner of the vnode with this number, if it departed. */
@@ -57,7 +59,9 @@ export class DepartedVnodes {
   /** What was released is not to be removed after all, whoever has asked for that. */
   keep(number: number): void {
     const released = this.#released.get(number);
-    if (released !== undefined) this.#released.set(number, { ...released });
+    if (released !== undefined) {
+      this.#released.set(number, { ...released, kept: true });
+    }
   }
 
   /**

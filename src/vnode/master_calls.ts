@@ -177,7 +177,7 @@ export class MasterCalls {
   }
 
   #releasedVnodes(): ReleasedVnodeData[] {
-    return [...this.#departed.allReleased()].map(
+    return this.#departed.allReleased().map(
       ([vnode, { owner, decided: { term, version } }]) => ({
         vnode,
         owner,
