@@ -137,6 +137,8 @@ export const OVERLOAD_SCENARIOS: readonly Scenario[] = [
     operations: 40,
     loadMs: 20_000,
     lossMax: 0,
+    // On a slower network the messages alone take longer than a node may be silent.
+    delayMsMax: 10,
     fills: { link: LINK_BACKLOG_BYTES_MAX },
     async script(story) {
       const to = story.chance.below(3);

@@ -40,6 +40,8 @@ export interface Scenario {
   readonly loadMs?: number;
   /** Most of what the network loses, as a share. @default {as drawn} */
   readonly lossMax?: number;
+  /** Longest time that a segment takes, in virtual milliseconds. @default {as drawn} */
+  readonly delayMsMax?: number;
   /** Checks of what its operators break: two claimants that follow one in different parts of a cluster have one term. */
   readonly exempt?: readonly string[];
   /** How full the fullest queue of a kind must have been: a play that came to less shows nothing of its bound. @default {{}} */
@@ -83,6 +85,10 @@ export async function play(
         lossProbability: Math.min(
           drawn.network.lossProbability,
           scenario.lossMax ?? 1,
+        ),
+        delayMsMax: Math.min(
+          drawn.network.delayMsMax,
+          scenario.delayMsMax ?? Infinity,
         ),
       },
       ...(scenario.raftLogs && { raftLogs: scenario.raftLogs }),
