@@ -408,13 +408,18 @@ function nextGeneration(
     if (!taken.has(firstVnodeOf(generation))) free.push(generation);
   }
   return free.find((generation) =>
-    !isTelling(generation, current) || sizeTold(generation) === size
+    !isTelling(generation, current) || tellsSize(generation, size)
   ) ?? free[0] ?? last;
 }
 
 /** Whether a number given while `current` was in use tells the size of its ring. */
 function isTelling(generation: number, current: number): boolean {
   return generation <= current + TELLING_NUMBERS;
+}
+
+/** Whether the number of a generation tells that its ring has `size` partitions. */
+function tellsSize(generation: number, size: number): boolean {
+  return sizeTold(generation) === size;
 }
 
 /** The number of partitions that the number of a generation tells. */
