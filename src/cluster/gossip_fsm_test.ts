@@ -553,6 +553,13 @@ Deno.test("stepGossip() publishes the generation of vnodes it may hold when anot
   const aborted = abortResize(begun, "a");
   step(given, { type: "ring_received", from: "a", ring: encodeRing(aborted) });
   assertEquals(originOf(given.current.ring, "b"), null);
+  // Unless a claimant wins that has never heard of it, be it before this node
+  // has dropped what had come for it.
+  step(given, { type: "ring_received", from: "c", ring: encodeRing(won) });
+  const { ring: last } = given.current;
+  assertEquals(last.ownership.claimant, "c");
+  assertEquals(originOf(last, "b"), { generation: 1, size: 16 });
+  assertEquals(ageOfVnode(last, 1_027, originsOf(last, "b")), "former");
 });
 
 Deno.test("stepGossip() still says where its node comes from when it loses another generation, whatever becomes of that", () => {

@@ -11,6 +11,7 @@ import { hasConsistentBuckets } from "./consistent_buckets.ts";
 import type { Ring } from "./ring.ts";
 import {
   formerGenerations,
+  newestAborted,
   type RingOrigin,
   sizeOfGeneration,
 } from "./ring_generations.ts";
@@ -21,9 +22,12 @@ import {
  * first as versions that know of one take it for the origin, that of a resize,
  * and former ones, of which it may not have handed on everything. Copies
  * left from an aborted resize do not count, since the vnodes they came from have
- * the data. If the ring goes back to an earlier phase of a resize that some have
- * read by, the resize is to be aborted and restarted, unless buckets are
- * consistent: their groups have taken over, and it continues to its end.
+ * the data, and the node drops them. It may not have yet when `after` does not
+ * know the number of the newest one: then they would stay, and be taken for parts
+ * of the next ring that gets that number. If the ring goes back to an earlier
+ * phase of a resize that some have read by, the resize is to be aborted and
+ * restarted, unless buckets are consistent: their groups have taken over, and it
+ * continues to its end.
  */
 export function lostOrigins(before: Ring, after: Ring): RingOrigin[] {
   const { current, resize } = before.ownership.generations;
@@ -38,12 +42,17 @@ export function lostOrigins(before: Ring, after: Ring): RingOrigin[] {
       .filter(({ generation }) => !isForgotten(after, generation))
       .map((former) => ({ ...former, isRead: true })),
   ];
-  return mayHave.filter(({ generation, size, isRead }) => {
+  const lost = mayHave.filter(({ generation, size, isRead }) => {
     const sizeNow = sizeOfGeneration(after, generation);
     return sizeNow === undefined ||
       sizeNow !== size && (isRead || sizeNow !== 0) ||
       isRead && !isReadIn(after, generation) && !hasConsistentBuckets(after);
   }).map(({ generation, size }) => ({ generation, size }));
+  const aborted = newestAborted(before);
+  return aborted === null ||
+      aborted.generation <= after.ownership.generations.newest
+    ? lost
+    : [...lost, aborted];
 }
 
 /**

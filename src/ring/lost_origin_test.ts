@@ -8,6 +8,7 @@ import {
   enterResizePhase,
   installResize,
   resumeResize,
+  setOrigins,
 } from "./ring_change.ts";
 import type { RingResizePhase } from "./ring_generations.ts";
 import { aloneOf } from "./testing/small_rings.ts";
@@ -99,6 +100,36 @@ Deno.test("lostOrigins() are former generations, too, that the ring lacks, count
     32,
   );
   assertEquals(lostOrigins(without, resized(ring, 1024)), [of32]);
+});
+
+Deno.test("lostOrigins() end with the newest generation if it was aborted and the ring has never heard of it", () => {
+  const ring = aloneOf("a", 8);
+  const of16 = { generation: 1, size: 16 };
+  const aborted = abortResize(onItsWay(ring, 16, "binding"), "a");
+  assertEquals(lostOrigins(aborted, ring), [of16]);
+  // A ring that has given a later number counts it as aborted.
+  assertEquals(lostOrigins(aborted, resized(ring, 32)), []);
+  assertEquals(lostOrigins(aborted, onItsWay(ring, 16, "copying")), []);
+  const done = resized(ring, 32);
+  const again = abortResize(onItsWay(done, 64, "copying"), "a");
+  const of32 = { generation: 2, size: 32 };
+  const of64 = { generation: 3, size: 64 };
+  assertEquals(lostOrigins(again, ring), [of32, of64]);
+  assertEquals(lostOrigins(again, done), [of64]);
+  // The next resize does not use its number.
+  const told = setOrigins(ring, "a", [of16], 0);
+  const { generations } = onItsWay(told, 16, "copying").ownership;
+  assertEquals(generations.resize?.generation, 9);
+});
+
+Deno.test("lostOrigins() take an aborted generation for as large as any where its number does not tell the size", () => {
+  const ring = aloneOf("a", 8);
+  let before = ring;
+  for (const generation of [1, 9, 17, 25, 33]) {
+    before = abortResize(onItsWay(before, 16, "copying"), "a");
+    const size = generation === 33 ? 1_024 : 16;
+    assertEquals(lostOrigins(before, ring), [{ generation, size }]);
+  }
 });
 
 Deno.test("lostOrigins() begin with the generation of the owners, then that of a resize, then the latest former one", () => {

@@ -279,6 +279,19 @@ export function formerGenerations(
 }
 
 /**
+ * The newest generation if it was aborted, else `null`. Earlier ones that were
+ * aborted cannot be told from numbers that were skipped. The ring does not say how
+ * many partitions it had: where its number does not tell, as many as any has.
+ */
+export function newestAborted(
+  { ownership: { generations: { current, newest, sizes } } }: SizedRing,
+): RingOrigin | null {
+  if (sizes.at(-1) !== 0) return null;
+  const size = isTelling(newest, current) ? sizeTold(newest) : RING_SIZE_MAX;
+  return { generation: newest, size };
+}
+
+/**
  * Number of partitions of a generation; 0 if it was aborted, `undefined` if the
  * ring does not know it.
  */
@@ -394,16 +407,24 @@ function nextGeneration(
   for (let generation = newest + 1; generation <= last; generation++) {
     if (!taken.has(firstVnodeOf(generation))) free.push(generation);
   }
-  const isTelling = (generation: number): boolean =>
-    generation <= current + TELLING_NUMBERS;
   return free.find((generation) =>
-    !isTelling(generation) || tellsSize(generation, size)
+    !isTelling(generation, current) || tellsSize(generation, size)
   ) ?? free[0] ?? last;
+}
+
+/** Whether a number given while `current` was in use tells the size of its ring. */
+function isTelling(generation: number, current: number): boolean {
+  return generation <= current + TELLING_NUMBERS;
 }
 
 /** Whether the number of a generation tells that its ring has `size` partitions. */
 function tellsSize(generation: number, size: number): boolean {
-  return generation % RING_SIZES === Math.log2(size / RING_SIZE_MIN);
+  return sizeTold(generation) === size;
+}
+
+/** The number of partitions that the number of a generation tells. */
+function sizeTold(generation: number): number {
+  return RING_SIZE_MIN * 2 ** (generation % RING_SIZES);
 }
 
 /** A resize that begins in the ownership of `term` and `version`. */

@@ -128,4 +128,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "a node that had left was declared down by one that had not heard of it, and could not join again (admission_test.ts)",
   },
+  {
+    name: "resize_and_two_claimants",
+    seed: 30_040,
+    found:
+      "a node heard that a resize was given up and then of a ring that had never had it, and kept for ever what had come for it (lost_origin_test.ts)",
+  },
 ];
